@@ -1,0 +1,120 @@
+/**
+ * What the HTTP bridge needs from the node behind it. A hub answers from its own ledger and dispatcher
+ * (`hub-gateway.ts`), every other node asks a hub for each of these (`remote-gateway.ts`).
+ */
+import type { CompletionRequest, FinishReason, Usage } from '../protocol/completion.ts'
+import type { ModelCapability } from '../protocol/messages/capacity.ts'
+import type { Signer } from '../protocol/ports.ts'
+
+/** Who asks: an API key that a hub knows. */
+export interface Principal {
+  /** 16 bytes. */
+  readonly account: Uint8Array
+  readonly accountName: string
+  readonly tier: string
+  /** Signs requests to hubs; the key's text is not kept. */
+  readonly signer: Signer
+}
+
+export interface ModelInfo {
+  readonly id: string
+  /** Peers that offer it now. */
+  readonly hosts: number
+  readonly contextTokens: number
+  readonly capabilities: readonly ModelCapability[]
+  readonly quantizations: readonly string[]
+  readonly demo: boolean
+  /** Unix milliseconds since when this node knows it. */
+  readonly firstSeenAt: number
+}
+
+/** How an answer came to be; goes into the last chunk as `triforce`. */
+export interface Served {
+  /** Peer id and name of the node whose engine answered. */
+  readonly host: string
+  readonly hostName: string
+  /** Name of the hub that cleared the job. */
+  readonly hub: string
+  readonly receiptId: Uint8Array
+  readonly durability: 'replicated' | 'local'
+  readonly costMicroCredits: bigint
+  /** Hosts asked, the last one included. */
+  readonly attempts: number
+}
+
+export type CompletionEvent =
+  /** Nothing to send yet; the bridge shows it as an SSE comment. */
+  | { readonly type: 'waiting'; readonly state: 'placing' | 'queued' | 'loading' | 'running'; readonly at?: number }
+  | { readonly type: 'text'; readonly text: string; readonly tokens: number }
+  /** The answer is complete, its receipt not yet durable. */
+  | { readonly type: 'finish'; readonly finish: FinishReason; readonly usage: Usage }
+  /** The receipt is durable. Always the last event of a good answer. */
+  | { readonly type: 'settled'; readonly served: Served }
+
+export interface AccountInfo {
+  readonly account: Uint8Array
+  readonly name: string
+  readonly tier: string
+  readonly balanceMicroCredits: bigint
+}
+
+/** A receipt for people and programs; every value is taken from the signed documents. */
+export interface ReceiptSummary {
+  readonly id: string
+  readonly jobId: string
+  readonly model: string
+  readonly contributor: string
+  readonly hub: string
+  readonly account: string
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly finish: FinishReason
+  readonly observedMs: number
+  readonly signedBy: readonly ('contributor' | 'hub')[]
+  readonly loggedAt: number
+}
+
+export interface Gateway {
+  /** Throws INVALID_API_KEY, or NO_HUB where it cannot be found out. */
+  authenticate(apiKey: string): Promise<Principal>
+  models(principal: Principal): Promise<readonly ModelInfo[]>
+  /**
+   * Runs one completion. Throws a TriforceError; before the first `text` everything that can be retried was.
+   * Aborting `signal` cancels the host's engine; the iterator then ends with an error of code CANCELLED.
+   */
+  complete(principal: Principal, request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<CompletionEvent>
+  account(principal: Principal): Promise<AccountInfo>
+  receipts(principal: Principal, options: { readonly limit: number; readonly before?: number }): Promise<readonly ReceiptSummary[]>
+  /** The receipt file (see docs/ledger.md#receipt-file) as text; throws RECEIPT_NOT_FOUND. */
+  receiptFile(principal: Principal, id: Uint8Array): Promise<string>
+  /** For /ready and `triforce status`. */
+  status(): NodeStatus
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly mode: string
+  readonly peerId: string
+  readonly network: string
+  readonly version: string
+  readonly uptimeMs: number
+  readonly ready: boolean
+  /** Where not ready: what is missing, in words. */
+  readonly waitingFor: readonly string[]
+  readonly hubs: readonly { readonly name: string; readonly peerId: string; readonly connected: boolean }[]
+  readonly connections: number
+  readonly models: readonly { readonly id: string; readonly hosts: number }[]
+  readonly jobs: { readonly running: number; readonly queued: number; readonly served: number; readonly failed: number }
+  /** Hubs only. */
+  readonly logs?: readonly { readonly hub: string; readonly epoch: number; readonly frames: number; readonly entries: number; readonly hash: string }[]
+}
+
+/** What a hub's admin may do over HTTP with the admin token of that hub. Keys are made at the caller; only public halves arrive. */
+export interface AdminGateway {
+  accounts(): readonly AccountInfo[]
+  openAccount(account: { readonly publicKey: Uint8Array; readonly name: string; readonly tier: string }): Promise<AccountInfo>
+  addKey(key: { readonly publicKey: Uint8Array; readonly account: Uint8Array; readonly name: string }): Promise<void>
+  revokeKey(key: { readonly publicKey: Uint8Array }): Promise<void>
+  /** The same `source` twice is one grant. */
+  grant(grant: { readonly account: Uint8Array; readonly amountMicroCredits: bigint; readonly source: string }): Promise<void>
+}

@@ -1,0 +1,30 @@
+/**
+ * DAG-CBOR, the one codec of wire, receipts and store: equal values give equal bytes.
+ * What was signed is kept and passed on as the bytes that came; it is never encoded again.
+ */
+import * as dagCbor from '@ipld/dag-cbor'
+import type { z } from 'zod'
+import { TriforceError } from './errors.ts'
+
+export function encode(value: unknown): Uint8Array {
+  return dagCbor.encode(value)
+}
+
+/**
+ * Reads a value and checks it once, at the edge.
+ * Throws FRAME_MALFORMED where the bytes are no DAG-CBOR or do not fit the schema; the message names the field.
+ */
+export function decode<Schema extends z.ZodType>(schema: Schema, bytes: Uint8Array): z.output<Schema> {
+  let value: unknown
+  try {
+    value = dagCbor.decode(bytes)
+  } catch (cause) {
+    throw new TriforceError('FRAME_MALFORMED', {}, { cause })
+  }
+  const result = schema.safeParse(value)
+  if (!result.success) {
+    const issue = result.error.issues[0]
+    throw new TriforceError('FRAME_MALFORMED', { field: issue?.path.map(String).join('.') ?? '', problem: issue?.message ?? '' })
+  }
+  return result.data
+}

@@ -1,0 +1,81 @@
+/**
+ * Every bound that two peers must agree on, each with its reason. Bounds of one machine (cache sizes, queue lengths)
+ * stand in the options of their module.
+ */
+
+/** One frame of any protocol. A request carries a whole conversation; nothing else comes near. */
+export const FRAME_BYTES_MAX = 4 * 1024 * 1024
+
+/** A capacity announcement. Gossip floods it to every hub, so it stays far below gossipsub's 1 MiB RPC bound. */
+export const CAPACITY_BYTES_MAX = 8 * 1024
+
+/** Models in one announcement: 32 of about 200 bytes fit CAPACITY_BYTES_MAX. */
+export const CAPACITY_MODELS_MAX = 32
+
+/** GPUs in one announcement. */
+export const CAPACITY_GPUS_MAX = 16
+
+/** An announcement is repeated this often even when nothing changed, with jitter. */
+export const CAPACITY_BEAT_MS = 10_000
+
+/** An announcement is valid this long: two lost beats do not remove a healthy host. */
+export const CAPACITY_VALID_MS = 35_000
+
+/** Clocks of honest peers may differ by this much. */
+export const CLOCK_SKEW_MS_MAX = 60_000
+
+/** A ticket must be used within this time after it was issued. */
+export const TICKET_VALID_MS = 60_000
+
+/** Longest time one job may run. */
+export const JOB_MS_MAX = 30 * 60_000
+
+/** Tokens one job may produce; larger requests are capped here. */
+export const COMPLETION_TOKENS_MAX = 32_768
+
+/** Messages in one conversation. */
+export const MESSAGES_MAX = 2_048
+
+/** Characters of all messages together; FRAME_BYTES_MAX holds them as UTF-8 in the worst case of 3 bytes each. */
+export const PROMPT_CHARS_MAX = 1_000_000
+
+/** Length of a model id. */
+export const MODEL_ID_CHARS_MAX = 128
+
+/** Stop strings: OpenAI allows 4. */
+export const STOP_STRINGS_MAX = 4
+export const STOP_CHARS_MAX = 256
+
+/** A JSON schema of a response format, as text. */
+export const SCHEMA_BYTES_MAX = 64 * 1024
+
+/** A slow source's tokens are collected at most this long before they are sent; the first goes out at once. */
+export const CHUNK_WAIT_MS_MAX = 10
+
+/** ... or until this much text has come together. */
+export const CHUNK_BYTES_TARGET = 1_024
+
+/** A signed progress note is sent every so many tokens ... */
+export const PROGRESS_TOKENS = 64
+
+/** ... or after this time, whichever comes first. */
+export const PROGRESS_MS = 2_000
+
+/** A host that queues, loads or computes without a token says so this often. */
+export const JOB_BEAT_MS = 1_000
+
+/** A host from which nothing came for this long is silent: five missed beats. */
+export const JOB_SILENCE_MS_MAX = 5_000
+
+/** Peers probe each other this often on the control protocol; three misses end the connection. */
+export const HEARTBEAT_MS = 10_000
+export const HEARTBEAT_STRIKES = 3
+
+/** Entries in one log frame. An Ed25519 signature (26 us) then costs each entry next to nothing. */
+export const LOG_FRAME_ENTRIES_MAX = 1_000
+
+/** Bytes of all entries of one log frame; LevelDB merges a batch of this size into one write. */
+export const LOG_FRAME_BYTES_MAX = 256 * 1024
+
+/** Log frames on their way to one peer that it has not acknowledged. */
+export const LOG_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024

@@ -1,0 +1,52 @@
+/**
+ * Capacity announcement, on gossip. The gossip layer signs it (StrictSign); the validator checks that the signer is
+ * the peer it speaks of, before it is passed on.
+ */
+import { z } from 'zod'
+import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX } from '../limits.ts'
+import { countField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+
+export const nodeModeSchema = z.enum(['hub', 'contributor', 'consumer', 'hybrid'])
+export type NodeMode = z.output<typeof nodeModeSchema>
+
+export const modelCapabilitySchema = z.enum(['chat', 'json', 'tools', 'vision', 'embedding', 'reasoning', 'continue'])
+export type ModelCapability = z.output<typeof modelCapabilitySchema>
+
+export const offeredModelSchema = z.object({
+  id: modelIdField,
+  /** SHA-256 of the weights, lower-case hexadecimal; for Ollama the digest of the manifest. */
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Such as `Q8_0`; empty where the engine does not tell. */
+  quantization: z.string().max(32),
+  contextTokens: countField,
+  parameters: countField,
+  capabilities: z.array(modelCapabilitySchema).max(16),
+  /** Measured over recent jobs; 0 before the first. */
+  tokensPerSecond: z.number().min(0),
+  /** Ready to answer without loading first. */
+  loaded: z.boolean(),
+  /** A model that shows the software and knows nothing else; it never leaves a local federation. */
+  demo: z.boolean(),
+})
+export type OfferedModel = z.output<typeof offeredModelSchema>
+
+export const gpuSchema = z.object({ name: shortText, vramBytes: countField, vramFreeBytes: countField })
+export type Gpu = z.output<typeof gpuSchema>
+
+export const capacitySchema = z.object({
+  v: z.literal(1),
+  peer: publicKeyField,
+  /** Name the operator gave the node, for people. */
+  name: z.string().max(64),
+  /** Grows with every announcement of this peer, also over restarts (Unix milliseconds at first). */
+  seq: countField,
+  mode: nodeModeSchema,
+  gpus: z.array(gpuSchema).max(CAPACITY_GPUS_MAX),
+  slots: z.object({ total: countField, busy: countField, queued: countField }),
+  models: z.array(offeredModelSchema).max(CAPACITY_MODELS_MAX),
+  /** True: finishes what it has and takes no more. */
+  draining: z.boolean(),
+  sentAt: timeField,
+  validUntil: timeField,
+})
+export type Capacity = z.output<typeof capacitySchema>

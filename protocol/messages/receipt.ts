@@ -1,0 +1,64 @@
+/**
+ * Receipt of one job: what the contributor says it delivered (the half, signed by it) and what the hub saw of it (the
+ * observation, signed by the hub). Both name the ticket by hash, so the three documents cannot be mixed.
+ * The contributor's times are of one boot of one device, so the skew of clocks cannot create or hide overlap.
+ */
+import { z } from 'zod'
+import { finishReasonSchema, usageSchema } from '../completion.ts'
+import { countField, hashField, idField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { sha256 } from '../crypto.ts'
+import { signedSchema, type Signed } from '../signed.ts'
+
+export const receiptHalfSchema = z.object({
+  v: z.literal(1),
+  /** SHA-256 of the ticket's signed body. */
+  ticketHash: hashField,
+  jobId: idField,
+  /** Digest of the weights that answered, as announced. */
+  modelDigest: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Which compute device of the contributor; `cpu`, or a GPU's stable name. */
+  device: shortText,
+  /** Random, new at each start of the contributor: the origin of `startMs` and `endMs`. */
+  boot: idField,
+  startMs: countField,
+  endMs: countField,
+  usage: usageSchema,
+  /** SHA-256 of the delivered text as UTF-8. */
+  outputHash: hashField,
+  finish: finishReasonSchema,
+})
+export type ReceiptHalf = z.output<typeof receiptHalfSchema>
+
+export const observationSchema = z.object({
+  v: z.literal(1),
+  ticketHash: hashField,
+  jobId: idField,
+  /** The hub that clears the job. */
+  hub: publicKeyField,
+  /** Milliseconds from dispatch to the end as the asking side saw them. */
+  observedMs: countField,
+  observedUsage: usageSchema,
+  outputHash: hashField,
+  finish: finishReasonSchema,
+  /** `direct`: a consumer streamed without the hub and reported the observation. */
+  path: z.enum(['hub', 'direct']),
+  endedAt: timeField,
+})
+export type Observation = z.output<typeof observationSchema>
+
+export const receiptSchema = z.object({
+  ticket: signedSchema,
+  /** Absent where the contributor died before it could sign. */
+  half: signedSchema.optional(),
+  observation: signedSchema,
+})
+export type Receipt = z.output<typeof receiptSchema>
+
+/** 16 bytes; the text form is `rcpt_` and 32 hexadecimal digits. */
+export function receiptIdOf(jobId: Uint8Array): Uint8Array {
+  return sha256(Buffer.from('triforce/receipt/1\0', 'utf8'), jobId).slice(0, 16)
+}
+
+export function ticketHashOf(ticket: Signed): Uint8Array {
+  return sha256(ticket.body)
+}

@@ -1,0 +1,29 @@
+/**
+ * Job ticket: a hub's signed promise that exists before the job does. It names the contributor that the hub chose and
+ * the hub at which the work is cleared, so no second hub can ever pay for it. Whoever brings a valid ticket is served.
+ */
+import { z } from 'zod'
+import { countField, hashField, idField, modelIdField, publicKeyField, timeField } from '../fields.ts'
+
+export const ticketSchema = z.object({
+  v: z.literal(1),
+  network: z.string().max(64),
+  jobId: idField,
+  /** Hub that issued the ticket and clears it: its node key, also the signer. */
+  hub: publicKeyField,
+  contributor: publicKeyField,
+  account: idField,
+  model: modelIdField,
+  /** SHA-256 of the encoded CompletionRequest; the prompt itself is in no ticket and no receipt. */
+  requestHash: hashField,
+  tokensMax: countField,
+  msMax: countField,
+  /** 0 is served first. */
+  priority: countField,
+  /** Revisions of the price table and of the hardware classes that this job is cleared by. */
+  priceRev: countField,
+  classRev: countField,
+  issuedAt: timeField,
+  expiresAt: timeField,
+})
+export type Ticket = z.output<typeof ticketSchema>
