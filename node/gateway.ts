@@ -4,6 +4,7 @@
  */
 import type { CompletionRequest, FinishReason, Usage } from '../protocol/completion.ts'
 import type { ModelCapability } from '../protocol/messages/capacity.ts'
+import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { Signer } from '../protocol/ports.ts'
 
 /** Who asks: an API key that a hub knows. */
@@ -56,22 +57,6 @@ export interface AccountInfo {
   readonly name: string
   readonly tier: string
   readonly balanceMicroCredits: bigint
-}
-
-/** A receipt for people and programs; every value is taken from the signed documents. */
-export interface ReceiptSummary {
-  readonly id: string
-  readonly jobId: string
-  readonly model: string
-  readonly contributor: string
-  readonly hub: string
-  readonly account: string
-  readonly promptTokens: number
-  readonly completionTokens: number
-  readonly finish: FinishReason
-  readonly observedMs: number
-  readonly signedBy: readonly ('contributor' | 'hub')[]
-  readonly loggedAt: number
 }
 
 export interface Gateway {

@@ -1,0 +1,122 @@
+/**
+ * Tells the hubs what this node can do: on change (collected for a moment), every CAPACITY_BEAT_MS with jitter, and once
+ * more with `draining` when it leaves.
+ */
+import { encode } from '../../protocol/codec.ts'
+import { toTriforceError } from '../../protocol/errors.ts'
+import { CAPACITY_BEAT_MS, CAPACITY_BYTES_MAX, CAPACITY_MODELS_MAX, CAPACITY_VALID_MS } from '../../protocol/limits.ts'
+import type { Capacity } from '../../protocol/messages/capacity.ts'
+import type { Clock, Log, Random } from '../../protocol/ports.ts'
+import type { Host } from '../net/host.ts'
+
+export interface AnnouncerComponents {
+  readonly host: Pick<Host, 'publish' | 'onSubscriber'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** What is announced, measured anew each time. */
+export type CapacityNow = Omit<Capacity, 'v' | 'seq' | 'sentAt' | 'validUntil' | 'draining'>
+
+export interface AnnouncerOptions {
+  readonly topic: string
+  readonly measure: () => CapacityNow
+  /** Also told to this node itself, where it is a hub. */
+  readonly onAnnounced?: (capacity: Capacity) => void
+}
+
+/** Changes within this time leave as one announcement: a burst of jobs must not become a burst of gossip. */
+const CHANGE_WAIT_MS = 150
+
+export interface Announcer {
+  start(): void
+  /** Something of `measure` has changed. */
+  changed(): void
+  /** Announces that this node takes no more work, then stays quiet. */
+  leave(): Promise<void>
+  stop(): void
+}
+
+export function createAnnouncer(components: AnnouncerComponents, options: AnnouncerOptions): Announcer {
+  const { host, clock, random } = components
+  const log = components.log.child('capacity')
+  let seq = clock.now()
+  let draining = false
+  let running = false
+  let cancelBeat = () => {}
+  let cancelChange: (() => void) | undefined
+
+  function announcement(): Capacity {
+    // Grows over restarts too, as long as the clock does not run backwards by more than the announcements sent.
+    seq = Math.max(seq + 1, clock.now())
+    const now = options.measure()
+    return {
+      v: 1, ...now, models: now.models.slice(0, CAPACITY_MODELS_MAX), seq, draining, sentAt: clock.now(),
+      validUntil: clock.now() + CAPACITY_VALID_MS,
+    }
+  }
+
+  /** Models are dropped from the end until the rest fits one gossip message. */
+  function fit(capacity: Capacity): { capacity: Capacity; bytes: Uint8Array } {
+    let fitting = capacity
+    let bytes = encode(fitting)
+    while (bytes.byteLength > CAPACITY_BYTES_MAX && fitting.models.length > 0) {
+      fitting = { ...fitting, models: fitting.models.slice(0, -1) }
+      bytes = encode(fitting)
+    }
+    if (fitting.models.length < capacity.models.length) {
+      log.warn('too many models for one announcement', { offered: capacity.models.length, announced: fitting.models.length })
+    }
+    return { capacity: fitting, bytes }
+  }
+
+  async function announce(): Promise<void> {
+    const { capacity, bytes } = fit(announcement())
+    options.onAnnounced?.(capacity)
+    try {
+      await host.publish(options.topic, bytes)
+    } catch (error) {
+      log.debug('not announced', { code: toTriforceError(error).code })
+    }
+  }
+
+  function beat(): void {
+    cancelBeat()
+    cancelBeat = clock.after(CAPACITY_BEAT_MS * (0.8 + 0.4 * random.unit()), () => {
+      void announce()
+      beat()
+    })
+  }
+
+  function changed(): void {
+    if (!running || cancelChange !== undefined) return
+    cancelChange = clock.after(CHANGE_WAIT_MS, () => {
+      cancelChange = undefined
+      void announce()
+    })
+  }
+
+  host.onSubscriber(options.topic, changed)
+
+  return {
+    start() {
+      running = true
+      changed()
+      beat()
+    },
+    changed,
+    async leave() {
+      if (!running) return
+      draining = true
+      cancelBeat()
+      await announce()
+    },
+    stop() {
+      running = false
+      cancelBeat()
+      cancelChange?.()
+      cancelChange = undefined
+    },
+  }
+}

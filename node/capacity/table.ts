@@ -1,0 +1,102 @@
+/**
+ * The latest capacity announcement of each peer: bounded, and every row expires. Hubs fill it from gossip.
+ * Judging and keeping are one step, so a message that is forwarded is one that was taken.
+ */
+import { bytesEqual } from '../../protocol/bytes.ts'
+import { decode } from '../../protocol/codec.ts'
+import { CAPACITY_VALID_MS, CLOCK_SKEW_MS_MAX } from '../../protocol/limits.ts'
+import { capacitySchema, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
+import { peerIdOf } from '../../protocol/peer-key.ts'
+import type { Clock } from '../../protocol/ports.ts'
+import type { GossipVerdict } from '../net/host.ts'
+
+export interface CapacityRow {
+  readonly peer: string
+  readonly capacity: Capacity
+  readonly receivedAt: number
+}
+
+export interface CapacityTableOptions {
+  /** The demo model is offered in a local federation only; elsewhere such an announcement is refused. */
+  readonly demoAllowed: boolean
+  /** Rows; the oldest is dropped. 20,000 rows of about 1 KiB are 20 MB. Default 20,000. */
+  readonly rowsMax?: number
+}
+
+export interface CapacityTable {
+  /** For the gossip validator: `reject` only what an honest peer never forwards. */
+  judge(from: Uint8Array, data: Uint8Array): GossipVerdict
+  /** This node's own announcement, which gossip does not bring back. */
+  put(capacity: Capacity): void
+  /** The valid row of a peer. */
+  get(peer: string): CapacityRow | undefined
+  fresh(): CapacityRow[]
+  forget(peer: string): void
+  /** Unix milliseconds since when a model is known here. */
+  firstSeenAt(model: string): number
+  onChange(listener: () => void): () => void
+}
+
+export function createCapacityTable(components: { readonly clock: Clock }, options: CapacityTableOptions): CapacityTable {
+  const { clock } = components
+  const { demoAllowed, rowsMax = 20_000 } = options
+  const rows = new Map<string, CapacityRow>()
+  const modelsSeen = new Map<string, number>()
+  const listeners = new Set<() => void>()
+
+  function isFresh(row: CapacityRow): boolean {
+    // A peer whose clock is ahead must not stay longer than its announcement is good for.
+    return clock.now() < Math.min(row.capacity.validUntil + CLOCK_SKEW_MS_MAX, row.receivedAt + CAPACITY_VALID_MS)
+  }
+
+  function put(capacity: Capacity): void {
+    const peer = peerIdOf(capacity.peer)
+    // Deleting first keeps the map in order of arrival, so its first row is the oldest.
+    rows.delete(peer)
+    if (rows.size >= rowsMax) rows.delete(rows.keys().next().value!)
+    rows.set(peer, { peer, capacity, receivedAt: clock.now() })
+    for (const model of capacity.models) {
+      if (!modelsSeen.has(model.id) && modelsSeen.size < rowsMax) modelsSeen.set(model.id, clock.now())
+    }
+    for (const listener of listeners) listener()
+  }
+
+  return {
+    judge(from, data) {
+      let capacity: Capacity
+      try {
+        capacity = decode(capacitySchema, data)
+      } catch {
+        return 'reject'
+      }
+      if (!bytesEqual(capacity.peer, from)) return 'reject'
+      if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return 'reject'
+      if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return 'ignore'
+      const known = rows.get(peerIdOf(from))
+      if (known !== undefined && known.capacity.seq >= capacity.seq) return 'ignore'
+      put(capacity)
+      return 'accept'
+    },
+    put,
+    get(peer) {
+      const row = rows.get(peer)
+      return row !== undefined && isFresh(row) ? row : undefined
+    },
+    fresh() {
+      const valid: CapacityRow[] = []
+      for (const row of rows.values()) {
+        if (isFresh(row)) valid.push(row)
+        else rows.delete(row.peer)
+      }
+      return valid
+    },
+    forget(peer) {
+      if (rows.delete(peer)) for (const listener of listeners) listener()
+    },
+    firstSeenAt: (model) => modelsSeen.get(model) ?? clock.now(),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}

@@ -1,0 +1,76 @@
+/** The gateway of a hub: answers from its own ledger, table and dispatcher. */
+import type { Account, HubLedger } from '../ledger/interface.ts'
+import { apiKeySigner } from '../protocol/api-key.ts'
+import { TriforceError } from '../protocol/errors.ts'
+import type { CapacityTable } from './capacity/table.ts'
+import { listModels } from './capacity/model-list.ts'
+import type { AccountInfo, AdminGateway, Gateway, NodeStatus, Principal } from './gateway.ts'
+import type { Dispatcher } from './jobs/dispatcher.ts'
+import { belongsTo } from './settlement/account-desk.ts'
+import { summarize } from './settlement/receipt-summary.ts'
+import { priorityOf } from './settlement/tiers.ts'
+
+export interface HubGatewayComponents {
+  readonly ledger: HubLedger
+  readonly table: CapacityTable
+  readonly dispatcher: Dispatcher
+  readonly status: () => NodeStatus
+}
+
+export function createHubGateway({ ledger, table, dispatcher, status }: HubGatewayComponents): Gateway {
+  function accountOf(principal: Principal): Account {
+    const account = ledger.account(principal.account)
+    if (account === undefined) throw new TriforceError('INVALID_API_KEY')
+    return account
+  }
+
+  return {
+    async authenticate(apiKey) {
+      const signer = apiKeySigner(apiKey)
+      const key = signer === undefined ? undefined : ledger.apiKey(signer.publicKey)
+      const account = key === undefined ? undefined : ledger.account(key.account)
+      if (signer === undefined || account === undefined) throw new TriforceError('INVALID_API_KEY')
+      return { account: account.id, accountName: account.name, tier: account.tier, signer }
+    },
+    models: () => Promise.resolve(listModels(table)),
+    complete: (principal, request, { signal }) =>
+      dispatcher.run({ account: principal.account, request, priority: priorityOf(principal.tier), signal }),
+    account: async (principal) => accountInfo(accountOf(principal)),
+    async receipts(principal, { limit, before }) {
+      const records = await ledger.receipts({ account: principal.account, limit, ...(before === undefined ? {} : { before }) })
+      return records.map(summarize)
+    },
+    async receiptFile(principal, id) {
+      const record = await ledger.receipt(id)
+      const file = record === undefined || !belongsTo(record, accountOf(principal)) ? undefined : await ledger.receiptFile(id)
+      if (file === undefined) throw new TriforceError('RECEIPT_NOT_FOUND')
+      return file
+    },
+    status,
+  }
+}
+
+export function createAdminGateway({ ledger }: { readonly ledger: HubLedger }): AdminGateway {
+  return {
+    accounts: () => ledger.accounts().map(accountInfo),
+    async openAccount(account) {
+      await ledger.openAccount(account)
+      const opened = ledger.accounts().find((one) => Buffer.compare(one.publicKey, account.publicKey) === 0)
+      if (opened === undefined) throw new TriforceError('INTERNAL', {}, { detail: 'the account was logged but is not there' })
+      return accountInfo(opened)
+    },
+    async addKey(key) {
+      await ledger.addKey(key)
+    },
+    async revokeKey(key) {
+      await ledger.revokeKey(key)
+    },
+    async grant(grant) {
+      await ledger.grant(grant)
+    },
+  }
+}
+
+function accountInfo(account: Account): AccountInfo {
+  return { account: account.id, name: account.name, tier: account.tier, balanceMicroCredits: account.balanceMicroCredits }
+}

@@ -1,0 +1,77 @@
+/**
+ * Collects an engine's text into fewer, larger pieces: the first goes out at once, later ones wait until
+ * CHUNK_BYTES_TARGET has come together or CHUNK_WAIT_MS_MAX has passed. A transform for `pipe`.
+ * Backpressure passes through: while a piece waits to be taken, at most one target's worth is read ahead.
+ */
+import type { ProviderEvent } from '../../providers/interface.ts'
+import { CHUNK_BYTES_TARGET, CHUNK_WAIT_MS_MAX } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/ports.ts'
+
+export interface CoalesceOptions {
+  readonly waitMsMax?: number
+  /** Measured in UTF-16 units: close enough to bytes to size a frame, and free. */
+  readonly bytesTarget?: number
+}
+
+export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
+  const waitMsMax = options.waitMsMax ?? CHUNK_WAIT_MS_MAX
+  const bytesTarget = options.bytesTarget ?? CHUNK_BYTES_TARGET
+
+  return async function* (source: AsyncIterable<ProviderEvent>): AsyncGenerator<ProviderEvent> {
+    const iterator = source[Symbol.asyncIterator]()
+    let next = iterator.next()
+    let text = ''
+    let tokens = 0
+    let isFirst = true
+    let lastSentMs = 0
+    // A rejection is seen when `next` is awaited; until then it must not count as unhandled.
+    next.catch(() => {})
+
+    function take(): ProviderEvent {
+      const event: ProviderEvent = { type: 'text', text, tokens }
+      text = ''
+      isFirst = false
+      lastSentMs = clock.monotonicMs()
+      return event
+    }
+
+    try {
+      for (;;) {
+        if (text !== '') {
+          const waitMs = waitMsMax - (clock.monotonicMs() - lastSentMs)
+          const isDue = isFirst || text.length >= bytesTarget || waitMs <= 0
+          if (isDue || !(await settledWithin(clock, next, waitMs))) {
+            yield take()
+            continue
+          }
+        }
+        const { done, value } = await next
+        if (done === true) break
+        if (value.type === 'text') {
+          text += value.text
+          tokens = value.tokens
+        } else {
+          if (text !== '') yield take()
+          yield value
+        }
+        next = iterator.next()
+        next.catch(() => {})
+      }
+      if (text !== '') yield take()
+    } finally {
+      await iterator.return?.()
+    }
+  }
+}
+
+/** True where the promise settles before the time is over. */
+function settledWithin(clock: Clock, promise: Promise<unknown>, waitMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(waitMs, () => resolve(false))
+    const settle = () => {
+      cancel()
+      resolve(true)
+    }
+    promise.then(settle, settle)
+  })
+}

@@ -1,0 +1,222 @@
+/**
+ * Runs jobs on this machine: admits the ticket, waits for a slot, pipes engine → meter → coalesce → channel, and signs
+ * the contributor's half of the receipt. Speaks frames of protocol/messages/job.ts.
+ */
+import { createHash } from 'node:crypto'
+import { pipe } from 'it-pipe'
+import type { Provider } from '../../providers/interface.ts'
+import { decode, encode } from '../../protocol/codec.ts'
+import { completionRequestSchema, type CompletionRequest, type FinishReason, type Usage } from '../../protocol/completion.ts'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { JOB_BEAT_MS, PROGRESS_MS, PROGRESS_TOKENS } from '../../protocol/limits.ts'
+import type { OfferedModel } from '../../protocol/messages/capacity.ts'
+import type { JobAsk, JobTell, ProgressNote } from '../../protocol/messages/job.ts'
+import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
+import type { Ticket } from '../../protocol/messages/ticket.ts'
+import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
+import { signDocument, type Signed } from '../../protocol/signed.ts'
+import type { Channel } from '../net/channel.ts'
+import { errorTell } from '../net/requests.ts'
+import { coalesce } from './coalesce.ts'
+import type { JobQueue } from './job-queue.ts'
+import type { ServeJob } from './job-server.ts'
+import type { TicketGate } from './tickets.ts'
+
+export interface ExecutorComponents {
+  readonly provider: Pick<Provider, 'models' | 'run'>
+  readonly queue: JobQueue
+  readonly gate: TicketGate
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Stable name of the device that computes, for receipts. */
+  readonly device: () => string
+}
+
+export interface ExecutorCounts {
+  served: number
+  failed: number
+}
+
+export interface Executor {
+  readonly serveOpen: ServeJob<Extract<JobAsk, { t: 'open' }>>
+  readonly counts: Readonly<ExecutorCounts>
+}
+
+const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
+
+export function createExecutor(components: ExecutorComponents): Executor {
+  const { provider, queue, gate, signer, clock, device } = components
+  const log = components.log.child('executor')
+  // Intervals of one boot are comparable among each other, whatever the wall clock does.
+  const boot = components.random.bytes(16)
+  const counts: ExecutorCounts = { served: 0, failed: 0 }
+
+  /** Ticket and request fit each other and this machine; throws what becomes a reject. */
+  function admit(ask: Extract<JobAsk, { t: 'open' }>): { ticket: Ticket; request: CompletionRequest; model: OfferedModel } {
+    const ticket = gate.admit(ask.ticket, ask.request)
+    const request = decode(completionRequestSchema, ask.request)
+    const model = provider.models().find((one) => one.id === ticket.model)
+    if (request.model !== ticket.model) throw new TriforceError('TICKET_INVALID', { field: 'model' })
+    if (model === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: ticket.model })
+    return { ticket, request: { ...request, maxTokens: Math.min(request.maxTokens ?? ticket.tokensMax, ticket.tokensMax) }, model }
+  }
+
+  return {
+    counts,
+    async serveOpen(channel, ask, { signal }) {
+      let job: ReturnType<typeof admit>
+      try {
+        job = admit(ask)
+      } catch (reason) {
+        tell(channel, { ...errorTell(toTriforceError(reason)), t: 'reject' })
+        return
+      }
+      const { ticket, request, model } = job
+      const beats = startBeats(channel, clock)
+      let freeSlot = () => {}
+      try {
+        freeSlot = await queue.enter({ priority: ticket.priority, signal, onPlace: (place) => beats.say({ state: 'queued', at: place }) })
+      } catch (reason) {
+        beats.stop()
+        tell(channel, { ...errorTell(toTriforceError(reason)), t: 'reject' })
+        return
+      }
+
+      const { cut, release } = cutAfter(signal, clock, ticket.msMax)
+      const output = createHash('sha256')
+      const startMs = Math.floor(clock.monotonicMs())
+      let usage = NO_USAGE
+      let finish: FinishReason = 'error'
+      const half = (): Signed => signDocument(signer, 'receiptHalf', {
+        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, device: device(), boot, startMs,
+        endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.copy().digest()), finish,
+      } satisfies ReceiptHalf)
+      const progress = createProgress(ticket.jobId, clock)
+
+      try {
+        tell(channel, { t: 'accept' })
+        beats.say({ state: 'running' })
+        await pipe(provider.run(request, { signal: cut }), coalesce(clock), async (events) => {
+          for await (const event of events) {
+            if (event.type === 'state') {
+              beats.say(beatOf(event.state))
+              continue
+            }
+            if (event.type === 'end') {
+              usage = event.usage
+              finish = event.finish
+              continue
+            }
+            output.update(event.text)
+            usage = { ...usage, completionTokens: event.tokens }
+            const writable = tell(channel, { t: 'chunk', text: event.text, tokens: event.tokens })
+            beats.sent()
+            const note = progress.due(event.tokens)
+            if (note !== undefined) tell(channel, { t: 'progress', note: signDocument(signer, 'progress', note) })
+            // A peer that reads slowly stops the engine here; a cancel still gets through.
+            if (!writable) await drainedOrCut(channel, cut)
+          }
+        })
+        counts.served += 1
+        tell(channel, { t: 'end', finish, usage, half: half() })
+      } catch (reason) {
+        const error = toTriforceError(reason, 'ENGINE_FAILED')
+        counts.failed += 1
+        log.warn('job failed', { code: error.code, model: ticket.model })
+        finish = 'error'
+        tell(channel, { ...errorTell(error), t: 'fail', usage, ...(usage.completionTokens > 0 ? { half: half() } : {}) })
+      } finally {
+        release()
+        beats.stop()
+        freeSlot()
+      }
+    },
+  }
+}
+
+/** The job's signal, which also ends after `msMax`. */
+function cutAfter(signal: AbortSignal, clock: Clock, msMax: number): { cut: AbortSignal; release: () => void } {
+  const controller = new AbortController()
+  const abort = () => controller.abort()
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort)
+  const cancelTimer = clock.after(msMax, abort)
+  return {
+    cut: controller.signal,
+    release() {
+      cancelTimer()
+      signal.removeEventListener('abort', abort)
+    },
+  }
+}
+
+function tell(channel: Channel, frame: JobTell): boolean {
+  return channel.send(encode(frame))
+}
+
+/** Waits until the channel takes more, or the job is over anyway. */
+async function drainedOrCut(channel: Channel, cut: AbortSignal): Promise<void> {
+  if (cut.aborted) return
+  await new Promise<void>((resolve) => {
+    const settle = () => {
+      cut.removeEventListener('abort', settle)
+      resolve()
+    }
+    cut.addEventListener('abort', settle)
+    channel.drained().then(settle, settle)
+  })
+}
+
+type Beat = Omit<Extract<JobTell, { t: 'beat' }>, 't'>
+
+function beatOf(state: { state: 'queued'; position: number } | { state: 'loading'; part: number } | { state: 'running' }): Beat {
+  switch (state.state) {
+    case 'queued': return { state: 'queued', at: state.position }
+    case 'loading': return { state: 'loading', at: Math.round(state.part * 1_000) }
+    case 'running': return { state: 'running' }
+  }
+}
+
+/** Says what is going on at once when it changes, and every JOB_BEAT_MS while nothing else is sent. */
+function startBeats(channel: Channel, clock: Clock) {
+  let now: Beat = { state: 'running' }
+  let isQuiet = true
+  let cancel = clock.after(JOB_BEAT_MS, tick)
+
+  function tick(): void {
+    if (isQuiet) tell(channel, { t: 'beat', ...now })
+    isQuiet = true
+    cancel = clock.after(JOB_BEAT_MS, tick)
+  }
+
+  return {
+    say(beat: Beat): void {
+      const isNews = beat.state !== now.state || beat.at !== now.at
+      now = beat
+      if (isNews) tell(channel, { t: 'beat', ...beat })
+    },
+    sent(): void {
+      isQuiet = false
+    },
+    stop: () => cancel(),
+  }
+}
+
+/** A signed progress note is due every PROGRESS_TOKENS or PROGRESS_MS, whichever comes first. */
+function createProgress(jobId: Uint8Array, clock: Clock) {
+  let n = 0
+  let tokensAtLast = 0
+  let lastMs = clock.monotonicMs()
+  return {
+    due(tokens: number): ProgressNote | undefined {
+      const nowMs = clock.monotonicMs()
+      if (tokens - tokensAtLast < PROGRESS_TOKENS && nowMs - lastMs < PROGRESS_MS) return undefined
+      n += 1
+      tokensAtLast = tokens
+      lastMs = nowMs
+      return { v: 1, jobId, n, completionTokens: tokens, atMs: Math.floor(nowMs) }
+    },
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Slots of this machine: so many jobs run at once, so many may wait, in order of priority and then of arrival.
+ */
+import { TriforceError } from '../../protocol/errors.ts'
+import type { Clock } from '../../protocol/ports.ts'
+
+export interface JobQueueOptions {
+  /** Jobs running at once; asked for each time, since engines come and go. */
+  readonly slots: () => number
+  /** Jobs that may wait; the next one is refused with QUEUE_FULL. Default 64. */
+  readonly waitingMax?: number
+  /** Longest wait before a job is refused with QUEUE_TIMEOUT. Default 60_000 ms. */
+  readonly waitMsMax?: number
+  readonly onChange?: () => void
+}
+
+export interface JobQueue {
+  /**
+   * Resolves with a function that frees the slot. Throws QUEUE_FULL, QUEUE_TIMEOUT, STOPPING, or CANCELLED when `signal` aborts.
+   * `onPlace` is told the place in the queue (1 is next) when it changes.
+   */
+  enter(job: { priority: number; signal: AbortSignal; onPlace?: (place: number) => void }): Promise<() => void>
+  readonly running: number
+  readonly waiting: number
+  /** Refuses what waits and what comes; running jobs go on. */
+  drain(): void
+  /** Resolves when nothing runs any more. */
+  idle(): Promise<void>
+}
+
+interface Waiting {
+  readonly priority: number
+  readonly onPlace: ((place: number) => void) | undefined
+  readonly start: () => void
+  readonly refuse: (error: TriforceError) => void
+}
+
+export function createJobQueue(components: { readonly clock: Clock }, options: JobQueueOptions): JobQueue {
+  const { clock } = components
+  const { slots, waitingMax = 64, waitMsMax = 60_000, onChange = () => {} } = options
+  const waiting: Waiting[] = []
+  let running = 0
+  let draining = false
+  let idleWaiters: (() => void)[] = []
+
+  function leaveSlot(): () => void {
+    let isFree = false
+    return () => {
+      if (isFree) return
+      isFree = true
+      running -= 1
+      startNext()
+      onChange()
+      if (running === 0) for (const resolve of idleWaiters.splice(0)) resolve()
+    }
+  }
+
+  function startNext(): void {
+    while (running < slots() && waiting.length > 0) {
+      running += 1
+      waiting.shift()!.start()
+    }
+    waiting.forEach((job, index) => job.onPlace?.(index + 1))
+  }
+
+  return {
+    async enter({ priority, signal, onPlace }) {
+      if (draining) throw new TriforceError('STOPPING')
+      if (signal.aborted) throw new TriforceError('CANCELLED')
+      if (running < slots() && waiting.length === 0) {
+        running += 1
+        onChange()
+        return leaveSlot()
+      }
+      if (waiting.length >= waitingMax) throw new TriforceError('QUEUE_FULL', { waiting: waiting.length }, { retryAfterMs: 2_000 })
+      return new Promise<() => void>((resolve, reject) => {
+        const settle = () => {
+          cancelTimer()
+          signal.removeEventListener('abort', onAbort)
+          const index = waiting.indexOf(job)
+          if (index !== -1) waiting.splice(index, 1)
+          onChange()
+        }
+        const job: Waiting = {
+          priority,
+          onPlace,
+          start: () => {
+            settle()
+            resolve(leaveSlot())
+          },
+          refuse: (error) => {
+            settle()
+            reject(error)
+          },
+        }
+        const onAbort = () => job.refuse(new TriforceError('CANCELLED'))
+        const cancelTimer = clock.after(waitMsMax, () => job.refuse(new TriforceError('QUEUE_TIMEOUT', { waitMsMax }, { retryAfterMs: 5_000 })))
+        signal.addEventListener('abort', onAbort)
+        const behind = waiting.findIndex((other) => other.priority > priority)
+        waiting.splice(behind === -1 ? waiting.length : behind, 0, job)
+        onPlace?.(waiting.indexOf(job) + 1)
+        onChange()
+      })
+    },
+    get running() {
+      return running
+    },
+    get waiting() {
+      return waiting.length
+    },
+    drain() {
+      draining = true
+      for (const job of waiting.slice()) job.refuse(new TriforceError('STOPPING'))
+    },
+    idle() {
+      if (running === 0) return Promise.resolve()
+      return new Promise((resolve) => {
+        idleWaiters.push(resolve)
+      })
+    },
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * One job at one host, from the asking side: opens it, follows its frames and reports what was seen. It reads the
+ * channel to the job's last frame also after a cancel, so that the usage is exact and the stream can be used again.
+ */
+import { createHash } from 'node:crypto'
+import { decode, encode } from '../../protocol/codec.ts'
+import type { FinishReason, Usage } from '../../protocol/completion.ts'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
+import { jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import type { Clock } from '../../protocol/ports.ts'
+import type { Signed } from '../../protocol/signed.ts'
+import { fromWireError } from '../../protocol/wire-error.ts'
+import type { Channel } from '../net/channel.ts'
+
+/** What the asking side saw of a job, however it ended. */
+export interface JobSeen {
+  readonly usage: Usage
+  readonly finish: FinishReason
+  readonly outputHash: Uint8Array
+  readonly observedMs: number
+  /** Signed by the contributor; absent where it died before. */
+  readonly half: Signed | undefined
+  readonly relayed: Extract<JobTell, { t: 'end' }>['relayed']
+  /** Why it did not end well. */
+  readonly error: TriforceError | undefined
+  /** False: the stream must not be used again. */
+  readonly clean: boolean
+}
+
+export interface JobListener {
+  onBeat(beat: Extract<JobTell, { t: 'beat' }>): void
+  /** The next frame is read when this resolves. */
+  onText(text: string, tokens: number): Promise<void> | undefined
+}
+
+export interface RunJobOptions {
+  readonly ask: Exclude<JobAsk, { t: 'cancel' }>
+  readonly signal: AbortSignal
+  readonly listener: JobListener
+  /** Longest time without any frame. Default JOB_SILENCE_MS_MAX. */
+  readonly silenceMsMax?: number
+  /** Longest time before the first text, loading and queueing included. */
+  readonly firstTextMsMax: number
+}
+
+/** After a cancel the host gets this long for its end frame: an engine may be inside a batch of prompt tokens. */
+const CANCEL_MS_MAX = 5_000
+
+/** Never throws: what went wrong stands in `error`. */
+export async function runJob(channel: Channel, clock: Clock, options: RunJobOptions): Promise<JobSeen> {
+  const { signal, listener, silenceMsMax = JOB_SILENCE_MS_MAX, firstTextMsMax } = options
+  const startMs = clock.monotonicMs()
+  const output = createHash('sha256')
+  let usage: Usage = { promptTokens: 0, completionTokens: 0 }
+  let cancelSilence = () => {}
+  let cancelDeadline = () => {}
+  let hasText = false
+
+  function seen(part: Partial<JobSeen> & Pick<JobSeen, 'finish'>): JobSeen {
+    return {
+      usage, outputHash: new Uint8Array(output.digest()), observedMs: Math.ceil(clock.monotonicMs() - startMs), half: undefined,
+      relayed: undefined, error: undefined, clean: false, ...part,
+    }
+  }
+
+  function cancel(): void {
+    channel.send(encode({ t: 'cancel' } satisfies JobAsk))
+    cancelDeadline = clock.after(CANCEL_MS_MAX, () => channel.abort(new TriforceError('HOST_SILENT', { after: 'cancel' })))
+  }
+
+  async function nextFrame(): Promise<JobTell> {
+    const waitMs = hasText ? silenceMsMax : Math.min(silenceMsMax, firstTextMsMax)
+    cancelSilence = clock.after(waitMs, () => channel.abort(new TriforceError('HOST_SILENT', { waitMs })))
+    const frame = await channel.read()
+    cancelSilence()
+    if (frame === undefined) throw new TriforceError('HOST_LOST')
+    return decode(jobTellSchema, frame)
+  }
+
+  const cancelFirstText = clock.after(firstTextMsMax, () => {
+    if (!hasText) channel.abort(new TriforceError('FIRST_TOKEN_TIMEOUT', { firstTextMsMax }))
+  })
+  signal.addEventListener('abort', cancel)
+  try {
+    channel.send(encode(options.ask))
+    if (signal.aborted) cancel()
+    for (;;) {
+      const frame = await nextFrame()
+      switch (frame.t) {
+        case 'accept':
+        case 'progress':
+          break
+        case 'beat':
+          listener.onBeat(frame)
+          break
+        case 'chunk': {
+          if (frame.tokens < usage.completionTokens) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens' })
+          hasText = true
+          usage = { ...usage, completionTokens: frame.tokens }
+          output.update(frame.text)
+          const room = listener.onText(frame.text, frame.tokens)
+          if (room !== undefined) await room
+          break
+        }
+        case 'reject':
+          return seen({ finish: 'error', error: fromWireError(frame), clean: true })
+        case 'fail':
+          usage = frame.usage
+          return seen({ finish: 'error', error: fromWireError(frame), half: frame.half, clean: true })
+        case 'end':
+          usage = frame.usage
+          return seen({ finish: frame.finish, half: frame.half, relayed: frame.relayed, clean: true })
+      }
+    }
+  } catch (reason) {
+    return seen({ finish: 'error', error: toTriforceError(reason, 'HOST_LOST') })
+  } finally {
+    cancelSilence()
+    cancelDeadline()
+    cancelFirstText()
+    signal.removeEventListener('abort', cancel)
+  }
+}

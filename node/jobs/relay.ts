@@ -1,0 +1,67 @@
+/**
+ * A hub relays a job for a consumer that cannot reach the host itself: the consumer's channel on one side, the hub's own
+ * dispatcher on the other. What the consumer does not read, the hub does not ask for.
+ */
+import { decode, encode } from '../../protocol/codec.ts'
+import { completionRequestSchema, type FinishReason, type Usage } from '../../protocol/completion.ts'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import type { JobAsk, JobTell } from '../../protocol/messages/job.ts'
+import type { CompletionEvent } from '../gateway.ts'
+import { errorTell } from '../net/requests.ts'
+import type { AccountGate } from '../settlement/account-gate.ts'
+import { priorityOf } from '../settlement/tiers.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import type { ServeJob } from './job-server.ts'
+
+export interface RelayComponents {
+  readonly gate: AccountGate
+  readonly dispatcher: Pick<Dispatcher, 'run'>
+}
+
+const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
+
+export function createRelay({ gate, dispatcher }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
+  return async (channel, ask, { signal }) => {
+    const tell = (frame: JobTell) => channel.send(encode(frame))
+    let events: AsyncIterable<CompletionEvent>
+    try {
+      const { action, account } = gate.admit(ask.authorization, ask.request)
+      if (action !== 'relay') throw new TriforceError('FORBIDDEN', { action }, { detail: 'the request is signed for another action' })
+      const request = decode(completionRequestSchema, ask.request)
+      events = dispatcher.run({ account: account.id, request, requestBytes: ask.request, priority: priorityOf(account.tier), signal })
+    } catch (reason) {
+      tell({ ...errorTell(toTriforceError(reason)), t: 'reject' })
+      return
+    }
+
+    let finished: { finish: FinishReason; usage: Usage } | undefined
+    let tokens = 0
+    try {
+      for await (const event of events) {
+        switch (event.type) {
+          case 'waiting':
+            if (event.state !== 'placing') tell({ t: 'beat', state: event.state, ...(event.at === undefined ? {} : { at: event.at }) })
+            break
+          case 'text':
+            tokens = event.tokens
+            if (!tell({ t: 'chunk', text: event.text, tokens })) await channel.drained()
+            break
+          case 'finish':
+            finished = event
+            break
+          case 'settled': {
+            const { host, hostName, hub, receiptId, durability, costMicroCredits } = event.served
+            tell({
+              t: 'end', finish: finished?.finish ?? 'error', usage: finished?.usage ?? NO_USAGE,
+              relayed: { receiptId, host, hostName, hub, durability, costMicroCredits: Number(costMicroCredits) },
+            })
+            break
+          }
+        }
+      }
+    } catch (reason) {
+      const error = toTriforceError(reason)
+      tell({ ...errorTell(error), t: 'fail', usage: { ...NO_USAGE, completionTokens: tokens } })
+    }
+  }
+}

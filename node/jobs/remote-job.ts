@@ -1,0 +1,177 @@
+/**
+ * A consumer's side of a job. First straight from the contributor: a hub issues the ticket and stays out of the data
+ * path. Where the contributor cannot be reached, the hub relays the stream instead.
+ */
+import { encode } from '../../protocol/codec.ts'
+import type { CompletionRequest } from '../../protocol/completion.ts'
+import { sha256 } from '../../protocol/crypto.ts'
+import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
+import type { FederationHub } from '../../protocol/federation.ts'
+import { ticketSchema } from '../../protocol/messages/ticket.ts'
+import { peerIdOf } from '../../protocol/peer-key.ts'
+import type { Clock, Log, Signer } from '../../protocol/ports.ts'
+import { openDocument, type Signed } from '../../protocol/signed.ts'
+import type { CompletionEvent } from '../gateway.ts'
+import type { ChannelPool } from '../net/channel-pool.ts'
+import type { Host } from '../net/host.ts'
+import type { AccountClient } from '../settlement/account-client.ts'
+import { createHandoff, type Handoff } from './handoff.ts'
+import { runJob, type JobListener, type JobSeen } from './job-run.ts'
+
+export interface RemoteJobComponents {
+  readonly host: Pick<Host, 'dial' | 'isConnected'>
+  readonly pool: ChannelPool
+  readonly client: AccountClient
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface RemoteJobOptions {
+  /** Time to reach a contributor before the hub is asked to relay. Default 1_500 ms. */
+  readonly directMsMax?: number
+  /** Hosts tried directly. Default 2. */
+  readonly directAttemptsMax?: number
+  readonly firstTextMsMax?: number
+}
+
+export interface RemoteJobs {
+  run(signer: Signer, request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<CompletionEvent>
+  readonly counts: { running: number; served: number; failed: number }
+}
+
+/** Codes after which neither another host nor a relay helps. */
+const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
+  'BAD_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'CAPABILITY_MISSING', 'CANCELLED', 'MODEL_NOT_FOUND', 'INVALID_API_KEY', 'FORBIDDEN', 'INSUFFICIENT_CREDITS',
+])
+
+export function createRemoteJobs(components: RemoteJobComponents, options: RemoteJobOptions = {}): RemoteJobs {
+  const { host, pool, client, clock } = components
+  const log = components.log.child('remote-job')
+  const { directMsMax = 1_500, directAttemptsMax = 2, firstTextMsMax = 120_000 } = options
+  const counts = { running: 0, served: 0, failed: 0 }
+
+  async function askOn(peer: string, ask: Parameters<typeof runJob>[2]['ask'], signal: AbortSignal, listener: JobListener): Promise<JobSeen> {
+    const channel = await pool.lease(peer)
+    const seen = await runJob(channel, clock, { ask, signal, listener, firstTextMsMax })
+    if (seen.clean) pool.giveBack(channel)
+    else pool.discard(channel, seen.error ?? new TriforceError('HOST_LOST'))
+    return seen
+  }
+
+  interface Ticketed { readonly hub: FederationHub; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly addresses: readonly string[] }
+
+  async function ticketFor(signer: Signer, request: CompletionRequest, bytes: Uint8Array, exclude: readonly Uint8Array[]): Promise<Ticketed & { key: Uint8Array }> {
+    const { hub, answer } = await client.ask(signer, 'ticket', {
+      model: request.model, requestHash: sha256(bytes), tokensMax: request.maxTokens ?? 0, exclude: [...exclude],
+    })
+    const ticket = openDocument('ticket', ticketSchema, answer.ticket)
+    return { hub, key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, addresses: answer.addresses }
+  }
+
+  async function reach(ticketed: Ticketed): Promise<boolean> {
+    if (host.isConnected(ticketed.peer)) return true
+    if (ticketed.addresses.length === 0) return false
+    try {
+      await host.dial(ticketed.addresses, { signal: AbortSignal.timeout(directMsMax) })
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** True where the job is done; false where nothing was delivered and another way may be tried. */
+  async function direct(signer: Signer, request: CompletionRequest, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<boolean> {
+    const exclude: Uint8Array[] = []
+    for (let attempt = 1; attempt <= directAttemptsMax; attempt += 1) {
+      const ticketed = await ticketFor(signer, request, bytes, exclude)
+      exclude.push(ticketed.key)
+      if (!(await reach(ticketed))) continue
+      const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(handoff))
+        .catch((reason: unknown): JobSeen | TriforceError => toTriforceError(reason, 'HOST_LOST'))
+      if (seen instanceof TriforceError || (seen.error !== undefined && seen.usage.completionTokens === 0)) {
+        const error = seen instanceof TriforceError ? seen : seen.error!
+        log.info('host did not answer', { host: ticketed.peer, code: error.code, attempt })
+        if (FINAL_CODES.has(error.code) || signal.aborted) throw error
+        continue
+      }
+      if (seen.error === undefined) void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
+      const { answer } = await client.ask(signer, 'settle', {
+        ticket: ticketed.signed, observedMs: seen.observedMs, observedUsage: seen.usage, outputHash: seen.outputHash, finish: seen.finish,
+        ...(seen.half === undefined ? {} : { half: seen.half }),
+      }, ticketed.hub)
+      if (signal.aborted) throw new TriforceError('CANCELLED')
+      if (seen.error !== undefined) throw seen.error
+      void handoff.offer({
+        type: 'settled',
+        served: {
+          host: ticketed.peer, hostName: ticketed.hostName, hub: ticketed.hub.name, receiptId: answer.receiptId, durability: answer.durability,
+          costMicroCredits: BigInt(answer.costMicroCredits), attempts: attempt,
+        },
+      })
+      return true
+    }
+    return false
+  }
+
+  async function relayed(signer: Signer, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
+    let lastError = new TriforceError('NO_HUB', {}, { retryAfterMs: 3_000 })
+    for (const hub of client.hubs()) {
+      let seen: JobSeen
+      try {
+        seen = await askOn(hub.peerId, { t: 'relay', authorization: client.authorize(signer, hub, 'relay', bytes), request: bytes }, signal, listenerOf(handoff))
+      } catch (reason) {
+        lastError = toTriforceError(reason, 'NO_HUB')
+        continue
+      }
+      const { error, relayed: end } = seen
+      if (error !== undefined && (seen.usage.completionTokens > 0 || FINAL_CODES.has(error.code) || signal.aborted)) throw error
+      if (error === undefined && end !== undefined) {
+        void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
+        void handoff.offer({ type: 'settled', served: { ...end, costMicroCredits: BigInt(end.costMicroCredits), attempts: 1 } })
+        return
+      }
+      lastError = error ?? new TriforceError('PROTOCOL_VIOLATION', { frame: 'end' })
+    }
+    throw lastError
+  }
+
+  async function follow(signer: Signer, request: CompletionRequest, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
+    const bytes = encode(request)
+    if (!(await direct(signer, request, bytes, signal, handoff))) await relayed(signer, bytes, signal, handoff)
+    counts.served += 1
+  }
+
+  return {
+    counts,
+    run(signer, request, { signal }) {
+      const left = new AbortController()
+      const handoff = createHandoff<CompletionEvent>({ onReturn: () => left.abort() })
+      const onAbort = () => {
+        left.abort()
+        handoff.release()
+      }
+      if (signal.aborted) onAbort()
+      signal.addEventListener('abort', onAbort)
+      counts.running += 1
+      follow(signer, request, left.signal, handoff).then(
+        () => handoff.close(),
+        (reason: unknown) => {
+          const error = toTriforceError(reason)
+          if (error.code !== 'CANCELLED') counts.failed += 1
+          handoff.close(error)
+        },
+      ).finally(() => {
+        signal.removeEventListener('abort', onAbort)
+        counts.running -= 1
+      })
+      return handoff.events
+    },
+  }
+}
+
+function listenerOf(handoff: Handoff<CompletionEvent>): JobListener {
+  return {
+    onBeat: (beat) => handoff.offerIfIdle({ type: 'waiting', state: beat.state, ...(beat.at === undefined ? {} : { at: beat.at }) }),
+    onText: (text, tokens) => handoff.offer({ type: 'text', text, tokens }),
+  }
+}

@@ -1,0 +1,307 @@
+/**
+ * The libp2p node: transports, encryption, muxing, gossip and DHT, with the settings that keep streams from being reset
+ * and peers from being dropped (docs/protocol.md#libp2p lists them with their reasons).
+ * Gives channels, gossip messages and provider records; nothing above this folder imports libp2p.
+ */
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { gossipsub, TopicValidatorResult, type GossipSub } from '@libp2p/gossipsub'
+import { identify, identifyPush } from '@libp2p/identify'
+import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
+import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import type { CID } from 'multiformats/cid'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import type { ProtocolIds } from '../../protocol/ids.ts'
+import { CAPACITY_BYTES_MAX } from '../../protocol/limits.ts'
+import { publicKeyOf } from '../../protocol/peer-key.ts'
+import type { Log } from '../../protocol/ports.ts'
+import type { Channel, ChannelHandler } from './channel.ts'
+import { fastMessageId } from './gossip-id.ts'
+import { createStreamChannel } from './stream-channel.ts'
+
+export interface HostComponents {
+  readonly log: Log
+}
+
+export interface HostOptions {
+  /** 32-byte Ed25519 seed of the node's key. */
+  readonly seed: Uint8Array
+  readonly ids: ProtocolIds
+  /** Hubs serve the DHT, subscribe to capacity and take many connections. */
+  readonly hub: boolean
+  /** Multiaddrs to listen on; empty: only dial. */
+  readonly listen: readonly string[]
+  /** Multiaddrs to tell others, where they differ. */
+  readonly announce?: readonly string[]
+  readonly version: string
+}
+
+/** What a gossip message is worth: `reject` also costs the peer that passed it on its score. */
+export type GossipVerdict = 'accept' | 'ignore' | 'reject'
+
+export interface Host {
+  readonly peerId: string
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Multiaddrs under which this node listens, with its peer id. */
+  addresses(): string[]
+  /** Register before `start`. */
+  handle(protocol: string, handler: ChannelHandler): void
+  /** Opens a channel over the connection to `peer`, whoever dialled it. Throws NO_HOST where there is none. */
+  open(peer: string, protocol: string, options: { signal: AbortSignal }): Promise<Channel>
+  /** Connects to the first address that answers. Each ends in `/p2p/<peer id>`. */
+  dial(addresses: readonly string[], options: { signal: AbortSignal }): Promise<void>
+  isConnected(peer: string): boolean
+  /** Peers with an open connection. */
+  peers(): string[]
+  connectionCount(): number
+  /** Cuts every connection to the peer. */
+  drop(peer: string, reason: string): void
+  /** Cuts the peer and keeps it out until the process ends. */
+  ban(peer: string): void
+  onConnect(listener: (peer: string) => void): void
+  onDisconnect(listener: (peer: string) => void): void
+  /** Hubs only, before `start`: judges each message before it is passed on. */
+  onGossip(topic: string, judge: (from: Uint8Array, data: Uint8Array) => GossipVerdict): void
+  /** Called when a connected peer has subscribed to the topic: only from then on it hears what is published. */
+  onSubscriber(topic: string, listener: () => void): void
+  /** Throws NO_HUB where no subscriber is connected. */
+  publish(topic: string, data: Uint8Array): Promise<void>
+  /** Writes a provider record for `key` at the hubs. */
+  provide(key: CID, options: { signal: AbortSignal }): Promise<void>
+  cancelProvide(key: CID): Promise<void>
+  /** Peers of provider records with the addresses they gave; they may be long gone. */
+  findProviders(key: CID, options: { signal: AbortSignal; limit: number }): Promise<ProviderPeer[]>
+}
+
+export interface ProviderPeer {
+  readonly peer: string
+  /** Multiaddrs that end in `/p2p/<peer id>`. */
+  readonly addresses: readonly string[]
+}
+
+// One connection carries all jobs between two peers.
+const STREAMS_PER_PROTOCOL_MAX = 1_024
+const MINUTE_MS = 60_000
+
+export async function createHost(components: HostComponents, options: HostOptions): Promise<Host> {
+  const log = components.log.child('net')
+  const banned = new Set<string>()
+  const { hub, ids } = options
+  const node = await createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
+    nodeInfo: { name: 'triforce', version: options.version },
+    addresses: { listen: [...options.listen], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
+    transports: [tcp({ maxConnections: hub ? 6_000 : 128 })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({
+      keepAliveInterval: 20_000,
+      maxInboundStreams: 4_096,
+      maxOutboundStreams: 4_096,
+      // The window must stay below the read buffer, or a paused stream is reset; the write buffer has no bound by default.
+      streamOptions: { maxStreamWindowSize: 1 << 20, maxReadBufferLength: 4 << 20, maxWriteBufferLength: 16 << 20 },
+    })],
+    // Gossip keeps a stream open on every connection, so pruning never closes one: limits are for what comes in.
+    connectionManager: {
+      maxConnections: hub ? 5_000 : 128,
+      inboundConnectionThreshold: hub ? 200 : 50,
+      maxIncomingPendingConnections: hub ? 256 : 32,
+      // The redial loop (redial.ts) knows the addresses; libp2p's own forgets them.
+      reconnectRetries: 0,
+    },
+    // It ends a connection after one late ping, with all jobs on it; heartbeat.ts gives three strikes.
+    connectionMonitor: { enabled: false },
+    peerStore: { maxAddressAge: Infinity, maxPeerAge: Infinity },
+    connectionGater: {
+      denyDialMultiaddr: () => false,
+      denyInboundEncryptedConnection: (peer: PeerId) => banned.has(peer.toString()),
+      denyDialPeer: (peer: PeerId) => banned.has(peer.toString()),
+    },
+    services: {
+      identify: identify(),
+      identifyPush: identifyPush(),
+      ping: ping(),
+      gossip: gossipsub({
+        fallbackToFloodsub: false,
+        globalSignaturePolicy: 'StrictSign',
+        floodPublish: true,
+        doPX: false,
+        allowedTopics: [ids.capacityTopic],
+        allowPublishToZeroTopicPeers: hub,
+        maxInboundDataLength: 1 << 20,
+        maxOutboundBufferSize: 4 << 20,
+        fastMsgIdFn: fastMessageId,
+        scoreParams: {
+          // Many peers behind one address are normal: a household, a provider's NAT, a test on one machine.
+          IPColocationFactorWeight: 0,
+          topics: {
+            [ids.capacityTopic]: {
+              topicWeight: 1,
+              timeInMeshWeight: 0,
+              timeInMeshQuantum: 1_000,
+              timeInMeshCap: 1,
+              firstMessageDeliveriesWeight: 0,
+              firstMessageDeliveriesDecay: 0.5,
+              firstMessageDeliveriesCap: 1,
+              // A quiet topic is no fault.
+              meshMessageDeliveriesWeight: 0,
+              meshMessageDeliveriesDecay: 0.5,
+              meshMessageDeliveriesCap: 1,
+              meshMessageDeliveriesThreshold: 1,
+              meshMessageDeliveriesWindow: 10,
+              meshMessageDeliveriesActivation: 1_000,
+              meshFailurePenaltyWeight: 0,
+              meshFailurePenaltyDecay: 0.5,
+              invalidMessageDeliveriesWeight: -20,
+              invalidMessageDeliveriesDecay: 0.9,
+            },
+          },
+        },
+      }),
+      dht: kadDHT({
+        protocol: ids.kad,
+        clientMode: !hub,
+        allowQueryWithZeroPeers: hub,
+        initialQuerySelfInterval: 100,
+        // Federations live in homes and offices too: private addresses are good addresses.
+        peerInfoMapper: passthroughMapper,
+        reprovide: { validity: 20 * MINUTE_MS, interval: 2 * MINUTE_MS, threshold: 12 * MINUTE_MS, concurrency: 10 },
+      }),
+    },
+  })
+
+  const gossip: GossipSub = node.services.gossip
+  const dht: KadDHT = node.services.dht
+  const handlers: { protocol: string; handler: ChannelHandler }[] = []
+
+  return {
+    peerId: node.peerId.toString(),
+    async start() {
+      for (const { protocol, handler } of handlers) {
+        await node.handle(protocol, (stream, connection) => serve(log, handler, stream, connection), {
+          maxInboundStreams: STREAMS_PER_PROTOCOL_MAX, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX,
+        })
+      }
+      try {
+        await node.start()
+      } catch (cause) {
+        throw new TriforceError('CONFIG_INVALID', {}, {
+          cause, detail: `cannot listen on ${options.listen.join(', ')}: ${cause instanceof Error ? cause.message : 'unknown reason'}`,
+        })
+      }
+      if (hub) gossip.subscribe(ids.capacityTopic)
+    },
+    async stop() {
+      await node.stop()
+    },
+    addresses: () => node.getMultiaddrs().map(String),
+    handle(protocol, handler) {
+      handlers.push({ protocol, handler })
+    },
+    async open(peer, protocol, { signal }) {
+      const connection = openConnections(node, peer)[0]
+      if (connection === undefined) throw new TriforceError('NO_HOST', { peer }, { detail: 'there is no connection to this peer' })
+      try {
+        const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX })
+        return createStreamChannel(stream, peer)
+      } catch (cause) {
+        throw new TriforceError('HOST_LOST', { peer }, { cause, detail: 'the peer did not open a stream' })
+      }
+    },
+    async dial(addresses, { signal }) {
+      await node.dial(addresses.map((address) => multiaddr(address)), { signal })
+    },
+    isConnected: (peer) => openConnections(node, peer).length > 0,
+    peers: () => [...new Set(node.getConnections().filter((c) => c.status === 'open').map((c) => c.remotePeer.toString()))],
+    connectionCount: () => node.getConnections().length,
+    drop(peer, reason) {
+      for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error(reason))
+    },
+    ban(peer) {
+      banned.add(peer)
+      for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error('banned'))
+    },
+    onConnect(listener) {
+      node.addEventListener('peer:connect', (event) => listener(event.detail.toString()))
+    },
+    onDisconnect(listener) {
+      node.addEventListener('peer:disconnect', (event) => listener(event.detail.toString()))
+    },
+    onGossip(topic, judge) {
+      gossip.topicValidators.set(topic, (_from, message) => {
+        if (message.type !== 'signed' || message.data.byteLength > CAPACITY_BYTES_MAX) return TopicValidatorResult.Reject
+        const author = publicKeyOf(message.from.toString())
+        if (author === undefined) return TopicValidatorResult.Reject
+        return verdicts[judge(author, message.data)]
+      })
+    },
+    onSubscriber(topic, listener) {
+      gossip.addEventListener('subscription-change', (event) => {
+        if (event.detail.subscriptions.some((change) => change.topic === topic && change.subscribe)) listener()
+      })
+    },
+    async publish(topic, data) {
+      try {
+        await gossip.publish(topic, data)
+      } catch (cause) {
+        throw new TriforceError('NO_HUB', {}, { cause })
+      }
+    },
+    async provide(key, { signal }) {
+      await node.contentRouting.provide(key, { signal })
+    },
+    async cancelProvide(key) {
+      await dht.cancelReprovide(key)
+    },
+    async findProviders(key, { signal, limit }) {
+      const found: ProviderPeer[] = []
+      try {
+        for await (const provider of node.contentRouting.findProviders(key, { signal })) {
+          const peer = provider.id.toString()
+          found.push({ peer, addresses: provider.multiaddrs.map((address) => withPeer(address.toString(), peer)) })
+          if (found.length >= limit) break
+        }
+      } catch (error) {
+        // A lookup that runs out of time has still found what it found.
+        log.debug('provider lookup ended early', { code: toTriforceError(error).code, found: found.length })
+      }
+      return found
+    },
+  }
+}
+
+const verdicts = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+} as const satisfies Record<GossipVerdict, TopicValidatorResult>
+
+function withPeer(address: string, peer: string): string {
+  return address.includes('/p2p/') ? address : `${address}/p2p/${peer}`
+}
+
+function openConnections(node: Libp2p, peer: string): Connection[] {
+  return node.getConnections(peerIdFromString(peer)).filter((connection) => connection.status === 'open')
+}
+
+/** Makes the channel in the same tick, then lets the handler run; its throw ends the stream. */
+function serve(log: Log, handler: ChannelHandler, stream: Stream, connection: Connection): void {
+  const peer = connection.remotePeer.toString()
+  const channel = createStreamChannel(stream, peer)
+  handler(channel).then(
+    () => channel.close(),
+    (reason: unknown) => {
+      const error = toTriforceError(reason)
+      if (error.spec.blame === 'peer') log.debug('channel ended badly', { code: error.code, peer, protocol: stream.protocol })
+      else log.warn('channel ended badly', { code: error.code, peer, protocol: stream.protocol })
+      channel.abort(error)
+    },
+  )
+}

@@ -1,0 +1,54 @@
+/** Two ends of a channel inside one process: a hub that serves a model itself speaks the job protocol with itself. */
+import { TriforceError } from '../../protocol/errors.ts'
+import type { Channel } from './channel.ts'
+import { createReadQueue, type ReadQueue } from './read-queue.ts'
+
+/** Bytes that may wait for the reader before `send` answers false, as in a stream channel. */
+const BYTES_HIGH = 64 * 1024
+
+export function createLocalChannels(peer: string): readonly [Channel, Channel] {
+  const closed = new AbortController()
+  const drainWaiters: [(() => void)[], (() => void)[]] = [[], []]
+  const queues: readonly [ReadQueue, ReadQueue] = [createReadQueue(() => wake(0)), createReadQueue(() => wake(1))]
+
+  function wake(reader: 0 | 1): void {
+    if (queues[reader].bytes > BYTES_HIGH / 2) return
+    for (const resolve of drainWaiters[reader].splice(0)) resolve()
+  }
+
+  function finish(reason: Error | undefined): void {
+    if (closed.signal.aborted) return
+    queues[0].end(reason)
+    queues[1].end(reason)
+    closed.abort(reason ?? new TriforceError('HOST_LOST', {}, { detail: 'the channel was closed' }))
+    wake(0)
+    wake(1)
+  }
+
+  function end(self: 0 | 1): Channel {
+    const other = self === 0 ? 1 : 0
+    return {
+      peer,
+      send(frame) {
+        if (!closed.signal.aborted) queues[other].push(frame)
+        return queues[other].bytes < BYTES_HIGH
+      },
+      drained() {
+        if (closed.signal.aborted) return Promise.reject(closed.signal.reason as Error)
+        if (queues[other].bytes < BYTES_HIGH) return Promise.resolve()
+        return new Promise((resolve) => {
+          drainWaiters[other].push(resolve)
+        })
+      },
+      read: () => queues[self].read(),
+      close: () => finish(undefined),
+      abort: finish,
+      closed: closed.signal,
+      get waiting() {
+        return { readBytes: queues[self].bytes, sendBytes: queues[other].bytes }
+      },
+    }
+  }
+
+  return [end(0), end(1)]
+}

@@ -1,0 +1,60 @@
+/**
+ * The reading half of a channel: frames wait here until the one reader takes them. Bytes are counted, so that the
+ * owner can pause its source.
+ */
+export interface ReadQueue {
+  push(frame: Uint8Array): void
+  /** The source has ended: in order without a reason, else broken. Frames that came before are still read. */
+  end(reason?: Error): void
+  read(): Promise<Uint8Array | undefined>
+  readonly bytes: number
+}
+
+/** `onRead` is called when a frame was taken. */
+export function createReadQueue(onRead: () => void): ReadQueue {
+  const frames: Uint8Array[] = []
+  let bytes = 0
+  let ended = false
+  let failure: Error | undefined
+  let waiting: { resolve: (frame: Uint8Array | undefined) => void; reject: (reason: Error) => void } | undefined
+
+  return {
+    push(frame) {
+      if (waiting !== undefined) {
+        const reader = waiting
+        waiting = undefined
+        reader.resolve(frame)
+        return
+      }
+      frames.push(frame)
+      bytes += frame.byteLength
+    },
+    end(reason) {
+      if (ended) return
+      ended = true
+      failure = reason
+      const reader = waiting
+      waiting = undefined
+      if (reader === undefined) return
+      if (reason === undefined) reader.resolve(undefined)
+      else reader.reject(reason)
+    },
+    read() {
+      const frame = frames.shift()
+      if (frame !== undefined) {
+        bytes -= frame.byteLength
+        onRead()
+        return Promise.resolve(frame)
+      }
+      if (failure !== undefined) return Promise.reject(failure)
+      if (ended) return Promise.resolve(undefined)
+      if (waiting !== undefined) return Promise.reject(new Error('a channel has one reader at a time'))
+      return new Promise((resolve, reject) => {
+        waiting = { resolve, reject }
+      })
+    },
+    get bytes() {
+      return bytes
+    },
+  }
+}

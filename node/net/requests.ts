@@ -1,0 +1,68 @@
+/**
+ * Questions and answers on the control protocol: pooled channels, one exchange at a time on each, a deadline for all.
+ */
+import type { Clock } from '../../protocol/ports.ts'
+import { decode, encode } from '../../protocol/codec.ts'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { controlAskSchema, controlTellSchema, type ControlAsk, type ControlTell } from '../../protocol/messages/control.ts'
+import type { Channel, ChannelHandler } from './channel.ts'
+import type { ChannelPool } from './channel-pool.ts'
+
+export interface Requests {
+  /** Throws HOST_SILENT after `waitMsMax`, HOST_LOST or NO_HOST where the peer cannot be reached. */
+  ask(peer: string, question: ControlAsk, options: { readonly waitMsMax: number }): Promise<ControlTell>
+}
+
+export function createRequests(components: { readonly pool: ChannelPool; readonly clock: Clock }): Requests {
+  const { pool, clock } = components
+  return {
+    async ask(peer, question, { waitMsMax }) {
+      const channel = await pool.lease(peer)
+      const silence = new TriforceError('HOST_SILENT', { peer }, { detail: 'the peer did not answer in time' })
+      const cancel = clock.after(waitMsMax, () => channel.abort(silence))
+      try {
+        channel.send(encode(question))
+        const frame = await channel.read()
+        if (frame === undefined) throw new TriforceError('HOST_LOST', { peer })
+        const answer = decode(controlTellSchema, frame)
+        pool.giveBack(channel)
+        return answer
+      } catch (reason) {
+        const error = toTriforceError(reason, 'HOST_LOST')
+        pool.discard(channel, error)
+        throw error
+      } finally {
+        cancel()
+      }
+    },
+  }
+}
+
+/** Answers one peer's questions; `answerAccount` gives the answer's body or throws. */
+export function createRequestHandler(
+  answerAccount: (peer: string, question: Extract<ControlAsk, { t: 'account' }>) => Promise<Uint8Array>,
+): ChannelHandler {
+  return async (channel) => {
+    for (let frame = await channel.read(); frame !== undefined; frame = await channel.read()) {
+      const question = decode(controlAskSchema, frame)
+      const answer = question.t === 'ping' ? pong : await accountAnswer(channel, question)
+      if (!channel.send(answer)) await channel.drained()
+    }
+  }
+
+  async function accountAnswer(channel: Channel, question: Extract<ControlAsk, { t: 'account' }>): Promise<Uint8Array> {
+    try {
+      return encode({ t: 'ok', body: await answerAccount(channel.peer, question) } satisfies ControlTell)
+    } catch (reason) {
+      return encode(errorTell(toTriforceError(reason)))
+    }
+  }
+}
+
+const pong = encode({ t: 'pong' } satisfies ControlTell)
+
+/** An error as a peer may see it: internal ones only by their code. */
+export function errorTell(error: TriforceError): Extract<ControlTell, { t: 'error' }> {
+  const detail = error.code === 'INTERNAL' ? '' : error.message.slice(0, 1_024)
+  return { t: 'error', code: error.code, detail, ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }) }
+}

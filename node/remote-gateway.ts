@@ -1,0 +1,38 @@
+/** The gateway of a node that is no hub: it asks a hub for everything, in the name of the key that asks it. */
+import { apiKeySigner } from '../protocol/api-key.ts'
+import { TriforceError } from '../protocol/errors.ts'
+import type { Gateway, NodeStatus } from './gateway.ts'
+import type { RemoteJobs } from './jobs/remote-job.ts'
+import type { AccountClient } from './settlement/account-client.ts'
+
+export interface RemoteGatewayComponents {
+  readonly client: AccountClient
+  readonly jobs: RemoteJobs
+  readonly status: () => NodeStatus
+}
+
+export function createRemoteGateway({ client, jobs, status }: RemoteGatewayComponents): Gateway {
+  return {
+    async authenticate(apiKey) {
+      const signer = apiKeySigner(apiKey)
+      if (signer === undefined) throw new TriforceError('INVALID_API_KEY')
+      const { answer } = await client.ask(signer, 'account', {})
+      return { account: answer.account, accountName: answer.name, tier: answer.tier, signer }
+    },
+    async models(principal) {
+      return (await client.ask(principal.signer, 'models', {})).answer.models
+    },
+    complete: (principal, request, options) => jobs.run(principal.signer, request, options),
+    async account(principal) {
+      const { answer } = await client.ask(principal.signer, 'account', {})
+      return { account: answer.account, name: answer.name, tier: answer.tier, balanceMicroCredits: BigInt(answer.balance) }
+    },
+    async receipts(principal, { limit, before }) {
+      return (await client.ask(principal.signer, 'receipts', { limit, ...(before === undefined ? {} : { before }) })).answer.receipts
+    },
+    async receiptFile(principal, id) {
+      return (await client.ask(principal.signer, 'receipt', { id })).answer.file
+    },
+    status,
+  }
+}

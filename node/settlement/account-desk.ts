@@ -1,0 +1,102 @@
+/**
+ * A hub's answers to what accounts ask over the control protocol: who am I, which models, which receipts, a ticket, and
+ * the end of a job that a consumer streamed on its own.
+ */
+import type { Account, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
+import { bytesEqual } from '../../protocol/bytes.ts'
+import { decode, encode } from '../../protocol/codec.ts'
+import { TriforceError } from '../../protocol/errors.ts'
+import { accountActions, type ControlAsk } from '../../protocol/messages/control.ts'
+import { ticketSchema } from '../../protocol/messages/ticket.ts'
+import { peerIdOf } from '../../protocol/peer-key.ts'
+import type { Clock, Log, Signer } from '../../protocol/ports.ts'
+import { openDocument } from '../../protocol/signed.ts'
+import type { CapacityTable } from '../capacity/table.ts'
+import { listModels } from '../capacity/model-list.ts'
+import type { Dispatcher } from '../jobs/dispatcher.ts'
+import type { AccountGate } from './account-gate.ts'
+import { summarize } from './receipt-summary.ts'
+import { settleJob } from './settle.ts'
+import { priorityOf } from './tiers.ts'
+
+export interface AccountDeskComponents {
+  readonly gate: AccountGate
+  readonly ledger: HubLedger
+  readonly table: CapacityTable
+  readonly dispatcher: Pick<Dispatcher, 'place'>
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface AccountDesk {
+  /** The body of the answer; throws what becomes an error answer. */
+  answer(peer: string, question: Extract<ControlAsk, { t: 'account' }>): Promise<Uint8Array>
+}
+
+export function createAccountDesk(components: AccountDeskComponents): AccountDesk {
+  const { gate, ledger, table, dispatcher, signer } = components
+
+  async function models(): Promise<Uint8Array> {
+    return encode({ models: listModels(table) })
+  }
+
+  async function receipts(account: Account, body: Uint8Array): Promise<Uint8Array> {
+    const { limit, before } = decode(accountActions.receipts.ask, body)
+    const records = await ledger.receipts({ account: account.id, limit, ...(before === undefined ? {} : { before }) })
+    return encode({ receipts: records.map(summarize) })
+  }
+
+  async function receipt(account: Account, body: Uint8Array): Promise<Uint8Array> {
+    const { id } = decode(accountActions.receipt.ask, body)
+    const record = await ledger.receipt(id)
+    if (record === undefined || !belongsTo(record, account)) throw new TriforceError('RECEIPT_NOT_FOUND')
+    return encode({ file: await ledger.receiptFile(id) })
+  }
+
+  async function ticket(account: Account, body: Uint8Array): Promise<Uint8Array> {
+    const ask = decode(accountActions.ticket.ask, body)
+    const { issued, host } = await dispatcher.place({
+      account: account.id, model: ask.model, requestHash: ask.requestHash, priority: priorityOf(account.tier),
+      exclude: ask.exclude.map(peerIdOf), ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
+    })
+    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: host.addresses.slice(0, 16) })
+  }
+
+  async function settle(account: Account, body: Uint8Array): Promise<Uint8Array> {
+    const ask = decode(accountActions.settle.ask, body)
+    const opened = openDocument('ticket', ticketSchema, ask.ticket)
+    if (!bytesEqual(opened.hub, signer.publicKey) || !bytesEqual(ask.ticket.key, signer.publicKey)) {
+      throw new TriforceError('TICKET_INVALID', {}, { detail: 'the ticket was issued by another hub' })
+    }
+    if (!bytesEqual(opened.account, account.id)) throw new TriforceError('FORBIDDEN')
+    const settled = await settleJob(components, {
+      issued: { ticket: opened, signed: ask.ticket },
+      seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs: ask.observedMs, half: ask.half },
+      path: 'direct',
+    })
+    return encode({ receiptId: settled.receiptId, durability: settled.durability, costMicroCredits: settled.costMicroCredits.toString() })
+  }
+
+  return {
+    async answer(_peer, question) {
+      const { action, account } = gate.admit(question.authorization, question.body)
+      switch (action) {
+        case 'account':
+          return encode({ account: account.id, name: account.name, tier: account.tier, balance: account.balanceMicroCredits.toString() })
+        case 'models': return models()
+        case 'receipts': return receipts(account, question.body)
+        case 'receipt': return receipt(account, question.body)
+        case 'ticket': return ticket(account, question.body)
+        case 'settle': return settle(account, question.body)
+        case 'relay': throw new TriforceError('PROTOCOL_VIOLATION', { action }, { detail: 'a relayed job is asked for on the job protocol' })
+      }
+    },
+  }
+}
+
+/** Payer and contributor may see a receipt. */
+export function belongsTo(record: ReceiptRecord, account: Account): boolean {
+  const ticket = decode(ticketSchema, record.receipt.ticket.body)
+  return bytesEqual(ticket.account, account.id) || bytesEqual(ticket.contributor, account.publicKey)
+}

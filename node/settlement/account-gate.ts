@@ -1,0 +1,62 @@
+/**
+ * Checks what an account asks of this hub: the signature, who the key belongs to, that it is meant for this hub and
+ * this body, that it is recent, and that it was not asked before.
+ */
+import type { Account, HubLedger } from '../../ledger/interface.ts'
+import { bytesEqual, toHex } from '../../protocol/bytes.ts'
+import { sha256 } from '../../protocol/crypto.ts'
+import { TriforceError } from '../../protocol/errors.ts'
+import { CLOCK_SKEW_MS_MAX } from '../../protocol/limits.ts'
+import { accountRequestSchema, type AccountRequest } from '../../protocol/messages/job.ts'
+import type { Clock } from '../../protocol/ports.ts'
+import { openDocument, type Signed } from '../../protocol/signed.ts'
+
+export interface AccountGateOptions {
+  readonly network: string
+  /** The node key of this hub. */
+  readonly hub: Uint8Array
+  /** Nonces remembered until they are too old to be used; at the limit requests are refused. Default 200,000. */
+  readonly noncesMax?: number
+}
+
+export interface AccountGate {
+  /** Throws SIGNATURE_INVALID, INVALID_API_KEY, FORBIDDEN or RATE_LIMITED. */
+  admit(authorization: Signed, body: Uint8Array): { readonly action: AccountRequest['action']; readonly account: Account }
+}
+
+export function createAccountGate(
+  components: { readonly ledger: Pick<HubLedger, 'apiKey' | 'account'>; readonly clock: Clock }, options: AccountGateOptions,
+): AccountGate {
+  const { ledger, clock } = components
+  const { network, hub, noncesMax = 200_000 } = options
+  // In order of arrival, which is the order of expiry.
+  const nonces = new Map<string, number>()
+
+  function isNew(nonce: string): boolean {
+    const now = clock.monotonicMs()
+    for (const [old, expiresMs] of nonces) {
+      if (expiresMs > now) break
+      nonces.delete(old)
+    }
+    if (nonces.has(nonce)) return false
+    if (nonces.size >= noncesMax) throw new TriforceError('RATE_LIMITED', {}, { retryAfterMs: 1_000 })
+    nonces.set(nonce, now + 2 * CLOCK_SKEW_MS_MAX)
+    return true
+  }
+
+  return {
+    admit(authorization, body) {
+      const request = openDocument('accountRequest', accountRequestSchema, authorization)
+      const key = ledger.apiKey(authorization.key)
+      const account = key === undefined ? undefined : ledger.account(key.account)
+      if (account === undefined) throw new TriforceError('INVALID_API_KEY')
+      const isMeant = request.network === network && bytesEqual(request.hub, hub) && bytesEqual(request.bodyHash, sha256(body))
+      if (!isMeant) throw new TriforceError('FORBIDDEN', {}, { detail: 'the request is signed for another hub or another body' })
+      if (Math.abs(clock.now() - request.sentAt) > CLOCK_SKEW_MS_MAX) {
+        throw new TriforceError('FORBIDDEN', {}, { detail: 'the clocks of this machine and of the hub differ by over a minute; set the clock' })
+      }
+      if (!isNew(toHex(request.nonce))) throw new TriforceError('FORBIDDEN', {}, { detail: 'the request was sent before' })
+      return { action: request.action, account }
+    },
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The control protocol: one question, one answer, again and again on a pooled stream.
+ * `ping` is the heartbeat. Everything else an account asks of a hub: `authorization` opens to an AccountRequest whose
+ * `action` says what `body` is, and whose signature binds both to the key behind the API key.
+ */
+import { z } from 'zod'
+import { usageSchema, finishReasonSchema } from '../completion.ts'
+import { bytesField, countField, hashField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { signedSchema } from '../signed.ts'
+import { modelCapabilitySchema } from './capacity.ts'
+
+export const controlAskSchema = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('ping') }),
+  z.object({ t: z.literal('account'), authorization: signedSchema, body: bytesField }),
+])
+export type ControlAsk = z.output<typeof controlAskSchema>
+
+export const controlTellSchema = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('pong') }),
+  z.object({ t: z.literal('ok'), body: bytesField }),
+  /** `code` is one of the error table. */
+  z.object({ t: z.literal('error'), code: z.string().max(64), detail: z.string().max(1_024), retryAfterMs: countField.optional() }),
+])
+export type ControlTell = z.output<typeof controlTellSchema>
+
+/** Microcredits on the wire: decimal text, since a double cannot hold every amount. */
+const microCreditsField = z.string().regex(/^-?\d{1,20}$/)
+
+/** A receipt for people and programs; every value is taken from the signed documents. */
+export const receiptSummarySchema = z.object({
+  /** `rcpt_` and 32 hexadecimal digits. */
+  id: z.string().max(64),
+  jobId: z.string().max(64),
+  model: modelIdField,
+  /** Peer ids. */
+  contributor: shortText,
+  hub: shortText,
+  account: z.string().max(64),
+  promptTokens: countField,
+  completionTokens: countField,
+  finish: finishReasonSchema,
+  observedMs: countField,
+  signedBy: z.array(z.enum(['contributor', 'hub'])).max(2),
+  loggedAt: timeField,
+})
+export type ReceiptSummary = z.output<typeof receiptSummarySchema>
+
+/** The bodies of each action: `ask` goes to the hub, `tell` comes back. */
+export const accountActions = {
+  account: {
+    ask: z.object({}),
+    tell: z.object({ account: idField, name: shortText, tier: shortText, balance: microCreditsField }),
+  },
+  models: {
+    ask: z.object({}),
+    tell: z.object({
+      models: z.array(z.object({
+        id: modelIdField, hosts: countField, contextTokens: countField, capabilities: z.array(modelCapabilitySchema).max(16),
+        quantizations: z.array(z.string().max(32)).max(16), demo: z.boolean(), firstSeenAt: timeField,
+      })).max(4_096),
+    }),
+  },
+  receipts: {
+    ask: z.object({ limit: z.number().int().min(1).max(100), before: timeField.optional() }),
+    tell: z.object({ receipts: z.array(receiptSummarySchema).max(100) }),
+  },
+  receipt: {
+    ask: z.object({ id: idField }),
+    tell: z.object({ file: z.string().max(256 * 1024) }),
+  },
+  /** A ticket for a job that the consumer streams straight from the contributor. */
+  ticket: {
+    ask: z.object({ model: modelIdField, requestHash: hashField, tokensMax: countField, exclude: z.array(publicKeyField).max(8) }),
+    tell: z.object({ ticket: signedSchema, hostName: shortText, addresses: z.array(z.string().max(256)).max(16) }),
+  },
+  /** The end of such a job: the contributor's half, and what the consumer saw. */
+  settle: {
+    ask: z.object({
+      ticket: signedSchema, half: signedSchema.optional(), observedMs: countField, observedUsage: usageSchema,
+      outputHash: hashField, finish: finishReasonSchema,
+    }),
+    tell: z.object({ receiptId: idField, durability: z.enum(['replicated', 'local']), costMicroCredits: microCreditsField }),
+  },
+} as const
+export type AccountAction = keyof typeof accountActions
