@@ -1,0 +1,281 @@
+/**
+ * The composition root: the only file that builds every part of a node, top to bottom, so that the order can be read.
+ * A mode is data here: a node with a provider lends, a node with a ledger is a hub, and every node has a bridge.
+ */
+import { protocolIds } from '../protocol/ids.ts'
+import { hubIndexOf } from '../protocol/federation.ts'
+import { TriforceError } from '../protocol/errors.ts'
+import type { HubLedger } from '../ledger/interface.ts'
+import type { Provider } from '../providers/interface.ts'
+import { createBridge } from '../node/bridge/server.ts'
+import { createAnnouncer } from '../node/capacity/announcer.ts'
+import { createCapacityTable } from '../node/capacity/table.ts'
+import { createModelHosts, type ModelHosts } from '../node/discovery/model-hosts.ts'
+import type { Gateway, NodeStatus } from '../node/gateway.ts'
+import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
+import type { HostCandidate } from '../node/jobs/candidates.ts'
+import { createDispatcher } from '../node/jobs/dispatcher.ts'
+import { createExecutor, type Executor } from '../node/jobs/executor.ts'
+import { createHostRecord } from '../node/jobs/host-record.ts'
+import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
+import { createJobServer } from '../node/jobs/job-server.ts'
+import { createRelay } from '../node/jobs/relay.ts'
+import { createRemoteJobs } from '../node/jobs/remote-job.ts'
+import { createTicketGate } from '../node/jobs/tickets.ts'
+import { createLifecycle, type LifecyclePart } from '../node/lifecycle.ts'
+import type { Channel, ChannelHandler } from '../node/net/channel.ts'
+import { createChannelPool, type ChannelPool } from '../node/net/channel-pool.ts'
+import { startHeartbeat } from '../node/net/heartbeat.ts'
+import { createHost, type Host } from '../node/net/host.ts'
+import { createLocalChannels } from '../node/net/local-channel.ts'
+import { startRedial } from '../node/net/redial.ts'
+import { createRequestHandler, createRequests } from '../node/net/requests.ts'
+import { createRemoteGateway } from '../node/remote-gateway.ts'
+import { createAccountClient } from '../node/settlement/account-client.ts'
+import { createAccountDesk } from '../node/settlement/account-desk.ts'
+import { createAccountGate } from '../node/settlement/account-gate.ts'
+import { createHubLinks } from '../node/settlement/hub-links.ts'
+import { createStatus } from '../node/status.ts'
+import { openNodeLedger } from './node-ledger.ts'
+import { openProviders, type LentHardware } from './node-providers.ts'
+import type { NodeConfig } from './config.ts'
+import type { RunningNode } from './running-node.ts'
+import type { System } from './system.ts'
+import { version } from './version.ts'
+
+const START_MS_MAX = 60_000
+// A hub that comes second to dial another leaves it this long to call first.
+const HUB_SECOND_DIAL_MS = 8_000
+
+/** Builds and starts a node. Throws a TriforceError whose message is for the operator; then nothing is left running. */
+export async function startNode(config: NodeConfig, system: System): Promise<RunningNode> {
+  const hubIndex = hubIndexOf(config.federation, config.identity.signer.publicKey)
+  const lent = await openProviders(config, system)
+  let ledger: HubLedger | undefined
+  try {
+    ledger = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
+    return await composeNode(config, system, { ...lent, ...(ledger === undefined ? {} : { ledger }) })
+  } catch (error) {
+    await ledger?.close()
+    await lent.provider.close()
+    throw error
+  }
+}
+
+export interface NodeParts {
+  readonly provider: Provider
+  readonly hardware: LentHardware
+  /** Hubs only. */
+  readonly ledger?: HubLedger
+}
+
+export async function composeNode(config: NodeConfig, system: System, parts: NodeParts): Promise<RunningNode> {
+  const { federation, identity } = config
+  const { clock, random, log } = system
+  const { signer } = identity
+  const { provider, hardware, ledger } = parts
+  const ids = protocolIds(federation.network)
+  const isHub = (peer: string) => federation.hubs.some((hub) => hub.peerId === peer)
+  const hubIndex = hubIndexOf(federation, signer.publicKey) ?? -1
+
+  // Network.
+  const host = await createHost({ log }, {
+    seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version,
+    ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
+  })
+  const jobPool = createChannelPool({ host }, { protocol: ids.job })
+  const requests = createRequests({ pool: createChannelPool({ host }, { protocol: ids.control }), clock })
+  const heartbeat = startHeartbeat({ host, requests, clock, random, log }, () => true)
+  const modelHosts = createModelHosts({ host, clock, random, log }, { network: federation.network, isHub })
+
+  // What this machine lends.
+  const queue: JobQueue = createJobQueue({ clock }, { slots: () => provider.slots, onChange: () => announcer.changed() })
+  const executor = createExecutor({
+    provider, queue, signer, clock, random, log, device: hardware.device,
+    gate: createTicketGate({ clock }, { federation, publicKey: signer.publicKey }),
+  })
+  const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local' })
+  const announcer = createAnnouncer({ host, clock, random, log }, {
+    topic: ids.capacityTopic,
+    measure: () => ({
+      peer: signer.publicKey, name: config.name, mode: config.mode, gpus: [...hardware.gpus()], models: [...provider.models()],
+      slots: { total: provider.slots, busy: queue.running, queued: queue.waiting },
+    }),
+    ...(ledger === undefined ? {} : { onAnnounced: (capacity) => table.put(capacity) }),
+  })
+  const lends = config.mode !== 'consumer'
+
+  // What makes it a hub, or a node that asks hubs.
+  const status = createStatus({
+    host, clock, jobs: () => side.jobs(), offered: () => provider.models().map((model) => model.id), ...(ledger === undefined ? {} : { ledger, table }),
+  }, { name: config.name, mode: config.mode, federation, version })
+  const shared: SharedParts = { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf: (peer) => peer === host.peerId }
+  const side = ledger === undefined
+    ? consumerSide(shared, requests)
+    : hubSide(shared, ledger, table, { ids, hubIndex })
+
+  host.handle(ids.job, side.jobServer)
+  host.handle(ids.control, side.controlServer)
+  const bridge = createBridge({
+    gateway: side.gateway, clock, random, log,
+    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }), token: config.adminToken } }),
+  }, { host: config.apiHost, port: config.apiPort })
+  let api = ''
+  let redial = { stop() {} }
+
+  const life = createLifecycle({ clock, log }, [
+    { name: 'engines', stop: () => provider.close() },
+    ...(ledger === undefined ? [] : [{ name: 'ledger', stop: () => ledger.close() }]),
+    { name: 'network', start: () => host.start(), stop: () => host.stop() },
+    { name: 'heartbeat', stop: () => heartbeat.stop() },
+    ...side.parts,
+    {
+      name: 'redial',
+      start: () => {
+        redial = startRedial({ host, clock, random, log }, federation.hubs.flatMap((hub, index) => hub.peerId === host.peerId ? [] : [{
+          name: hub.name, peerId: hub.peerId, addresses: hub.addresses, firstWaitMs: hubIndex > index ? HUB_SECOND_DIAL_MS : 0,
+        }]))
+      },
+      stop: () => redial.stop(),
+    },
+    ...(ledger === undefined ? [] : [{ name: 'recovery', start: ({ signal }: { signal: AbortSignal }) => ledger.whenWritable({ signal }) }]),
+    { name: 'jobs', stop: () => queue.idle(), stopMsMax: 4_000 },
+    {
+      name: 'offer',
+      start: () => {
+        if (!lends) return
+        const offer = () => {
+          modelHosts.provide(provider.models().map((model) => model.id))
+          announcer.changed()
+        }
+        provider.onChange(offer)
+        announcer.start()
+        offer()
+      },
+      stop: async () => {
+        queue.drain()
+        await announcer.leave()
+        announcer.stop()
+        modelHosts.stop()
+      },
+    },
+    {
+      name: 'bridge',
+      start: async () => {
+        const bound = await bridge.start()
+        api = `http://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`
+      },
+      stop: () => bridge.stop(),
+    },
+  ])
+  await life.start({ signal: AbortSignal.timeout(START_MS_MAX) })
+
+  return {
+    peerId: host.peerId,
+    name: config.name,
+    mode: config.mode,
+    api,
+    p2p: host.addresses().map((address) => address.replace(/\/p2p\/[^/]+$/, '')),
+    pid: process.pid,
+    models: () => provider.models().map((model) => model.id),
+    status,
+    stop: (options) => life.stop(options),
+    failed: ledger === undefined ? new Promise(() => {}) : ledger.failed,
+  }
+}
+
+interface SharedParts {
+  readonly config: NodeConfig
+  readonly system: System
+  readonly host: Host
+  readonly jobPool: ChannelPool
+  readonly modelHosts: ModelHosts
+  readonly executor: Executor
+  readonly queue: JobQueue
+  readonly status: () => NodeStatus
+  readonly isSelf: (peer: string) => boolean
+}
+
+/** What differs between a hub and the rest. */
+interface Side {
+  readonly gateway: Gateway
+  readonly jobServer: ChannelHandler
+  readonly controlServer: ChannelHandler
+  readonly parts: readonly LifecyclePart[]
+  readonly jobs: () => NodeStatus['jobs']
+}
+
+function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeof createCapacityTable>, options: {
+  readonly ids: ReturnType<typeof protocolIds>
+  readonly hubIndex: number
+}): Side {
+  const { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf } = shared
+  const { clock, random, log } = system
+  const { federation, identity: { signer } } = config
+  const { ids, hubIndex } = options
+
+  host.onGossip(ids.capacityTopic, (from, data) => table.judge(from, data))
+  host.onDisconnect((peer) => table.forget(peer))
+
+  const localServer = createJobServer({ serveOpen: executor.serveOpen })
+  const dispatcher = createDispatcher({
+    table, modelHosts, ledger, signer, clock, random, log,
+    record: createHostRecord({ clock }),
+    isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
+    lease: (candidate) => isSelf(candidate.row.peer)
+      ? Promise.resolve(localChannel(localServer, candidate.row.peer))
+      : leaseRemote(host, jobPool, candidate),
+    giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
+  }, { network: federation.network, hubName: config.name })
+  const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey })
+  const desk = createAccountDesk({ gate, ledger, table, dispatcher, signer, clock, log })
+  const links = createHubLinks({ host, sync: ledger.sync, clock, log }, { protocol: ids.ledger, hubs: federation.hubs, hubIndex })
+  host.handle(ids.ledger, links.handler)
+
+  return {
+    gateway: createHubGateway({ ledger, table, dispatcher, status }),
+    jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher }) }),
+    controlServer: createRequestHandler((peer, question) => desk.answer(peer, question)),
+    parts: [
+      { name: 'hub links', stop: () => links.stop() },
+      { name: 'dispatcher', stop: () => dispatcher.idle() },
+    ],
+    jobs: () => ({ running: dispatcher.counts.running, queued: queue.waiting, served: dispatcher.counts.served, failed: dispatcher.counts.failed }),
+  }
+}
+
+function consumerSide(shared: SharedParts, requests: ReturnType<typeof createRequests>): Side {
+  const { config, system, host, jobPool, executor, queue, status } = shared
+  const { clock, random, log } = system
+  const client = createAccountClient(
+    { requests, isConnected: (peer) => host.isConnected(peer), clock, random },
+    { network: config.federation.network, hubs: config.federation.hubs },
+  )
+  const jobs = createRemoteJobs({ host, pool: jobPool, client, clock, log })
+  return {
+    gateway: createRemoteGateway({ client, jobs, status }),
+    jobServer: createJobServer({ serveOpen: executor.serveOpen }),
+    controlServer: createRequestHandler(() => Promise.reject(new TriforceError('PROTOCOL_VIOLATION', {}, { detail: 'this node is no hub' }))),
+    parts: [],
+    jobs: () => ({
+      running: jobs.counts.running + queue.running, queued: queue.waiting, served: jobs.counts.served + executor.counts.served,
+      failed: jobs.counts.failed + executor.counts.failed,
+    }),
+  }
+}
+
+/** A channel to this process's own job server. */
+function localChannel(server: ChannelHandler, peer: string): Channel {
+  const [asking, serving] = createLocalChannels(peer)
+  server(serving).catch((reason: unknown) => serving.abort(reason instanceof TriforceError ? reason : new TriforceError('INTERNAL', {}, { cause: reason })))
+  return asking
+}
+
+/** Time to reach a host that has no connection to this hub before the next one is asked. */
+const REACH_MS_MAX = 1_500
+
+async function leaseRemote(host: Host, pool: ChannelPool, candidate: HostCandidate): Promise<Channel> {
+  const { peer } = candidate.row
+  if (!host.isConnected(peer)) await host.dial(candidate.addresses, { signal: AbortSignal.timeout(REACH_MS_MAX) })
+  return pool.lease(peer)
+}
