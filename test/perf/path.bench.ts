@@ -1,0 +1,171 @@
+/**
+ * Question: what does the whole path (HTTP, hub, libp2p, contributor, receipt on two disks) cost over its bare parts?
+ * All pairs are measured in interleaved rounds of one run, on processes of this machine that share its cores.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Stream } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLog } from '../../bootstrap/log.ts'
+import { createClock, createRandom } from '../../bootstrap/system.ts'
+import type { CompletionRequest } from '../../protocol/completion.ts'
+import { benchToken } from '../../providers/bench-source.ts'
+import { findEngine } from '../../providers/embedded/engine-install.ts'
+import { createEmbeddedProvider } from '../../providers/embedded/provider.ts'
+import { startChild } from './support/child.ts'
+import { createBareNode, ECHO_PROTOCOL } from './support/echo-peer.ts'
+import { load, stream } from './support/http-load.ts'
+import { median, ratioRow, type BenchRow } from './support/report.ts'
+
+interface UpLine {
+  readonly apiKey: string
+  readonly model: string
+  readonly hubs: readonly { api: string; pid: number }[]
+  readonly contributors: readonly { pid: number }[]
+}
+
+const ROUNDS = 5
+const PATH = '/v1/chat/completions'
+const root = join(import.meta.dirname, '..', '..')
+const benchDemo = join(root, 'providers', 'demo-model', 'triforce-demo.gguf')
+
+export async function run(say: (text: string) => void): Promise<readonly BenchRow[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'triforce-bench-'))
+  const rows: BenchRow[] = []
+  say('starting a local federation with a bench source')
+  const startMs = performance.now()
+  const up = await startChild<UpLine>([join(root, 'bootstrap', 'triforce.js'), 'up', '--json', '--dir', dir], { TRIFORCE_BENCH_SOURCE: 'on', TRIFORCE_OLLAMA: 'off' })
+  const upSeconds = (performance.now() - startMs) / 1_000
+  try {
+    const { ready } = up
+    rows.push({ measure: 'up to ready', unit: 's', value: upSeconds })
+    rows.push({ measure: 'memory of an idle hub', unit: 'MB', value: residentMb(ready.hubs[0]!.pid) })
+    rows.push({ measure: 'memory of an idle contributor, without its engine', unit: 'MB', value: residentMb(ready.contributors[0]!.pid) })
+    say('engine: direct and through the federation')
+    rows.push(...await engineRows(ready, dir))
+    say('relay: tokens per second')
+    for (const streams of [1, 32, 200]) rows.push(await relayRow(ready, streams))
+    say('jobs with receipts')
+    rows.push(await jobsRow(ready))
+    rows.push({ measure: 'memory of the hub after the load', unit: 'MB', value: residentMb(ready.hubs[0]!.pid) })
+  } finally {
+    await up.stop()
+    rmSync(dir, { recursive: true, force: true })
+  }
+  return rows
+}
+
+/** Resident memory from /proc; NaN where there is none. */
+function residentMb(pid: number): number {
+  try {
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024
+  } catch {
+    return Number.NaN
+  }
+}
+
+async function engineRows(up: UpLine, dir: string): Promise<BenchRow[]> {
+  const engine = await findEngine({ enginesDir: join(dir, 'engines') })
+  const provider = createEmbeddedProvider(
+    { clock: createClock(), random: createRandom(), log: createLog({ level: 'error', json: false }) },
+    { engine, models: [{ path: benchDemo, keepLoaded: true }] },
+  )
+  await provider.start()
+  const question = 'What is TriForce?'
+  const request: CompletionRequest = {
+    model: up.model, messages: [{ role: 'user', content: question }], continueLast: false, temperature: 0, stop: [], responseFormat: { type: 'text' },
+  }
+  const body = JSON.stringify({ model: up.model, stream: true, temperature: 0, messages: request.messages })
+  const direct: { first: number[]; total: number[] } = { first: [], total: [] }
+  const through: { first: number[]; total: number[] } = { first: [], total: [] }
+  for (let round = 0; round < 12; round += 1) {
+    const start = performance.now()
+    let first = 0
+    for await (const event of provider.run(request, { signal: new AbortController().signal })) {
+      if (event.type === 'text' && first === 0) first = performance.now() - start
+    }
+    const total = performance.now() - start
+    const answer = await stream({ origin: up.hubs[0]!.api, path: PATH, apiKey: up.apiKey, body })
+    // The first rounds warm both up.
+    if (round < 2) continue
+    direct.first.push(first)
+    direct.total.push(total)
+    through.first.push(answer.firstMs)
+    through.total.push(answer.totalMs)
+  }
+  await provider.close()
+  return [
+    ratioRow('time to first token: federation / engine alone', 'ms', median(through.first), median(direct.first)),
+    ratioRow('time of the whole answer: federation / engine alone', 'ms', median(through.total), median(direct.total)),
+  ]
+}
+
+async function relayRow(up: UpLine, streams: number): Promise<BenchRow> {
+  const tokens = streams === 1 ? 32_000 : streams === 32 ? 8_000 : 2_000
+  const text = Array.from({ length: tokens }, (_, index) => benchToken(index)).join('')
+  const body = JSON.stringify({ model: 'bench-source', stream: true, max_tokens: tokens, messages: [{ role: 'user', content: `tokens=${tokens}` }] })
+  const echo = await startChild<{ address: string }>([join(import.meta.dirname, 'support', 'echo-peer.ts')])
+  const node = await createBareNode([])
+  const connection = await node.dial(multiaddr(echo.ready.address))
+  const relayed: number[] = []
+  const echoed: number[] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const relayMs = await load({
+      origin: up.hubs[0]!.api, path: PATH, apiKey: up.apiKey, body, concurrency: streams, requests: streams,
+      check: (answer) => {
+        if (!answer.includes(benchToken(tokens - 1).trim()) || !answer.trimEnd().endsWith('data: [DONE]')) throw new Error(`incomplete stream: …${answer.slice(-300)}`)
+      },
+    })
+    const start = performance.now()
+    await Promise.all(Array.from({ length: streams }, async () => {
+      await echoOnce(await connection.newStream(ECHO_PROTOCOL, { maxOutboundStreams: 1_024 }), Buffer.from(text))
+    }))
+    relayed.push((tokens * streams) / relayMs * 1_000)
+    echoed.push((tokens * streams) / (performance.now() - start) * 1_000)
+  }
+  await node.stop()
+  await echo.stop()
+  return ratioRow(`relay, ${streams} streams / bare libp2p echo of the same text`, 'tokens/s', median(relayed), median(echoed), '>= 0.5')
+}
+
+/** Sends the text in pieces of one coalesced frame's size and waits until as many bytes came back. */
+async function echoOnce(channel: Stream, text: Uint8Array): Promise<void> {
+  let back = 0
+  const done = new Promise<void>((resolve, reject) => {
+    channel.addEventListener('message', (event) => {
+      back += event.data.byteLength
+      if (back >= text.byteLength) resolve()
+    })
+    channel.addEventListener('close', () => reject(new Error('the echo broke off')))
+  })
+  for (let offset = 0; offset < text.byteLength; offset += 1_024) {
+    if (channel.send(text.subarray(offset, offset + 1_024))) continue
+    await new Promise<void>((resolve) => {
+      channel.addEventListener('drain', () => resolve(), { once: true })
+    })
+  }
+  await done
+  await channel.close()
+}
+
+async function jobsRow(up: UpLine): Promise<BenchRow> {
+  const bare = await startChild<{ port: number }>([join(import.meta.dirname, 'support', 'bare-http.ts')])
+  const body = JSON.stringify({ model: 'bench-source', max_tokens: 2, messages: [{ role: 'user', content: 'tokens=2' }] })
+  const common = { path: PATH, apiKey: up.apiKey, body, concurrency: 32 }
+  const check = (answer: string) => {
+    if (!answer.includes('"rcpt_')) throw new Error(`no receipt: ${answer.slice(0, 300)}`)
+  }
+  const jobs: number[] = []
+  const bareRates: number[] = []
+  for (let round = 0; round < ROUNDS + 1; round += 1) {
+    const jobCount = 3_000
+    const jobsMs = await load({ ...common, origin: up.hubs[0]!.api, requests: jobCount, check })
+    const bareMs = await load({ ...common, origin: `http://127.0.0.1:${bare.ready.port}`, requests: 2 * jobCount, check })
+    if (round === 0) continue
+    jobs.push(jobCount / jobsMs * 1_000)
+    bareRates.push(2 * jobCount / bareMs * 1_000)
+  }
+  await bare.stop()
+  return ratioRow('jobs with receipts on two disks, 32 at once / bare fastify', 'jobs/s', median(jobs), median(bareRates), '>= 0.3')
+}
