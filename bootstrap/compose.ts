@@ -36,7 +36,7 @@ import { createAccountDesk } from '../node/settlement/account-desk.ts'
 import { createAccountGate } from '../node/settlement/account-gate.ts'
 import { createHubLinks } from '../node/settlement/hub-links.ts'
 import { createStatus } from '../node/status.ts'
-import { openNodeLedger } from './node-ledger.ts'
+import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
 import type { NodeConfig } from './config.ts'
 import type { RunningNode } from './running-node.ts'
@@ -51,12 +51,12 @@ const HUB_SECOND_DIAL_MS = 8_000
 export async function startNode(config: NodeConfig, system: System): Promise<RunningNode> {
   const hubIndex = hubIndexOf(config.federation, config.identity.signer.publicKey)
   const lent = await openProviders(config, system)
-  let ledger: HubLedger | undefined
+  let opened: NodeLedger | undefined
   try {
-    ledger = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
-    return await composeNode(config, system, { ...lent, ...(ledger === undefined ? {} : { ledger }) })
+    opened = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
+    return await composeNode(config, system, { ...lent, ...opened })
   } catch (error) {
-    await ledger?.close()
+    await opened?.ledger.close()
     await lent.provider.close()
     throw error
   }
@@ -67,6 +67,8 @@ export interface NodeParts {
   readonly hardware: LentHardware
   /** Hubs only. */
   readonly ledger?: HubLedger
+  /** Resolves with the reason when the node cannot go on. */
+  readonly failed?: Promise<Error>
 }
 
 export async function composeNode(config: NodeConfig, system: System, parts: NodeParts): Promise<RunningNode> {
@@ -80,7 +82,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
 
   // Network.
   const host = await createHost({ log }, {
-    seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version,
+    seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version: version,
     ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
   })
   const jobPool = createChannelPool({ host }, { protocol: ids.job })
@@ -108,7 +110,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   // What makes it a hub, or a node that asks hubs.
   const status = createStatus({
     host, clock, jobs: () => side.jobs(), offered: () => provider.models().map((model) => model.id), ...(ledger === undefined ? {} : { ledger, table }),
-  }, { name: config.name, mode: config.mode, federation, version })
+  }, { name: config.name, mode: config.mode, federation, version: version })
   const shared: SharedParts = { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf: (peer) => peer === host.peerId }
   const side = ledger === undefined
     ? consumerSide(shared, requests)
@@ -180,7 +182,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     models: () => provider.models().map((model) => model.id),
     status,
     stop: (options) => life.stop(options),
-    failed: ledger === undefined ? new Promise(() => {}) : ledger.failed,
+    failed: parts.failed ?? new Promise(() => {}),
   }
 }
 

@@ -1,0 +1,90 @@
+/**
+ * Opens the engines that a node lends, as its configuration says: llama.cpp for GGUF files and the demo model, Ollama
+ * where it runs, and the bench source where a bench asks for it. One that is not there is said and left out.
+ */
+import { readdir, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Gpu } from '../protocol/messages/capacity.ts'
+import { TriforceError, toTriforceError } from '../protocol/errors.ts'
+import { createBenchSource } from '../providers/bench-source.ts'
+import { findEngine, installEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
+import { createEmbeddedProvider, type EmbeddedModelOption, type EmbeddedProvider } from '../providers/embedded/provider.ts'
+import { createHardwareProbe } from '../providers/hardware.ts'
+import type { Hardware, Provider } from '../providers/interface.ts'
+import { createOllamaProvider } from '../providers/ollama.ts'
+import { createProviderRegistry } from '../providers/registry.ts'
+import type { NodeConfig } from './config.ts'
+import type { System } from './system.ts'
+
+/** What is announced of the machine; empty until the first probe is back. */
+export interface LentHardware {
+  gpus(): readonly Gpu[]
+  /** Stable name of the device that computes, for receipts. */
+  device(): string
+}
+
+const DEMO_MODEL = fileURLToPath(new URL('../providers/demo-model/triforce-demo.gguf', import.meta.url))
+
+export async function openProviders(config: NodeConfig, system: System): Promise<{ provider: Provider; hardware: LentHardware }> {
+  const { clock, random, log } = system
+  const slots = config.slots === undefined ? {} : { slots: config.slots }
+  const providers: Provider[] = []
+  const models = await embeddedModels(config)
+  if (config.embedded && models.length > 0) {
+    const embedded = createEmbeddedProvider({ clock, random, log }, { models, engine: await engineFor(system), dataDir: config.dir, ...slots })
+    providers.push(embedded)
+    await startEmbedded(embedded, system)
+  }
+  if (config.ollamaHost !== undefined) providers.push(createOllamaProvider({ clock, random, log }, { host: config.ollamaHost, ...slots }))
+  if (config.benchSource) providers.push(createBenchSource({ clock }))
+  return { provider: createProviderRegistry({ providers }), hardware: probeHardware(config, system, providers.length > 0) }
+}
+
+async function startEmbedded(embedded: EmbeddedProvider, { log }: System): Promise<void> {
+  await embedded.start()
+  const health = embedded.health()
+  log.child('engine')[health.ok ? 'info' : 'warn'](health.text)
+}
+
+/** The demo model, and the GGUF files that were named or lie in the named folders. */
+async function embeddedModels(config: NodeConfig): Promise<EmbeddedModelOption[]> {
+  const files: string[] = []
+  for (const path of config.models) {
+    const found = await stat(path).catch((cause: unknown) => {
+      throw new TriforceError('CONFIG_INVALID', {}, { cause, detail: `--model ${path} does not exist; give a GGUF file or a folder of them` })
+    })
+    if (!found.isDirectory()) files.push(path)
+    else for (const name of (await readdir(path)).sort()) if (extname(name).toLowerCase() === '.gguf') files.push(join(path, name))
+  }
+  return [...(config.demoModel ? [{ path: DEMO_MODEL, keepLoaded: true }] : []), ...files.map((path) => ({ path }))]
+}
+
+/** The engine that is there, else one that is installed now, once for all nodes of this user; undefined where that fails. */
+async function engineFor({ log }: System): Promise<EngineLocation | undefined> {
+  const enginesDir = join(homedir(), '.triforce', 'engines')
+  const found = await findEngine({ enginesDir })
+  if (found !== undefined) return found
+  try {
+    return await installEngine({ enginesDir, onProgress: (text) => log.child('engine').info(text) })
+  } catch (reason) {
+    log.child('engine').warn(toTriforceError(reason, 'ENGINE_MISSING').message)
+    return undefined
+  }
+}
+
+function probeHardware(config: NodeConfig, { clock }: System, lends: boolean): LentHardware {
+  const probe = createHardwareProbe({ clock }, { dataDir: config.dir })
+  let hardware: Hardware | undefined
+  // A probe can take seconds and never rejects; the node does not wait for it.
+  if (lends) {
+    void probe.read().then((read) => {
+      hardware = read
+    })
+  }
+  return {
+    gpus: () => hardware?.gpus ?? [],
+    device: () => hardware?.gpus[0]?.name ?? 'cpu',
+  }
+}
