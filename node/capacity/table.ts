@@ -73,7 +73,7 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
       if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return 'reject'
       if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return 'ignore'
       const known = rows.get(peerIdOf(from))
-      if (known !== undefined && known.capacity.seq >= capacity.seq) return 'ignore'
+      if (known !== undefined && isFresh(known) && known.capacity.seq >= capacity.seq) return 'ignore'
       put(capacity)
       return 'accept'
     },

@@ -25,7 +25,7 @@ export const modelHostsDefaults = Object.freeze({
   retryMsMin: 500,
   retryMsMax: 30_000,
   findMsMax: 2_000,
-  /** A lookup is used this long, and refreshed in the background when a request comes after half of it. */
+  /** A lookup is used until a request comes later than this; that one still uses it and has it refreshed in the background. */
   cacheMs: 5_000,
   cachedModelsMax: 2_000,
   providersMax: 64,
@@ -53,7 +53,7 @@ export function createModelHosts(components: ModelHostsComponents, options: Mode
   /** Writes all records; one pass at a time, retried until every one was taken. */
   function write(retryMs: number = limits.retryMsMin): void {
     cancelRetry()
-    if (stopped) return
+    if (stopped || provided.size === 0) return
     if (writing !== undefined) {
       again = true
       return
@@ -61,6 +61,7 @@ export function createModelHosts(components: ModelHostsComponents, options: Mode
     writing = (async () => {
       let failed = 0
       for (const model of provided) {
+        if (stopped) return
         try {
           await host.provide(modelKey(options.network, model), { signal: AbortSignal.timeout(limits.provideMsMax) })
         } catch (error) {
@@ -94,6 +95,11 @@ export function createModelHosts(components: ModelHostsComponents, options: Mode
     }).then((peers) => {
       cache.set(model, { peers, at: clock.now(), lookup: undefined })
       return peers
+    }, (error: unknown) => {
+      log.debug('provider lookup failed', { model, code: toTriforceError(error).code })
+      const peers = known?.peers ?? []
+      cache.set(model, { peers, at: clock.now(), lookup: undefined })
+      return peers
     })
     if (cache.size >= limits.cachedModelsMax) cache.delete(cache.keys().next().value!)
     cache.set(model, { peers: known?.peers ?? [], at: known?.at ?? 0, lookup })
@@ -115,9 +121,9 @@ export function createModelHosts(components: ModelHostsComponents, options: Mode
     },
     async find(model) {
       const known = cache.get(model)
-      const age = known === undefined ? Infinity : clock.now() - known.at
-      if (known === undefined || age > limits.cacheMs) return lookUp(model)
-      if (age > limits.cacheMs / 2) void lookUp(model)
+      if (known === undefined || (known.lookup !== undefined && known.at === 0)) return lookUp(model)
+      // An old answer only names candidates that capacity sorts out, so no request waits for a fresh one.
+      if (clock.now() - known.at > limits.cacheMs) void lookUp(model)
       return known.peers
     },
     stop() {

@@ -60,6 +60,10 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
       running += 1
       waiting.shift()!.start()
     }
+    tellPlaces()
+  }
+
+  function tellPlaces(): void {
     waiting.forEach((job, index) => job.onPlace?.(index + 1))
   }
 
@@ -90,6 +94,7 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
           },
           refuse: (error) => {
             settle()
+            tellPlaces()
             reject(error)
           },
         }
@@ -98,7 +103,8 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
         signal.addEventListener('abort', onAbort)
         const behind = waiting.findIndex((other) => other.priority > priority)
         waiting.splice(behind === -1 ? waiting.length : behind, 0, job)
-        onPlace?.(waiting.indexOf(job) + 1)
+        // Slots may have come since the last one was freed.
+        startNext()
         onChange()
       })
     },

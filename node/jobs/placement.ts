@@ -29,7 +29,11 @@ export function placeJob(candidates: readonly PlacementCandidate[], unit: () => 
 }
 
 function twoChoices(candidates: readonly PlacementCandidate[], unit: () => number): PlacementCandidate[] {
-  const byLoad = [...candidates].sort((a, b) => expectedLoad(a) - expectedLoad(b))
+  // Equal hosts come in random order, or the first one in the table would get every job.
+  const byLoad = candidates
+    .map((candidate) => ({ candidate, load: expectedLoad(candidate), tie: unit() }))
+    .sort((a, b) => a.load - b.load || a.tie - b.tie)
+    .map(({ candidate }) => candidate)
   if (byLoad.length < 3) return byLoad
   const one = Math.floor(unit() * byLoad.length)
   const other = (one + 1 + Math.floor(unit() * (byLoad.length - 1))) % byLoad.length

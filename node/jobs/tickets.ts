@@ -77,7 +77,7 @@ export function createTicketGate(components: { readonly clock: Clock }, options:
 
   function forgetExpired(now: number): void {
     for (const [jobId, expiresAt] of used) {
-      if (expiresAt + CLOCK_SKEW_MS_MAX > now) break
+      if (expiresAt + CLOCK_SKEW_MS_MAX >= now) break
       used.delete(jobId)
     }
   }

@@ -22,7 +22,7 @@ export const channelPoolDefaults = Object.freeze({ idlePerPeerMax: 256, openMsMa
 export interface ChannelPool {
   /** Throws NO_HOST or HOST_LOST. */
   lease(peer: string): Promise<Channel>
-  /** After a clean end. */
+  /** After a clean end; a channel on which more has come than was asked for is aborted instead. */
   giveBack(channel: Channel): void
   /** After any other end. */
   discard(channel: Channel, reason: TriforceError): void
@@ -46,6 +46,11 @@ export function createChannelPool(components: ChannelPoolComponents, options: Ch
     },
     giveBack(channel) {
       if (channel.closed.aborted) return
+      if (channel.waiting.readBytes > 0) {
+        // What came after the last frame would be read as the answer to the next question.
+        channel.abort(new TriforceError('PROTOCOL_VIOLATION', { peer: channel.peer }, { detail: 'the peer sent more than was asked for' }))
+        return
+      }
       const waiting = idle.get(channel.peer) ?? []
       if (waiting.length >= idlePerPeerMax) {
         channel.close()

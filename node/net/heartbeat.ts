@@ -27,6 +27,7 @@ export function startHeartbeat(components: HeartbeatComponents, watch: (peer: st
   const timers = new Map<string, () => void>()
 
   function schedule(peer: string): void {
+    timers.get(peer)?.()
     // Jitter keeps a thousand peers of one hub from pinging in one tick.
     timers.set(peer, clock.after(HEARTBEAT_MS * (0.8 + 0.4 * random.unit()), () => void beat(peer)))
   }
@@ -36,6 +37,8 @@ export function startHeartbeat(components: HeartbeatComponents, watch: (peer: st
       await requests.ask(peer, { t: 'ping' }, { waitMsMax: HEARTBEAT_MS })
       strikes.delete(peer)
     } catch {
+      // The connection has ended in the meantime, or the node stops: nothing to count.
+      if (!timers.has(peer)) return
       const misses = (strikes.get(peer) ?? 0) + 1
       strikes.set(peer, misses)
       if (misses >= HEARTBEAT_STRIKES) {

@@ -118,7 +118,8 @@ export async function createHost(components: HostComponents, options: HostOption
     },
     // It ends a connection after one late ping, with all jobs on it; heartbeat.ts gives three strikes.
     connectionMonitor: { enabled: false },
-    peerStore: { maxAddressAge: Infinity, maxPeerAge: Infinity },
+    // A hub meets any number of peers and dials by provider records, so it forgets; the others must find their hubs again.
+    peerStore: hub ? {} : { maxAddressAge: Infinity, maxPeerAge: Infinity },
     connectionGater: {
       denyDialMultiaddr: () => false,
       denyInboundEncryptedConnection: (peer: PeerId) => banned.has(peer.toString()),
@@ -284,7 +285,7 @@ const verdicts = {
 } as const satisfies Record<GossipVerdict, TopicValidatorResult>
 
 function withPeer(address: string, peer: string): string {
-  return address.includes('/p2p/') ? address : `${address}/p2p/${peer}`
+  return address.endsWith(`/p2p/${peer}`) ? address : `${address}/p2p/${peer}`
 }
 
 function openConnections(node: Libp2p, peer: string): Connection[] {

@@ -8,21 +8,22 @@ const BYTES_HIGH = 64 * 1024
 
 export function createLocalChannels(peer: string): readonly [Channel, Channel] {
   const closed = new AbortController()
-  const drainWaiters: [(() => void)[], (() => void)[]] = [[], []]
+  interface DrainWaiter { readonly resolve: () => void; readonly reject: (reason: Error) => void }
+  const drainWaiters: [DrainWaiter[], DrainWaiter[]] = [[], []]
   const queues: readonly [ReadQueue, ReadQueue] = [createReadQueue(() => wake(0)), createReadQueue(() => wake(1))]
 
   function wake(reader: 0 | 1): void {
     if (queues[reader].bytes > BYTES_HIGH / 2) return
-    for (const resolve of drainWaiters[reader].splice(0)) resolve()
+    for (const waiter of drainWaiters[reader].splice(0)) waiter.resolve()
   }
 
   function finish(reason: Error | undefined): void {
     if (closed.signal.aborted) return
     queues[0].end(reason)
     queues[1].end(reason)
-    closed.abort(reason ?? new TriforceError('HOST_LOST', {}, { detail: 'the channel was closed' }))
-    wake(0)
-    wake(1)
+    const lost = reason ?? new TriforceError('HOST_LOST', {}, { detail: 'the channel was closed' })
+    closed.abort(lost)
+    for (const waiters of drainWaiters) for (const waiter of waiters.splice(0)) waiter.reject(lost)
   }
 
   function end(self: 0 | 1): Channel {
@@ -36,8 +37,8 @@ export function createLocalChannels(peer: string): readonly [Channel, Channel] {
       drained() {
         if (closed.signal.aborted) return Promise.reject(closed.signal.reason as Error)
         if (queues[other].bytes < BYTES_HIGH) return Promise.resolve()
-        return new Promise((resolve) => {
-          drainWaiters[other].push(resolve)
+        return new Promise((resolve, reject) => {
+          drainWaiters[other].push({ resolve, reject })
         })
       },
       read: () => queues[self].read(),

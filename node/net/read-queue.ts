@@ -2,11 +2,16 @@
  * The reading half of a channel: frames wait here until the one reader takes them. Bytes are counted, so that the
  * owner can pause its source.
  */
+
+/** Counted for each frame on top of its bytes, so that a flood of empty frames is held back too: a view costs this much memory. */
+export const FRAME_COST_BYTES = 128
+
 export interface ReadQueue {
   push(frame: Uint8Array): void
   /** The source has ended: in order without a reason, else broken. Frames that came before are still read. */
   end(reason?: Error): void
   read(): Promise<Uint8Array | undefined>
+  /** Memory of the frames that wait, FRAME_COST_BYTES for each included. */
   readonly bytes: number
 }
 
@@ -27,7 +32,7 @@ export function createReadQueue(onRead: () => void): ReadQueue {
         return
       }
       frames.push(frame)
-      bytes += frame.byteLength
+      bytes += frame.byteLength + FRAME_COST_BYTES
     },
     end(reason) {
       if (ended) return
@@ -42,7 +47,7 @@ export function createReadQueue(onRead: () => void): ReadQueue {
     read() {
       const frame = frames.shift()
       if (frame !== undefined) {
-        bytes -= frame.byteLength
+        bytes -= frame.byteLength + FRAME_COST_BYTES
         onRead()
         return Promise.resolve(frame)
       }

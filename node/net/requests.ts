@@ -17,9 +17,21 @@ export function createRequests(components: { readonly pool: ChannelPool; readonl
   const { pool, clock } = components
   return {
     async ask(peer, question, { waitMsMax }) {
-      const channel = await pool.lease(peer)
       const silence = new TriforceError('HOST_SILENT', { peer }, { detail: 'the peer did not answer in time' })
-      const cancel = clock.after(waitMsMax, () => channel.abort(silence))
+      // The deadline holds for opening the channel too: a half-dead peer must not take longer than it.
+      const { promise: silent, reject } = Promise.withResolvers<never>()
+      silent.catch(() => {})
+      const cancel = clock.after(waitMsMax, () => reject(silence))
+      const leasing = pool.lease(peer)
+      let channel: Channel
+      try {
+        channel = await Promise.race([leasing, silent])
+      } catch (reason) {
+        cancel()
+        leasing.then((late) => pool.giveBack(late), () => {})
+        throw toTriforceError(reason, 'HOST_LOST')
+      }
+      silent.catch(() => channel.abort(silence))
       try {
         channel.send(encode(question))
         const frame = await channel.read()

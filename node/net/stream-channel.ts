@@ -100,7 +100,9 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
     if (queue.bytes > readBytesHigh && !paused) {
       paused = true
       queueMicrotask(() => {
-        if (stream.readStatus === 'readable') stream.pause()
+        // The reader may have caught up in the meantime; then nothing would ever resume the stream.
+        if (queue.bytes <= readBytesHigh / 2) paused = false
+        else if (stream.readStatus === 'readable') stream.pause()
       })
     }
   })

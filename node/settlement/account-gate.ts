@@ -35,7 +35,7 @@ export function createAccountGate(
   function isNew(nonce: string): boolean {
     const now = clock.monotonicMs()
     for (const [old, expiresMs] of nonces) {
-      if (expiresMs > now) break
+      if (expiresMs >= now) break
       nonces.delete(old)
     }
     if (nonces.has(nonce)) return false

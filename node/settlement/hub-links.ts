@@ -42,7 +42,11 @@ export function createHubLinks(components: HubLinksComponents, options: HubLinks
 
   async function run(hub: number, channel: Channel): Promise<void> {
     // A newer stream of the same hub replaces the older one, which may be half dead.
-    links.get(hub)?.abort(new TriforceError('HOST_LOST', {}, { detail: 'replaced by a newer stream' }))
+    const older = links.get(hub)
+    if (older !== undefined) {
+      older.abort(new TriforceError('HOST_LOST', {}, { detail: 'replaced by a newer stream' }))
+      sync.disconnected(hub)
+    }
     links.set(hub, channel)
     let isTold = true
     const send = (message: Uint8Array): boolean => {

@@ -9,6 +9,9 @@ import { bytesField, countField, hashField, idField, modelIdField, publicKeyFiel
 import { signedSchema } from '../signed.ts'
 import { modelCapabilitySchema } from './capacity.ts'
 
+/** Models in one list. 4,096 of about 300 bytes stay below FRAME_BYTES_MAX. */
+export const MODELS_LISTED_MAX = 4_096
+
 export const controlAskSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal('ping') }),
   z.object({ t: z.literal('account'), authorization: signedSchema, body: bytesField }),
@@ -57,7 +60,7 @@ export const accountActions = {
       models: z.array(z.object({
         id: modelIdField, hosts: countField, contextTokens: countField, capabilities: z.array(modelCapabilitySchema).max(16),
         quantizations: z.array(z.string().max(32)).max(16), demo: z.boolean(), firstSeenAt: timeField,
-      })).max(4_096),
+      })).max(MODELS_LISTED_MAX),
     }),
   },
   receipts: {
@@ -70,7 +73,11 @@ export const accountActions = {
   },
   /** A ticket for a job that the consumer streams straight from the contributor. */
   ticket: {
-    ask: z.object({ model: modelIdField, requestHash: hashField, tokensMax: countField, exclude: z.array(publicKeyField).max(8) }),
+    ask: z.object({
+      model: modelIdField, requestHash: hashField, tokensMax: countField, exclude: z.array(publicKeyField).max(8),
+      /** What the host must be able to do: the hub does not see the request. */
+      needs: z.array(modelCapabilitySchema).max(16),
+    }),
     tell: z.object({ ticket: signedSchema, hostName: shortText, addresses: z.array(z.string().max(256)).max(16) }),
   },
   /** The end of such a job: the contributor's half, and what the consumer saw. */

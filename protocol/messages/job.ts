@@ -2,14 +2,15 @@
  * The job protocol, one job at a time on a pooled stream.
  *
  * asking side → host: open, cancel
- * host → asking side: accept | reject, beat*, chunk*, progress*, then exactly one of end | fail
+ * host → asking side: beat* while it waits for a slot, then reject, or accept and (beat | chunk | progress)* and exactly one
+ * of end | fail
  *
  * After `end`, `fail` or `reject` both sides may use the stream for the next job. A stream that ends without one of
  * them is a failure: an end of file never means "complete".
  */
 import { z } from 'zod'
 import { finishReasonSchema, usageSchema } from '../completion.ts'
-import { bytesField, countField, idField, shortText, timeField } from '../fields.ts'
+import { bytesField, countField, hashField, idField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { signedSchema } from '../signed.ts'
 
 export const jobOpenSchema = z.object({
@@ -84,9 +85,9 @@ export const accountRequestSchema = z.object({
   v: z.literal(1),
   network: z.string().max(64),
   /** The hub that is asked, so that another hub cannot replay it. */
-  hub: bytesField,
+  hub: publicKeyField,
   action: z.enum(['relay', 'ticket', 'settle', 'account', 'models', 'receipts', 'receipt']),
-  bodyHash: bytesField,
+  bodyHash: hashField,
   nonce: idField,
   sentAt: timeField,
 })

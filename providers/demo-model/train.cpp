@@ -8,6 +8,7 @@
  *
  * Build: c++ -std=c++17 -O3 -march=native -mprefer-vector-width=512 -ffast-math train.cpp -o train
  * Use:   train DATA OUT key=value...     (gradcheck=1 compares the backward pass with finite differences and exits)
+ *        init=FILE goes on from weights of an earlier run instead of random ones.
  */
 #include <algorithm>
 #include <chrono>
@@ -358,13 +359,20 @@ int main (int argc, char **argv) {
   if (argc < 3) { fprintf(stderr, "usage: train DATA OUT key=value...\n"); return 2; }
   std::map<std::string, double> option {{"vocab", size.vocab}, {"dim", size.dim}, {"layers", size.layers}, {"heads", size.heads},
     {"ffn", size.ffn}, {"steps", 2000}, {"batch", 4096}, {"rate", 4e-3}, {"decay", 0.05}, {"seed", 1}, {"gradcheck", 0}};
+  const char *init = nullptr;
   for (int i = 3; i < argc; i++) {
+    if (!strncmp(argv[i], "init=", 5)) { init = argv[i] + 5; continue; }
     char *equals = strchr(argv[i], '=');
     if (!equals || !option.count(std::string(argv[i], equals))) { fprintf(stderr, "unknown option %s\n", argv[i]); return 2; }
     option[std::string(argv[i], equals)] = atof(equals + 1);
   }
   size = {(int)option["vocab"], (int)option["dim"], (int)option["layers"], (int)option["heads"], (int)option["ffn"]};
   layout(); initialise((uint32_t)option["seed"]); readData(argv[1]);
+  if (init) {
+    FILE *in = fopen(init, "rb");
+    if (!in || fread(weight.data(), sizeof(float), weight.size(), in) != weight.size()) { fprintf(stderr, "cannot read %s\n", init); return 1; }
+    fclose(in);
+  }
   int longest = 0; long total = 0;
   for (const Dialogue &x : dialogues) { longest = std::max(longest, x.length); total += x.length; }
   const int half = size.dim / size.heads / 2;

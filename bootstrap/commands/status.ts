@@ -1,0 +1,83 @@
+/** `triforce status`: how the node is, or each hub of the local federation. */
+import type { Command } from 'commander'
+import { createApiClient, type ApiClient } from '../api-client.ts'
+import { statusSchema, type StatusView } from '../api-schemas.ts'
+import { describeError } from '../command-error.ts'
+import { findNodes } from '../find-node.ts'
+import { formatDuration, formatPairs, formatTable } from '../table.ts'
+import { printJson, withClientFlags, type ClientFlags, type CommandContext } from './context.ts'
+
+interface Found {
+  readonly client: ApiClient
+  readonly status?: StatusView
+  readonly problem?: string
+}
+
+export function addStatusCommand(program: Command, context: CommandContext): void {
+  withClientFlags(program.command('status').description('show how the node, or each hub of the local federation, is'))
+    .action(async (flags: ClientFlags) => runStatus(flags, context))
+}
+
+async function runStatus(flags: ClientFlags, { terminal, env }: CommandContext): Promise<void> {
+  const clients = (await findNodes(flags, env)).map(createApiClient)
+  const [first] = clients
+  if (clients.length === 1 && first !== undefined) {
+    const status = await first.json(statusSchema, '/v1/status')
+    if (flags.json === true) return printJson(terminal, [status])
+    for (const line of [...nodeLines(status), '', ...logLines([status])]) terminal.print(line)
+    return
+  }
+  const found = await Promise.all(clients.map(ask))
+  const alive = found.flatMap(({ status }) => status ?? [])
+  if (flags.json === true) printJson(terminal, found.map(({ client, status, problem }) => status ?? { api: client.target.api, problem }))
+  else for (const line of [...overview(found), '', ...logLines(alive)]) terminal.print(line)
+  // Some hubs down is a state to show; none up is a failure.
+  if (alive.length === 0 && first !== undefined) await first.json(statusSchema, '/v1/status')
+}
+
+async function ask(client: ApiClient): Promise<Found> {
+  try {
+    return { client, status: await client.json(statusSchema, '/v1/status') }
+  } catch (error) {
+    return { client, problem: describeError(error).sentence }
+  }
+}
+
+function nodeLines(status: StatusView): string[] {
+  const connected = status.hubs.filter((hub) => hub.connected).map((hub) => hub.name)
+  const { running, queued, served, failed } = status.jobs
+  return formatPairs([
+    ['node', `${status.name} (${status.mode} of ${status.network})`],
+    ['peer id', status.peer_id],
+    ['version', status.version],
+    ['up', formatDuration(status.uptime_ms)],
+    ['ready', status.ready ? 'yes' : `no: waits for ${status.waiting_for.join(', ')}`],
+    ['hubs', `${connected.join(', ') || 'none'} connected (${connected.length} of ${status.hubs.length})`],
+    ['peers', String(status.connections)],
+    ['models', status.models.map((model) => `${model.id} (${model.hosts})`).join(', ') || 'none'],
+    ['jobs', `${running} running, ${queued} waiting, ${served} served, ${failed} failed`],
+  ])
+}
+
+function overview(found: readonly Found[]): string[] {
+  return formatTable([
+    { title: 'NODE' }, { title: 'API' }, { title: 'READY', shrink: true }, { title: 'UP', align: 'right' }, { title: 'PEERS', align: 'right' },
+    { title: 'MODELS', align: 'right' }, { title: 'JOBS', align: 'right' }, { title: 'SERVED', align: 'right' }, { title: 'FAILED', align: 'right' },
+  ], found.map(({ client, status }) => status === undefined
+    ? ['-', client.target.api, 'no answer', '', '', '', '', '', '']
+    : [
+        status.name, client.target.api, status.ready ? 'yes' : `waits for ${status.waiting_for.join(', ')}`, formatDuration(status.uptime_ms),
+        String(status.connections), String(status.models.length), String(status.jobs.running + status.jobs.queued), String(status.jobs.served),
+        String(status.jobs.failed),
+      ]))
+}
+
+/** The three logs as each hub has them: equal hashes mean equal ledgers. */
+function logLines(hubs: readonly StatusView[]): string[] {
+  const rows = hubs.flatMap((hub) => (hub.logs ?? []).map((log) => [hub.name, log.hub, String(log.epoch), String(log.frames), String(log.entries), log.hash.slice(0, 16)]))
+  if (rows.length === 0) return []
+  return formatTable([
+    { title: 'AT' }, { title: 'LOG OF' }, { title: 'EPOCH', align: 'right' }, { title: 'FRAMES', align: 'right' }, { title: 'ENTRIES', align: 'right' },
+    { title: 'HEAD' },
+  ], rows)
+}

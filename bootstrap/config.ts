@@ -1,0 +1,155 @@
+/**
+ * Settings into the configuration of one node: defaults that depend on the mode, the federation and the key are filled
+ * in, and combinations that cannot work are refused with the way out. `compose.ts` gets nothing else.
+ */
+import { homedir, hostname } from 'node:os'
+import { join } from 'node:path'
+import { apiKeySigner } from '../protocol/api-key.ts'
+import { TriforceError } from '../protocol/errors.ts'
+import type { Federation, FederationHub } from '../protocol/federation.ts'
+import type { NodeMode } from '../protocol/messages/capacity.ts'
+import type { Identity } from './identity.ts'
+import type { LogLevel } from './log.ts'
+import type { NodeSettings } from './option-table.ts'
+
+export interface NodeConfig {
+  readonly mode: NodeMode
+  /** State folder, absolute. */
+  readonly dir: string
+  readonly name: string
+  /** Checked: its three hubs signed it. */
+  readonly federation: Federation
+  readonly identity: Identity
+  readonly apiHost: string
+  /** 0: any free port. */
+  readonly apiPort: number
+  /** Multiaddrs to listen at. */
+  readonly p2pAddresses: readonly string[]
+  /** Multiaddrs to tell others in place of those; a hub's are the ones of the federation file. */
+  readonly p2pAnnounce: readonly string[]
+  /** The account's key; consumer and hybrid have one. */
+  readonly apiKey: string | undefined
+  /** Hubs: who sends it as Bearer may use the admin routes of this hub. */
+  readonly adminToken: string | undefined
+  /** GGUF files, or folders of them; absolute. */
+  readonly models: readonly string[]
+  /** Base URL of Ollama; undefined: not used. */
+  readonly ollamaHost: string | undefined
+  readonly embedded: boolean
+  readonly demoModel: boolean
+  /** Jobs at once in each engine; undefined: what the engine thinks fit. */
+  readonly slots: number | undefined
+  readonly benchSource: boolean
+  readonly logLevel: LogLevel
+  readonly logFile: string | undefined
+  readonly logJson: boolean
+}
+
+export interface ConfigParts {
+  readonly federation: Federation
+  readonly identity: Identity
+  /** Of this hub; ignored in other modes. */
+  readonly adminToken: string | undefined
+}
+
+export const configDefaults = Object.freeze({
+  nodeDir: join(homedir(), '.triforce', 'node'),
+  localDir: join(homedir(), '.triforce', 'local'),
+  /** Engines that were installed on demand, for all nodes of this user. */
+  enginesDir: join(homedir(), '.triforce', 'engines'),
+  apiHost: '127.0.0.1',
+  apiPort: 8330,
+  ollamaHost: 'http://127.0.0.1:11434',
+  p2pAddress: '/ip4/0.0.0.0/tcp/0',
+})
+
+export function nodeDirOf(settings: NodeSettings): string {
+  return settings.dir ?? configDefaults.nodeDir
+}
+
+export function federationPathOf(settings: NodeSettings): string {
+  return settings.federation ?? join(nodeDirOf(settings), 'federation.json')
+}
+
+/** Throws CONFIG_INVALID. */
+export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): NodeConfig {
+  const { federation, identity } = parts
+  const mode = settings.mode ?? refuse('--mode is missing; give --mode hub, contributor, consumer or hybrid')
+  const hub = federation.hubs.find((known) => known.peerId === identity.peerId)
+  checkRole(mode, hub, identity.peerId)
+  const lends = mode === 'contributor' || mode === 'hybrid'
+  const local = federation.kind === 'local'
+  if (settings.demoModel === true && !local) {
+    refuse('--demo-model cannot be on here: it only shows the software, and this is not a local federation')
+  }
+  return {
+    mode,
+    dir: nodeDirOf(settings),
+    name: hub?.name ?? settings.name ?? hostName(),
+    federation,
+    identity,
+    apiHost: settings.apiHost ?? configDefaults.apiHost,
+    apiPort: settings.apiPort ?? configDefaults.apiPort,
+    p2pAddresses: settings.p2p ?? (hub === undefined ? [configDefaults.p2pAddress] : listenAddresses(hub)),
+    p2pAnnounce: hub?.addresses ?? [],
+    apiKey: checkedApiKey(mode, settings.apiKey),
+    adminToken: hub === undefined ? undefined : parts.adminToken,
+    models: settings.models ?? [],
+    ollamaHost: ollamaHostOf(mode, settings),
+    embedded: settings.embedded ?? (lends || settings.models !== undefined),
+    demoModel: settings.demoModel ?? (lends && local && settings.embedded !== false),
+    slots: settings.slots,
+    benchSource: settings.benchSource ?? false,
+    logLevel: settings.logLevel ?? 'info',
+    logFile: settings.logFile,
+    logJson: settings.logJson ?? false,
+  }
+}
+
+function checkRole(mode: NodeMode, hub: FederationHub | undefined, peerId: string): void {
+  if (mode === 'hub' && hub === undefined) {
+    refuse(`--mode hub needs a key of one of the three hubs, and ${peerId} is none of them; `
+      + 'give the --dir that holds the hub\'s key, or the federation file that names this key')
+  }
+  if (mode !== 'hub' && hub !== undefined) {
+    refuse(`--mode ${mode} cannot run with the key of hub "${hub.name}"; give another --dir, and a new key is made there`)
+  }
+}
+
+function checkedApiKey(mode: NodeMode, apiKey: string | undefined): string | undefined {
+  if (mode !== 'consumer' && mode !== 'hybrid') return undefined
+  if (apiKey === undefined) {
+    refuse(`--key is missing; a ${mode} needs the API key of its account (or TRIFORCE_API_KEY), and a hub's admin makes one`)
+  }
+  if (apiKeySigner(apiKey) === undefined) refuse('--key is not an API key of TriForce; it begins with tf- and was shown when it was made')
+  return apiKey
+}
+
+function ollamaHostOf(mode: NodeMode, settings: NodeSettings): string | undefined {
+  if (settings.ollama === 'off' || mode === 'consumer') return undefined
+  if (mode === 'hub') return settings.ollama?.url
+  return settings.ollama?.url ?? configDefaults.ollamaHost
+}
+
+/**
+ * A hub is known by an address that the machine itself may not have (a name, or a router's address), so it listens at
+ * the same port of every address. A loopback address is meant as it stands.
+ */
+function listenAddresses(hub: FederationHub): readonly string[] {
+  const listen = hub.addresses.map((address) => {
+    const [, kind, host, , port] = address.split('/')
+    if (kind === 'ip4' && host?.startsWith('127.')) return address
+    if (kind === 'ip6' && host === '::1') return address
+    return kind === 'ip6' || kind === 'dns6' ? `/ip6/::/tcp/${port}` : `/ip4/0.0.0.0/tcp/${port}`
+  })
+  return [...new Set(listen)]
+}
+
+function hostName(): string {
+  // The same letters as --name allows; a host without any is still a node.
+  return hostname().split('.', 1)[0]!.replaceAll(/[^\p{L}\p{N}._-]/gu, '').slice(0, 64) || 'node'
+}
+
+function refuse(detail: string): never {
+  throw new TriforceError('CONFIG_INVALID', {}, { detail })
+}

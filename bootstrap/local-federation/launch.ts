@@ -1,0 +1,210 @@
+/**
+ * A whole federation on this machine: chooses ports, starts three hubs and the contributors as processes of their own,
+ * opens the accounts and waits until it can answer. Gives a handle to watch it and to stop it in order.
+ */
+import type { Clock } from '../../protocol/ports.ts'
+import type { ModelView } from '../api-schemas.ts'
+import { CommandError } from '../command-error.ts'
+import type { Progress } from '../progress.ts'
+import type { UpReport } from '../state-files.ts'
+import { printable } from '../terminal.ts'
+import { ensureAccounts, loadOrCreateAccountKeys } from './accounts.ts'
+import { createChildNode, type ChildNode } from './child-node.ts'
+import { prepareLocalFederation, portOf } from './federation.ts'
+import { logFileOf, type LocalLayout } from './layout.ts'
+import { tailOf } from './log-file.ts'
+import type { NodeReport } from './messages.ts'
+import { waitForModel } from './models.ts'
+import { isPortFree, nextFreePort } from './ports.ts'
+
+export interface LaunchComponents {
+  readonly clock: Clock
+  readonly entry: string
+  readonly env: NodeJS.ProcessEnv
+  readonly progress: Progress
+  readonly note: (line: string) => void
+}
+
+export interface LaunchOptions {
+  readonly layout: LocalLayout
+  /** First port of the hubs' HTTP APIs. */
+  readonly apiPort: number
+  /** First port of the hubs' libp2p. */
+  readonly p2pPort: number
+  /** Flags of `start` that the nodes get as they are. */
+  readonly hubArgs: readonly string[]
+  readonly contributorArgs: readonly string[]
+  readonly signal: AbortSignal
+}
+
+export interface LaunchedFederation {
+  report(): UpReport
+  readonly model: ModelView | undefined
+  /** Calls back when a node was started again and `report()` has changed. */
+  onChange(listener: () => void): void
+  /** Resolves with the reason when a node was given up. */
+  readonly failed: Promise<CommandError>
+  /** Contributors first, so that no hub sees one die. */
+  stop(): Promise<void>
+  /** At once, and in no order. */
+  kill(): void
+}
+
+/** Between choosing a port and listening at it another program may take it; then other ports are chosen. */
+const PORT_ROUNDS_MAX = 3
+
+/** How often the log of a starting node is looked at. */
+const LAST_WORDS_MS = 2_000
+
+/** Installing an engine over a slow line may take ten minutes (providers/embedded/engine-install.ts). */
+const CONTRIBUTOR_START_MS_MAX = 15 * 60_000
+
+/** Settings of this terminal that are meant for other commands, or for the contributors only. */
+const NOT_FOR_NODES = ['TRIFORCE_API', 'TRIFORCE_API_KEY', 'TRIFORCE_LOG_FILE', 'TRIFORCE_NAME', 'TRIFORCE_P2P', 'TRIFORCE_API_HOST']
+const NOT_FOR_HUBS = [
+  'TRIFORCE_MODELS', 'TRIFORCE_OLLAMA', 'OLLAMA_HOST', 'TRIFORCE_EMBEDDED', 'TRIFORCE_DEMO_MODEL', 'TRIFORCE_SLOTS', 'TRIFORCE_BENCH_SOURCE',
+]
+
+export async function launchFederation(components: LaunchComponents, options: LaunchOptions): Promise<LaunchedFederation> {
+  const { progress } = components
+  const { layout, signal } = options
+  const keys = await loadOrCreateAccountKeys(layout.accountsFile)
+  const hubs = await startHubs(components, options)
+  const contributors = contributorsOf(components, options)
+  const all = [...contributors, ...hubs]
+  const stop = async (): Promise<void> => {
+    await Promise.all(contributors.map((child) => child.stop()))
+    await Promise.all(hubs.map((child) => child.stop()))
+  }
+  try {
+    const stopTelling = tellLastWords(components, contributors)
+    await startAll(contributors, signal).finally(stopTelling)
+    progress.waitFor('opening the accounts "local" and "lender" at the hubs')
+    await ensureAccounts({
+      hubs: hubs.map((hub) => ({ api: ready(hub).api, dir: hub.place.dir })), contributors: contributors.map(ready), keys,
+    }, { signal })
+    progress.waitFor('waiting until all three hubs offer a model')
+    const model = contributors.length === 0 ? undefined : await Promise.race([
+      waitForModel({ apis: hubs.map((hub) => ready(hub).api), apiKey: keys.local }, { signal }),
+      firstFailure(all).then((error) => { throw error }),
+    ])
+    await Promise.all(contributors.map((child) => child.describe()))
+    return {
+      model,
+      report: () => ({
+        ready: true,
+        apiKey: keys.local,
+        model: model?.id ?? '',
+        hubs: hubs.map((hub) => {
+          const { name, peerId, api, p2p, pid } = ready(hub)
+          return { name, peerId, api, p2p: p2p[0] ?? '', pid, dir: hub.place.dir }
+        }),
+        contributors: contributors.map((child) => {
+          const { name, peerId, pid, models } = ready(child)
+          return { name, peerId, pid, dir: child.place.dir, models }
+        }),
+      }),
+      onChange: (listener) => { for (const child of all) child.onRestart(listener) },
+      failed: firstFailure(all),
+      stop,
+      kill: () => { for (const child of all) child.kill() },
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Starts the three hubs at once: a hub that catches up needs the others. */
+async function startHubs(components: LaunchComponents, options: LaunchOptions): Promise<readonly ChildNode[]> {
+  const { clock, env, progress, note } = components
+  for (let round = 1; ; round++) {
+    progress.waitFor('choosing ports')
+    const taken = new Set<number>()
+    const { federation } = await prepareLocalFederation(options.layout, taken, {
+      p2pPort: options.p2pPort, now: clock.now(), passphrase: env['TRIFORCE_PASSPHRASE'] || undefined,
+    })
+    const ports: number[] = []
+    const hubs: ChildNode[] = []
+    for (const [index, place] of options.layout.hubs.entries()) {
+      const port = await nextFreePort(options.apiPort + index, taken)
+      ports.push(port, portOf(federation.hubs[index]?.addresses[0])!)
+      hubs.push(createChildNode({ ...components, env: without(env, [...NOT_FOR_NODES, ...NOT_FOR_HUBS]) }, {
+        place, args: [...nodeArgs('hub', place.dir, options.layout), '--api-port', String(port), '--ollama', 'off', ...options.hubArgs],
+      }))
+    }
+    progress.waitFor('the three hubs are starting')
+    try {
+      await startAll(hubs, options.signal)
+      return hubs
+    } catch (error) {
+      await Promise.all(hubs.map((hub) => hub.stop()))
+      const free = await Promise.all(ports.map(isPortFree))
+      if (options.signal.aborted || round >= PORT_ROUNDS_MAX || !free.includes(false)) throw error
+      note('a port was taken while the hubs started; trying others')
+    }
+  }
+}
+
+function contributorsOf(components: LaunchComponents, { layout, contributorArgs }: LaunchOptions): readonly ChildNode[] {
+  return layout.contributors.map((place) => createChildNode({ ...components, env: without(components.env, NOT_FOR_NODES) }, {
+    place,
+    startMsMax: CONTRIBUTOR_START_MS_MAX,
+    args: [
+      ...nodeArgs('contributor', place.dir, layout), '--name', place.name, '--api-port', '0', '--p2p', '/ip4/127.0.0.1/tcp/0',
+      ...contributorArgs,
+    ],
+  }))
+}
+
+function nodeArgs(mode: string, dir: string, layout: LocalLayout): readonly string[] {
+  return ['start', '--mode', mode, '--dir', dir, '--federation', layout.federationFile, '--api-host', '127.0.0.1']
+}
+
+async function startAll(children: readonly ChildNode[], signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(new CommandError('stopped before the federation was ready'))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([Promise.all(children.map((child) => child.start())), aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** A first start may install an engine or read large models; what the log says last is what is waited for. */
+function tellLastWords({ progress, clock }: LaunchComponents, children: readonly ChildNode[]): () => void {
+  const what = children.length === 1 ? 'the contributor is starting' : 'the contributors are starting'
+  progress.waitFor(what)
+  let cancel = (): void => {}
+  let stopped = false
+  const look = async (): Promise<void> => {
+    const waiting = children.find((child) => child.report() === undefined)
+    const [line] = waiting === undefined ? [] : await tailOf(logFileOf(waiting.place), 1)
+    // Without the time and the level, which the line in the terminal does not need.
+    if (line !== undefined && !stopped) progress.waitFor(`${what}: ${printable(line.replace(/^\S+ \w+ +/, ''))}`)
+  }
+  const again = (): void => {
+    cancel = clock.after(LAST_WORDS_MS, () => { void look().catch(() => {}).finally(() => { if (!stopped) again() }) })
+  }
+  again()
+  return () => {
+    stopped = true
+    cancel()
+  }
+}
+
+function firstFailure(children: readonly ChildNode[]): Promise<CommandError> {
+  return Promise.race(children.map((child) => child.failed))
+}
+
+function ready(child: ChildNode): NodeReport {
+  const report = child.report()
+  if (report === undefined) throw new Error(`${child.place.name} is used before it is ready`)
+  return report
+}
+
+function without(env: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)))
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+// Entry of the command `triforce`. An older Node must be able to read this file to say what is missing, so it holds no
+// import and no type but the ones that are erased, and loads the rest only after the check.
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 18)) {
+  console.error(`triforce: Node ${process.versions.node} is too old, 22.18 or newer is needed; get it from https://nodejs.org`)
+  process.exit(1)
+}
+const { runMain } = await import('./run-main.ts')
+await runMain(process.argv.slice(2), new URL(import.meta.url))

@@ -1,0 +1,21 @@
+/** Joins the command line to this process: its streams, its environment, its exit code. */
+import { fileURLToPath } from 'node:url'
+import { runCli } from './cli.ts'
+import { exitCodes } from './command-error.ts'
+import { createTerminal } from './terminal.ts'
+
+export async function runMain(words: readonly string[], entry: URL): Promise<void> {
+  // `triforce models | head -1` closes the pipe early; that is no error of ours.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(exitCodes.ok)
+      throw error
+    })
+  }
+  process.exitCode = await runCli(words, {
+    terminal: createTerminal(),
+    env: process.env,
+    entry: fileURLToPath(entry),
+    startNode: async (config, system) => (await import('./compose.ts')).startNode(config, system),
+  })
+}

@@ -1,0 +1,39 @@
+/**
+ * The real world behind the ports of protocol/ports.ts: wall clock, timers, random numbers and the log.
+ * `bootstrap/` makes one System and hands its parts out; tests hand in others.
+ */
+import { randomBytes, randomInt } from 'node:crypto'
+import { createLog, type LogOptions } from './log.ts'
+import type { Clock, Log, Random } from '../protocol/ports.ts'
+
+export interface System {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export function createSystem(options: LogOptions): System {
+  return { clock: createClock(), random: createRandom(), log: createLog(options) }
+}
+
+export function createClock(): Clock {
+  return {
+    now: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs)
+      timer.unref()
+      return () => clearTimeout(timer)
+    },
+  }
+}
+
+// randomInt takes ranges below 2^48, which is fine enough for a choice or a jitter.
+const UNIT_STEPS = 2 ** 47
+
+export function createRandom(): Random {
+  return {
+    bytes: (length) => new Uint8Array(randomBytes(length)),
+    unit: () => randomInt(UNIT_STEPS) / UNIT_STEPS,
+  }
+}

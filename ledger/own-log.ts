@@ -1,0 +1,205 @@
+/**
+ * When may this hub write, and to which log?
+ *
+ * - It goes on with its log where the log is whole: its database reaches the anchor, the key is there, and a peer has
+ *   nothing newer. With no peer connected it goes on alone after `aloneWaitMs`.
+ * - Where anything of its log was lost, it first takes back what the peers have of it and never continues that log: the
+ *   lost end may be in somebody's hands. It opens a new epoch, with a new key.
+ * Spec: docs/ledger.md#recovery
+ */
+import { bytesEqual } from '../protocol/bytes.ts'
+import { createSigner, SEED_BYTES } from '../protocol/crypto.ts'
+import type { LogId } from '../protocol/messages/ledger.ts'
+import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
+import { signDocument } from '../protocol/signed.ts'
+import { encodeEntry, type EncodedEntry, type EpochKey } from './entries.ts'
+import { emptyTail, type LogTail } from './frame.ts'
+import type { Anchor, EpochKeyFile, HubFiles } from './store/hub-files.ts'
+
+export interface OwnLogComponents {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** The hub's node key: certifies the keys of its logs. */
+  readonly signer: Signer
+  readonly files: HubFiles
+  /** Ends of this hub's logs, in any order. */
+  readonly ownTails: () => readonly LogTail[]
+  /** Hash of a stored frame. */
+  readonly hashOf: (log: LogId, no: number) => Promise<Uint8Array | undefined>
+  /** Own logs of which a peer has more. */
+  readonly behind: () => readonly LogId[]
+  readonly peers: () => { readonly connected: number; readonly greeted: number }
+  /** Resolves when everything that was taken is on the disk. */
+  readonly idle: () => Promise<void>
+  readonly openLog: (tail: LogTail, signer: Signer, first?: EncodedEntry) => void
+  readonly pauseLog: () => void
+}
+
+export interface OwnLogOptions {
+  readonly network: string
+  readonly hub: number
+  /** Default 3,000 ms: three hubs that start together have met by then. */
+  readonly aloneWaitMs?: number
+  /** The anchor follows the log at most this much behind. Default 200 ms: a file sync each, beside the log's own. */
+  readonly anchorEveryMs?: number
+}
+
+export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, anchorEveryMs: 200 })
+
+export interface OwnLog {
+  readonly writable: boolean
+  /** Looks again whether the log may be opened, or must be closed. */
+  review(): void
+  /** The own log reaches further on the disk. */
+  advanced(tail: LogTail): void
+  /** Never writes again. */
+  stop(): void
+  /** Writes the anchor a last time. */
+  close(): Promise<void>
+}
+
+/** `onOpen` is called each time the log becomes writable, `onFailed` where its files cannot be written. */
+export async function createOwnLog(
+  components: OwnLogComponents, options: OwnLogOptions,
+  { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
+): Promise<OwnLog> {
+  const { clock, random, log, signer, files, ownTails, hashOf, behind, peers, idle, openLog, pauseLog } = components
+  const { network, hub, aloneWaitMs, anchorEveryMs } = { ...ownLogDefaults, ...options }
+  const anchor = await files.readAnchor()
+  const key = await files.readEpochKey()
+  /** True from the first sign that the disk lost something until a new log is open. */
+  let lost = await isBroken(anchor)
+  let state: 'closed' | 'opening' | 'open' | 'stopped' = 'closed'
+  let openEpoch: number | undefined
+  let waitedAlone = false
+  let anchorDue: Anchor | undefined
+  let anchorTimer: (() => void) | undefined
+  let anchorWrite: Promise<void> = Promise.resolve()
+  if (lost) log.warn('the own log lost frames on this disk; it is taken back from the other hubs and then goes on in a new epoch')
+
+  const cancelWait = clock.after(aloneWaitMs, () => {
+    waitedAlone = true
+    if (lost && peers().connected === 0) log.warn('the own log lost frames on this disk and no other hub is connected: this hub cannot write until one is')
+    own.review()
+  })
+
+  function newestTail(): LogTail | undefined {
+    return ownTails().reduce<LogTail | undefined>((newest, tail) => newest === undefined || tail.log.epoch > newest.log.epoch ? tail : newest, undefined)
+  }
+
+  /** The database ends before the anchor, or has another history than it. */
+  async function isBroken(anchor: Anchor | undefined): Promise<boolean> {
+    const newest = newestTail()
+    if (anchor === undefined) return newest !== undefined
+    if (anchor.no === 0) return newest !== undefined && newest.log.epoch > anchor.epoch
+    if (newest === undefined || newest.log.epoch !== anchor.epoch || newest.no < anchor.no) return true
+    const hash = await hashOf(newest.log, anchor.no)
+    return hash === undefined || !bytesEqual(hash, anchor.hash)
+  }
+
+  /** The log that can be continued, with its key. */
+  function continuable(file: EpochKeyFile | undefined): { readonly tail: LogTail; readonly signer: Signer } | undefined {
+    const tail = newestTail()
+    if (lost || file === undefined || tail?.epochKey === undefined || tail.log.epoch !== file.epoch) return undefined
+    const logSigner = createSigner(file.seed)
+    return bytesEqual(logSigner.publicKey, tail.epochKey.key) ? { tail, signer: logSigner } : undefined
+  }
+
+  async function open(): Promise<void> {
+    await idle()
+    if (state !== 'opening') return
+    const known = continuable(key)
+    if (known === undefined) await openNewEpoch()
+    else openLog(known.tail, known.signer)
+    openEpoch = newestTail()?.log.epoch ?? openEpoch
+    // `stop` may have come while the files were written.
+    if (state !== 'opening') {
+      pauseLog()
+      return
+    }
+    state = 'open'
+    lost = false
+    onOpen()
+    own.review()
+  }
+
+  async function openNewEpoch(): Promise<void> {
+    const previous = newestTail()
+    // The time makes the number new also where a hub lost everything and meets no peer that could tell it of its past.
+    const epoch = Math.min(Math.max((previous?.log.epoch ?? -1) + 1, Math.floor(clock.now() / 1_000)), 0xffff_ffff)
+    const seed = random.bytes(SEED_BYTES)
+    const logSigner = createSigner(seed)
+    await files.writeEpochKey({ epoch, seed })
+    const tail = emptyTail({ hub, epoch })
+    await files.writeAnchor({ epoch, no: 0, hash: tail.hash })
+    const certified: EpochKey = {
+      v: 1, network, hub, epoch, key: logSigner.publicKey,
+      ...(previous === undefined ? {} : { previous: { epoch: previous.log.epoch, no: previous.no, hash: previous.hash } }),
+    }
+    const first = encodeEntry<'EpochOpen'>({ k: 'EpochOpen', hub, epoch, key: signDocument(signer, 'epochKey', certified) })
+    log.info('own log opened', { epoch, previousEpoch: previous?.log.epoch })
+    if (state !== 'opening') return
+    openEpoch = epoch
+    openLog(tail, logSigner, first)
+  }
+
+  function writeAnchor(): void {
+    anchorTimer = undefined
+    const due = anchorDue
+    if (due === undefined) return
+    anchorDue = undefined
+    anchorWrite = anchorWrite.then(() => files.writeAnchor(due)).catch((error: unknown) => {
+      log.warn('the anchor of the own log cannot be written', { problem: String(error) })
+    })
+  }
+
+  const own: OwnLog = {
+    get writable() { return state === 'open' },
+
+    review: () => {
+      const ahead = behind()
+      if (state === 'open') {
+        // A peer has frames of the log being written, or a newer log: this disk is an old copy of itself.
+        if (!ahead.some(({ epoch }) => epoch >= openEpoch!)) return
+        log.warn('another hub has frames of the own log that this disk has lost; writing stops until they are here')
+        lost = true
+        state = 'closed'
+        pauseLog()
+        return
+      }
+      if (state !== 'closed') return
+      if (ahead.length > 0) {
+        lost ||= ahead.some(({ epoch }) => epoch >= (newestTail()?.log.epoch ?? 0))
+        return
+      }
+      const { connected, greeted } = peers()
+      if (greeted === 0 && !(waitedAlone && connected === 0 && !lost)) return
+      state = 'opening'
+      open().catch((error: unknown) => {
+        state = 'stopped'
+        onFailed(error)
+      })
+    },
+
+    advanced: (tail) => {
+      if (tail.log.epoch !== openEpoch) return
+      anchorDue = { epoch: tail.log.epoch, no: tail.no, hash: tail.hash }
+      anchorTimer ??= clock.after(anchorEveryMs, writeAnchor)
+    },
+
+    stop: () => {
+      if (state === 'open') pauseLog()
+      state = 'stopped'
+    },
+
+    close: async () => {
+      own.stop()
+      cancelWait()
+      anchorTimer?.()
+      writeAnchor()
+      await anchorWrite
+    },
+  }
+  return own
+}

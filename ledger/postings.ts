@@ -1,0 +1,28 @@
+/**
+ * Postings: what an entry moves, as amounts that sum to zero. A balance is nothing but the sum of its postings.
+ * System accounts are named; accounts of people are the hexadecimal form of their id, so the two cannot meet.
+ */
+import { toHex } from '../protocol/bytes.ts'
+import type { Entry } from './entries.ts'
+
+/** Given away by the federation: its balance is the negative of all grants. */
+export const PROMO = 'system:PROMO'
+
+export interface Posting {
+  readonly account: string
+  /** µcr; negative where the account gives. */
+  readonly amount: bigint
+}
+
+export function postingsOf(entry: Entry): readonly Posting[] {
+  switch (entry.k) {
+    case 'Grant': return [{ account: PROMO, amount: -entry.amount }, { account: toHex(entry.account), amount: entry.amount }]
+    case 'AccountOpen':
+    case 'KeyAdd':
+    case 'KeyRevoke':
+    case 'JobTicket':
+    case 'JobReceipt':
+    case 'EpochOpen':
+      return []
+  }
+}

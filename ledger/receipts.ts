@@ -1,0 +1,79 @@
+/** Questions about logged receipts, answered from the store. */
+import { TriforceError } from '../protocol/errors.ts'
+import type { Federation } from '../protocol/federation.ts'
+import type { Entry } from './entries.ts'
+import { ticketEidOf } from './entries.ts'
+import type { ReceiptRecord } from './interface.ts'
+import { inclusionPath, leafHash } from './merkle.ts'
+import { writeReceiptFile } from './receipt-file.ts'
+import type { StoredPosition } from './store/buckets.ts'
+import { logName, type LogStore, type StoredEntry } from './store/log-store.ts'
+
+export interface ReceiptsComponents { readonly store: Pick<LogStore, 'locate' | 'entryAt' | 'listing' | 'tails'> }
+
+export interface Receipts {
+  record(id: Uint8Array): Promise<ReceiptRecord | undefined>
+  file(id: Uint8Array): Promise<string | undefined>
+  /** At least `limit`, where there are so many: receipts of one frame time are never parted, since `before` could not name the rest. */
+  list(filter: { account?: Uint8Array; contributor?: Uint8Array; before?: number; limit: number }): Promise<readonly ReceiptRecord[]>
+}
+
+interface Found {
+  readonly entry: Extract<Entry, { k: 'JobReceipt' }>
+  readonly stored: StoredEntry
+  readonly record: ReceiptRecord
+}
+
+/** Receipts that one call lists at most, besides those of the last frame time. */
+const LIST_MAX = 1_000
+
+export function createReceipts({ store }: ReceiptsComponents, { federation }: { readonly federation: Federation }): Receipts {
+  async function find(id: Uint8Array): Promise<Found | undefined> {
+    const [position] = await store.locate([id])
+    return position === undefined ? undefined : await read(position)
+  }
+
+  /** Gives undefined where the entry is no receipt. */
+  async function read(position: StoredPosition): Promise<Found | undefined> {
+    const stored = await store.entryAt(position)
+    const { entry, frame, index } = stored
+    if (entry.k !== 'JobReceipt') return undefined
+    const [ticketPosition] = await store.locate([ticketEidOf(entry.jobId)])
+    const ticketEntry = ticketPosition === undefined ? undefined : (await store.entryAt(ticketPosition)).entry
+    if (ticketEntry?.k !== 'JobTicket') throw new TriforceError('LOG_DAMAGED', { problem: 'a receipt without its ticket' })
+    const receipt = { ticket: ticketEntry.ticket, observation: entry.observation, ...(entry.half === undefined ? {} : { half: entry.half }) }
+    const { header } = frame
+    return {
+      entry, stored,
+      record: { id: entry.eid, receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + index, loggedAt: header.tsMs },
+    }
+  }
+
+  return {
+    record: async (id) => (await find(id))?.record,
+
+    file: async (id) => {
+      const found = await find(id)
+      if (found === undefined) return undefined
+      const { frame, index, bytes } = found.stored
+      const certificate = store.tails.get(logName(frame.log))!.epochKey!.certificate
+      return writeReceiptFile({
+        receipt: found.record.receipt, entry: bytes, index, path: inclusionPath(frame.entryBytes.map(leafHash), index),
+        header: frame.headerBytes, headerSignature: frame.signature, epochKey: certificate,
+      }, federation)
+    },
+
+    list: async ({ account, contributor, before, limit }) => {
+      const owner = account === undefined ? contributor === undefined ? undefined : { contributor } : { account }
+      if (owner === undefined) throw new TriforceError('BAD_REQUEST', { problem: 'an account or a contributor' })
+      const records: ReceiptRecord[] = []
+      for (const { log, no, indexes } of await store.listing(owner, before, Math.min(limit, LIST_MAX))) {
+        for (const index of indexes.toReversed()) {
+          const found = await read({ log, no, index })
+          if (found !== undefined) records.push(found.record)
+        }
+      }
+      return records
+    },
+  }
+}

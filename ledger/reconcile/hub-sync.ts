@@ -1,0 +1,335 @@
+/**
+ * The exchange of logs as a state machine: what to send to each of the two other hubs, and when.
+ *
+ * `step` takes an event and gives effects; it changes the state it is given, does no I/O and reads no clock, so equal
+ * histories give equal effects. exchange.ts carries the effects out.
+ *
+ * - An author pushes its own logs to every peer, from where the peer's `hello` says that it stands.
+ * - Every hub acknowledges what is on its disk to both others, so each knows what the others could give.
+ * - A hub that lacks frames of an absent author asks a peer that has them (`want`), and so it asks for its own lost ones.
+ * - On the way to one peer are at most `inFlightBytesMax` that it has not acknowledged; a slow stream stops everything
+ *   but the collecting of acknowledgements, of which only the newest of each log is kept.
+ * A new connection starts from nothing but the heads in `hello`, so it may break at any point.
+ */
+import { TriforceError } from '../../protocol/errors.ts'
+import { LOG_IN_FLIGHT_BYTES_MAX } from '../../protocol/limits.ts'
+import {
+  LOG_EPOCHS_MAX, LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX, type Head, type LedgerMessage, type LogId,
+} from '../../protocol/messages/ledger.ts'
+
+export type SyncEvent =
+  | { readonly type: 'connected'; readonly hub: number }
+  | { readonly type: 'disconnected'; readonly hub: number }
+  /** The stream to the peer takes no more, until `drained`. */
+  | { readonly type: 'blocked'; readonly hub: number }
+  | { readonly type: 'drained'; readonly hub: number }
+  | { readonly type: 'message'; readonly hub: number; readonly message: LedgerMessage }
+  /** Frames of `hub` were dealt with: `log` is now known up to `no`; `gap` where those that came begin later. */
+  | { readonly type: 'accepted'; readonly hub: number; readonly log: LogId; readonly no: number; readonly gap: boolean }
+  /** A log reaches further on this hub's disk; `frames` are the new ones. */
+  | { readonly type: 'durable'; readonly head: Head; readonly frames: readonly Uint8Array[] }
+  | { readonly type: 'loaded'; readonly hub: number; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[] }
+  /** The peer's frame `no` is said to differ from ours: ask for it as evidence. */
+  | { readonly type: 'disputed'; readonly hub: number; readonly log: LogId; readonly no: number }
+  /** Two histories of this log exist: it is not asked for any more. */
+  | { readonly type: 'forked'; readonly log: LogId }
+
+export type SyncEffect =
+  | { readonly type: 'send'; readonly hub: number; readonly message: LedgerMessage }
+  /** Read frames from the disk and come back with `loaded`. */
+  | { readonly type: 'load'; readonly hub: number; readonly log: LogId; readonly from: number; readonly bytesMax: number; readonly framesMax: number }
+  /** Check and store frames, then come back with `accepted`. */
+  | { readonly type: 'accept'; readonly hub: number; readonly log: LogId; readonly frames: readonly Uint8Array[] }
+  /** The peer's heads are known. */
+  | { readonly type: 'greeted'; readonly hub: number; readonly heads: readonly Head[] }
+  | { readonly type: 'acked'; readonly hub: number; readonly log: LogId; readonly no: number }
+
+interface Cursor {
+  readonly log: LogId
+  /** Next frame to send. */
+  next: number
+  /** Bytes that may still be sent; without a bound for logs of our own. */
+  budget: number
+}
+
+interface Peer {
+  greeted: boolean
+  blocked: boolean
+  loading: boolean
+  /** What is on the peer's disk, as it said. */
+  readonly heads: Map<string, { readonly log: LogId; readonly no: number }>
+  readonly cursors: Map<string, Cursor>
+  /** Sent and not acknowledged, by log. */
+  readonly inFlight: Map<string, { readonly no: number; readonly bytes: number }[]>
+  inFlightBytes: number
+  readonly acksDue: Map<string, { readonly log: LogId; readonly no: number }>
+  readonly wantsDue: Map<string, { readonly log: LogId; readonly from: number; readonly bytesMax: number }>
+}
+
+export interface SyncState {
+  readonly network: string
+  /** This hub. */
+  readonly me: number
+  readonly inFlightBytesMax: number
+  /** What is on our disk. */
+  readonly heads: Map<string, Head>
+  /** What we have checked, on disk or on its way there. */
+  readonly known: Map<string, number>
+  readonly peers: Map<number, Peer>
+  /** Logs that a peer was asked for and has not sent yet. */
+  readonly asked: Map<string, number>
+  readonly forked: Set<string>
+}
+
+const nameOf = (log: LogId) => `${log.hub}/${log.epoch}`
+
+export function createSyncState(
+  { network, me, heads, inFlightBytesMax = LOG_IN_FLIGHT_BYTES_MAX }:
+  { readonly network: string; readonly me: number; readonly heads: readonly Head[]; readonly inFlightBytesMax?: number },
+): SyncState {
+  return {
+    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(),
+    heads: new Map(heads.map((head) => [nameOf(head.log), head])),
+    known: new Map(heads.map((head) => [nameOf(head.log), head.no])),
+  }
+}
+
+/** Throws PROTOCOL_VIOLATION for a message that no honest hub sends. */
+export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] {
+  const effects: SyncEffect[] = []
+  switch (event.type) {
+    case 'connected':
+      state.peers.set(event.hub, newPeer())
+      effects.push({ type: 'send', hub: event.hub, message: { t: 'hello', v: 1, network: state.network, heads: [...state.heads.values()] } })
+      return effects
+    case 'disconnected':
+      state.peers.delete(event.hub)
+      for (const [name, hub] of state.asked) if (hub === event.hub) state.asked.delete(name)
+      break
+    case 'blocked':
+    case 'drained': {
+      const peer = state.peers.get(event.hub)
+      if (peer !== undefined) peer.blocked = event.type === 'blocked'
+      break
+    }
+    case 'message':
+      takeMessage(state, event.hub, event.message, effects)
+      break
+    case 'accepted': {
+      const name = nameOf(event.log)
+      const before = state.known.get(name) ?? 0
+      state.known.set(name, Math.max(before, event.no))
+      // Nothing new will become durable and be acknowledged for these; say again what is, or they stay in flight forever.
+      const head = state.heads.get(name)
+      if (event.no <= before && head !== undefined) state.peers.get(event.hub)?.acksDue.set(name, head)
+      if (!event.gap) state.asked.delete(name)
+      else if (!state.asked.has(name)) ask(state, event.hub, event.log, event.no + 1, LOG_MESSAGE_BYTES_MAX)
+      break
+    }
+    case 'durable':
+      takeDurable(state, event.head, event.frames, effects)
+      break
+    case 'loaded': {
+      const peer = state.peers.get(event.hub)
+      if (peer === undefined) break
+      peer.loading = false
+      sendFrames(peer, event.hub, event.log, event.from, event.frames, effects)
+      break
+    }
+    case 'disputed':
+      ask(state, event.hub, event.log, event.no, 1)
+      break
+    case 'forked':
+      state.forked.add(nameOf(event.log))
+      break
+  }
+  askForMissing(state)
+  for (const hub of state.peers.keys()) pump(state, hub, effects)
+  return effects
+}
+
+/** The furthest frame of a log that a connected peer has on its disk. */
+export function peersHave(state: SyncState, log: LogId): number {
+  let furthest = 0
+  for (const peer of state.peers.values()) furthest = Math.max(furthest, peer.heads.get(nameOf(log))?.no ?? 0)
+  return furthest
+}
+
+/** Logs of this hub of which a connected peer has more than we have checked. */
+export function ownLogsBehind(state: SyncState): readonly LogId[] {
+  return [...state.peers.values()].flatMap((peer) => [...peer.heads.values()])
+    .filter(({ log, no }) => log.hub === state.me && no > (state.known.get(nameOf(log)) ?? 0)).map(({ log }) => log)
+}
+
+export function greetedPeers(state: SyncState): number {
+  return [...state.peers.values()].filter((peer) => peer.greeted).length
+}
+
+function newPeer(): Peer {
+  return {
+    greeted: false, blocked: false, loading: false, heads: new Map(), cursors: new Map(), inFlight: new Map(), inFlightBytes: 0,
+    acksDue: new Map(), wantsDue: new Map(),
+  }
+}
+
+function violation(problem: string): TriforceError {
+  return new TriforceError('PROTOCOL_VIOLATION', { problem })
+}
+
+function takeMessage(state: SyncState, hub: number, message: LedgerMessage, effects: SyncEffect[]): void {
+  const peer = state.peers.get(hub)
+  // A message that was still being read when its stream closed.
+  if (peer === undefined) return
+  if (peer.greeted === (message.t === 'hello')) throw violation(peer.greeted ? 'a second hello' : `${message.t} before hello`)
+
+  switch (message.t) {
+    case 'hello':
+      if (message.network !== state.network) throw violation('hello of another network')
+      peer.greeted = true
+      for (const head of message.heads) noteHead(peer, head.log, head.no)
+      for (const { log } of state.heads.values()) if (log.hub === state.me) pushFrom(peer, log, (peer.heads.get(nameOf(log))?.no ?? 0) + 1)
+      effects.push({ type: 'greeted', hub, heads: message.heads })
+      for (const head of message.heads) effects.push({ type: 'acked', hub, log: head.log, no: head.no })
+      return
+    case 'frames':
+      effects.push({ type: 'accept', hub, log: message.log, frames: message.frames })
+      return
+    case 'want': {
+      const name = nameOf(message.log)
+      dropInFlight(peer, name, ({ no }) => no >= message.from)
+      if (message.log.hub === state.me) pushFrom(peer, message.log, message.from)
+      else peer.cursors.set(name, { log: message.log, next: message.from, budget: Math.min(message.bytesMax, LOG_MESSAGE_BYTES_MAX) })
+      return
+    }
+    case 'ack':
+      noteHead(peer, message.log, message.no)
+      dropInFlight(peer, nameOf(message.log), ({ no }) => no <= message.no)
+      skipTo(peer, nameOf(message.log), message.no + 1)
+      effects.push({ type: 'acked', hub, log: message.log, no: message.no })
+  }
+}
+
+function noteHead(peer: Peer, log: LogId, no: number): void {
+  const name = nameOf(log)
+  const known = peer.heads.get(name)
+  if (known === undefined) {
+    const epochs = [...peer.heads.values()].filter((head) => head.log.hub === log.hub).length
+    if (epochs >= LOG_EPOCHS_MAX) throw violation('more logs than a hub may have')
+  }
+  if (no > (known?.no ?? 0)) peer.heads.set(name, { log, no })
+}
+
+function pushFrom(peer: Peer, log: LogId, next: number): void {
+  peer.cursors.set(nameOf(log), { log, next, budget: Number.POSITIVE_INFINITY })
+}
+
+/** What the peer got from elsewhere is not sent to it again. */
+function skipTo(peer: Peer, name: string, next: number): void {
+  const cursor = peer.cursors.get(name)
+  if (cursor !== undefined && cursor.next < next) cursor.next = next
+}
+
+function dropInFlight(peer: Peer, name: string, drop: (sent: { readonly no: number }) => boolean): void {
+  const kept = []
+  for (const sent of peer.inFlight.get(name) ?? []) {
+    if (drop(sent)) peer.inFlightBytes -= sent.bytes
+    else kept.push(sent)
+  }
+  if (kept.length === 0) peer.inFlight.delete(name)
+  else peer.inFlight.set(name, kept)
+}
+
+function ask(state: SyncState, hub: number, log: LogId, from: number, bytesMax: number): void {
+  const peer = state.peers.get(hub)
+  if (peer === undefined) return
+  state.asked.set(nameOf(log), hub)
+  peer.wantsDue.set(nameOf(log), { log, from, bytesMax })
+}
+
+/** Asks for every log of which a peer has more than we, unless its author is there to push it. */
+function askForMissing(state: SyncState): void {
+  for (const [hub, peer] of state.peers) {
+    for (const [name, { log, no }] of peer.heads) {
+      const known = state.known.get(name) ?? 0
+      if (no <= known || state.asked.has(name) || state.forked.has(name)) continue
+      const author = log.hub === state.me ? undefined : state.peers.get(log.hub)
+      const pushed = author?.greeted === true && (author.heads.get(name)?.no ?? 0) > known
+      if (!pushed) ask(state, hub, log, known + 1, LOG_MESSAGE_BYTES_MAX)
+    }
+  }
+}
+
+function takeDurable(state: SyncState, head: Head, frames: readonly Uint8Array[], effects: SyncEffect[]): void {
+  const name = nameOf(head.log)
+  const first = !state.heads.has(name)
+  state.heads.set(name, head)
+  state.known.set(name, Math.max(state.known.get(name) ?? 0, head.no))
+  for (const [hub, peer] of state.peers) {
+    if (!peer.greeted) continue
+    if (head.log.hub !== state.me) {
+      peer.acksDue.set(name, { log: head.log, no: head.no })
+      continue
+    }
+    if (first) pushFrom(peer, head.log, (peer.heads.get(name)?.no ?? 0) + 1)
+    // Straight from memory, where the peer has had everything before.
+    const cursor = peer.cursors.get(name)
+    const free = !peer.blocked && !peer.loading && peer.inFlightBytes < state.inFlightBytesMax
+    if (cursor !== undefined && free && cursor.next === head.no - frames.length + 1) sendFrames(peer, hub, head.log, cursor.next, frames, effects)
+  }
+}
+
+function sendFrames(peer: Peer, hub: number, log: LogId, from: number, frames: readonly Uint8Array[], effects: SyncEffect[]): void {
+  const name = nameOf(log)
+  const cursor = peer.cursors.get(name)
+  if (cursor === undefined || cursor.next !== from) return
+  // Nothing there for a cursor that was set by `want`: the peer asked for more than we have.
+  if (frames.length === 0) {
+    if (Number.isFinite(cursor.budget)) peer.cursors.delete(name)
+    return
+  }
+  let message: Uint8Array[] = []
+  let bytes = 0
+  const flush = () => {
+    if (message.length > 0) effects.push({ type: 'send', hub, message: { t: 'frames', log, frames: message } })
+    message = []
+    bytes = 0
+  }
+  const sent = peer.inFlight.get(name) ?? []
+  for (const frame of frames) {
+    if (bytes + frame.byteLength > LOG_MESSAGE_BYTES_MAX || message.length >= LOG_MESSAGE_FRAMES_MAX) flush()
+    message.push(frame)
+    bytes += frame.byteLength
+    sent.push({ no: cursor.next, bytes: frame.byteLength })
+    peer.inFlightBytes += frame.byteLength
+    cursor.next += 1
+    cursor.budget -= frame.byteLength
+  }
+  flush()
+  peer.inFlight.set(name, sent)
+  if (cursor.budget <= 0) peer.cursors.delete(name)
+}
+
+/** Sends what is due to one peer, and reads on where one of its cursors lags. */
+function pump(state: SyncState, hub: number, effects: SyncEffect[]): void {
+  const peer = state.peers.get(hub)!
+  if (!peer.greeted || peer.blocked) return
+  for (const { log, no } of peer.acksDue.values()) effects.push({ type: 'send', hub, message: { t: 'ack', log, no } })
+  peer.acksDue.clear()
+  for (const { log, from, bytesMax } of peer.wantsDue.values()) effects.push({ type: 'send', hub, message: { t: 'want', log, from, bytesMax } })
+  peer.wantsDue.clear()
+
+  if (peer.loading || peer.inFlightBytes >= state.inFlightBytesMax) return
+  for (const [name, cursor] of peer.cursors) {
+    if (cursor.next > (state.heads.get(name)?.no ?? 0)) {
+      if (Number.isFinite(cursor.budget)) peer.cursors.delete(name)
+      continue
+    }
+    peer.loading = true
+    // To the end of the line, so that each log gets its turn.
+    peer.cursors.delete(name)
+    peer.cursors.set(name, cursor)
+    const bytesMax = Math.min(LOG_MESSAGE_BYTES_MAX, cursor.budget, state.inFlightBytesMax - peer.inFlightBytes)
+    effects.push({ type: 'load', hub, log: cursor.log, from: cursor.next, bytesMax, framesMax: LOG_MESSAGE_FRAMES_MAX })
+    return
+  }
+}

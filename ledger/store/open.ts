@@ -1,0 +1,70 @@
+/**
+ * Opens the level database of a ledger and checks its version stamp.
+ *
+ * All writes to it are synced batches. LevelDB may lose an unsynced write and keep a later synced one, so a single
+ * unsynced write would end the guarantee (docs/ledger.md#store).
+ */
+import { Level } from 'level'
+import { TriforceError } from '../../protocol/errors.ts'
+import { metaKey } from './buckets.ts'
+
+export type Database = Level<Uint8Array, Uint8Array>
+
+/** Grows when what is stored changes its meaning; a program refuses numbers that it does not know. */
+export const STORE_FORMAT = 1
+
+/** 64 MiB tables: with LevelDB's 2 MiB a ledger of some years would be 100,000 files. */
+const TABLE_BYTES = 64 * 1024 * 1024
+/** What LevelDB collects in memory before it writes a table. */
+const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+
+const formatKey = metaKey('format')
+
+/** Throws CONFIG_INVALID where another process has it open or a newer version wrote it, LOG_DAMAGED where LevelDB finds it broken. */
+export async function openDatabase(dir: string): Promise<Database> {
+  const db: Database = new Level<Uint8Array, Uint8Array>(dir, {
+    keyEncoding: 'view', valueEncoding: 'view', maxFileSize: TABLE_BYTES, writeBufferSize: WRITE_BUFFER_BYTES,
+  })
+  try {
+    await db.open()
+  } catch (error) {
+    throw openError(dir, error)
+  }
+  try {
+    await checkFormat(db, dir)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  return db
+}
+
+async function checkFormat(db: Database, dir: string): Promise<void> {
+  const stamp = await db.get(formatKey)
+  if (stamp === undefined) {
+    await db.batch([{ type: 'put', key: formatKey, value: Buffer.from(String(STORE_FORMAT), 'utf8') }], { sync: true })
+    return
+  }
+  const format = Buffer.from(stamp).toString('utf8')
+  if (format !== String(STORE_FORMAT)) {
+    throw new TriforceError('CONFIG_INVALID', { format }, {
+      detail: `the ledger in ${dir} has format ${format.slice(0, 32)}, but this program reads format ${STORE_FORMAT}; `
+        + 'run the version of triforce that wrote it, or a newer one',
+    })
+  }
+}
+
+function openError(dir: string, error: unknown): TriforceError {
+  const cause = error instanceof Error ? error.cause : undefined
+  const code = (cause as { code?: unknown } | undefined)?.code
+  if (code === 'LEVEL_LOCKED') {
+    return new TriforceError('CONFIG_INVALID', {}, {
+      detail: `the ledger in ${dir} is in use by another process; stop that process, or give this one another folder`, cause: error,
+    })
+  }
+  return new TriforceError('LOG_DAMAGED', {}, {
+    detail: `the ledger in ${dir} cannot be opened: ${cause instanceof Error ? cause.message : String(error)}. Check the disk and the folder's rights; `
+      + 'where files are broken, move the folder aside and start again, so that the hub fetches its log from the other hubs',
+    cause: error,
+  })
+}

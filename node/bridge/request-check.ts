@@ -1,0 +1,29 @@
+/** Checks of what HTTP clients send, with errors that name the field. */
+import type { z } from 'zod'
+import { TriforceError } from '../../protocol/errors.ts'
+
+/** Throws BAD_REQUEST for the first problem. Values are never repeated in the message: they may be prompts. */
+export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  const param = fieldPath(issue?.path ?? [])
+  if (param === '') throw new TriforceError('BAD_REQUEST', {}, { detail: 'the body must be a JSON object' })
+  throw invalid(param, issue?.message ?? 'is not valid')
+}
+
+export function invalid(param: string, problem: string): TriforceError {
+  return new TriforceError('BAD_REQUEST', { param }, { detail: `${param}: ${problem}` })
+}
+
+export function unsupported(param: string, problem: string): TriforceError {
+  return new TriforceError('BAD_REQUEST', { param, unsupported: true }, { detail: `${param}: ${problem}` })
+}
+
+/** `['messages', 0, 'content']` → `messages[0].content`. */
+function fieldPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}

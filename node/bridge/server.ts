@@ -1,0 +1,205 @@
+/**
+ * The HTTP bridge: one local server that speaks the API of OpenAI and hands requests to a Gateway. It binds loopback
+ * unless told otherwise, and every connection, header, body and wait has a bound. docs/bridge.md is its reference.
+ */
+import type { AddressInfo } from 'node:net'
+import { fastify, type FastifyInstance } from 'fastify'
+import type { Registry } from 'prom-client'
+import { TriforceError } from '../../protocol/errors.ts'
+import { JOB_MS_MAX } from '../../protocol/limits.ts'
+import type { Clock, Log, Random } from '../../protocol/ports.ts'
+import type { AdminGateway, Gateway } from '../gateway.ts'
+import { routeAccount } from './account.ts'
+import { routeAdmin } from './admin.ts'
+import { createAuthenticator } from './auth.ts'
+import { routeChatCompletions } from './chat-completions.ts'
+import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
+import { installGuard } from './guard.ts'
+import { routeHealth } from './health.ts'
+import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
+import { createKeyHook } from './key-hook.ts'
+import { watchRoutes } from './known-routes.ts'
+import { createBridgeMetrics } from './metrics.ts'
+import { routeModels } from './models.ts'
+import { createRequestIds } from './request-ids.ts'
+
+export interface BridgeComponents {
+  readonly gateway: Gateway
+  readonly admin?: { readonly gateway: AdminGateway; readonly token: string }
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** What `/metrics` shows; the bridge adds its own to it. */
+  readonly metrics?: Registry
+}
+
+export interface BridgeOptions extends CompletionRunnerOptions {
+  /** 0: any free port. */
+  readonly port: number
+  readonly host?: string
+  /** Names besides localhost, 127.0.0.1 and [::1] that a Host header may carry while bound to loopback. */
+  readonly hostNames?: readonly string[]
+  /** Origins of web pages that may read answers. Default none. */
+  readonly corsOrigins?: readonly string[]
+  readonly bodyBytesMax?: number
+  readonly headerBytesMax?: number
+  readonly urlCharsMax?: number
+  readonly connectionsMax?: number
+  /** From the connection to the end of the headers. */
+  readonly headersMsMax?: number
+  /** From the connection to the end of the body. */
+  readonly requestMsMax?: number
+  /** The two above are looked at this often. */
+  readonly arrivalCheckMs?: number
+  readonly keepAliveMsMax?: number
+  /** What still runs this long after a stop began is ended. */
+  readonly stopMsMax?: number
+}
+
+export const bridgeDefaults: ServerSettings = Object.freeze({
+  host: '127.0.0.1',
+  bodyBytesMax: 4 * 1024 * 1024, // FRAME_BYTES_MAX: more would not fit the wire behind it
+  headerBytesMax: 16 * 1024,
+  urlCharsMax: 2_048,
+  connectionsMax: 4_096,
+  headersMsMax: 10_000,
+  requestMsMax: 30_000, // 4 MiB at 1.1 Mbit/s
+  arrivalCheckMs: 2_000,
+  keepAliveMsMax: 72_000, // longer than the 60 s for which load balancers keep theirs
+  stopMsMax: 10_000,
+})
+
+export interface Bridge {
+  /** Gives the address that is really bound. Throws CONFIG_INVALID where that cannot be; another port may then be tried. */
+  start(options?: { readonly port?: number }): Promise<{ readonly host: string; readonly port: number }>
+  /** Takes nothing new, lets running answers end until `stopMsMax` or the abort of `signal`, then ends them. */
+  stop(options?: { readonly signal?: AbortSignal }): Promise<void>
+}
+
+type ServerSettings = Required<Omit<BridgeOptions, 'port' | 'hostNames' | 'corsOrigins' | keyof CompletionRunnerOptions>>
+
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
+
+/** Time for the last error events to leave after a stop has ended the answers. */
+const FAREWELL_MS_MAX = 1_000
+
+export function createBridge(components: BridgeComponents, options: BridgeOptions): Bridge {
+  const { gateway, clock, log } = components
+  const settings = { ...bridgeDefaults, ...options }
+  const host = settings.host === 'localhost' ? '127.0.0.1' : settings.host
+  const loopback = LOOPBACK.includes(host) || host === '::1' || host.startsWith('127.')
+  const metrics = createBridgeMetrics(components.metrics)
+  const newId = createRequestIds(components.random)
+  const app = createServer(settings, newId)
+
+  const handleError = createErrorHandler(log)
+  app.setErrorHandler(handleError)
+  app.decorateRequest('principal', null)
+  const guard = installGuard(app, { metrics }, {
+    hostNames: loopback ? [...LOOPBACK, host, ...settings.hostNames ?? []] : undefined,
+    corsOrigins: settings.corsOrigins ?? [],
+    urlCharsMax: settings.urlCharsMax,
+  })
+  const errorOfUnknownRoute = watchRoutes(app)
+  app.setNotFoundHandler((request, reply) => sendError(reply, errorOfUnknownRoute(request)))
+
+  let stopping: Promise<void> | undefined
+  const requireKey = createKeyHook(createAuthenticator({ gateway, clock }))
+  const runner = createCompletionRunner({ gateway, clock, log, metrics }, settings)
+  routeChatCompletions(app, { runner, requireKey, clock })
+  routeModels(app, { gateway, requireKey })
+  routeAccount(app, { gateway, requireKey })
+  routeHealth(app, { gateway, metrics, metricsKey: loopback ? undefined : requireKey, isStopping: () => stopping !== undefined })
+  if (components.admin !== undefined) routeAdmin(app, components.admin)
+
+  /** Resolves after `delayMs`, or at once where `signal` aborts. */
+  function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted === true) resolve()
+      clock.after(delayMs, resolve)
+      signal?.addEventListener('abort', () => resolve(), { once: true })
+    })
+  }
+
+  async function stop(signal: AbortSignal | undefined): Promise<void> {
+    guard.close()
+    const closed = app.close()
+    await Promise.race([guard.idle(), pause(settings.stopMsMax, signal)])
+    runner.abort(new TriforceError('STOPPING'))
+    await Promise.race([guard.idle(), pause(FAREWELL_MS_MAX)])
+    app.server.closeAllConnections()
+    await closed
+  }
+
+  return {
+    async start({ port = settings.port } = {}) {
+      try {
+        await app.listen({ host, port })
+      } catch (cause) {
+        throw cannotListen(cause, host, port)
+      }
+      const address = app.server.address() as AddressInfo
+      log.info('bridge listens', { host: address.address, port: address.port })
+      return { host: address.address, port: address.port }
+    },
+
+    stop({ signal } = {}) {
+      stopping ??= stop(signal)
+      return stopping
+    },
+  }
+}
+
+function createServer(settings: ServerSettings, newId: () => string): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    genReqId: newId,
+    bodyLimit: settings.bodyBytesMax,
+    requestTimeout: settings.requestMsMax,
+    keepAliveTimeout: settings.keepAliveMsMax,
+    // No request lives longer than a job, so on a socket that moves nothing for longer nobody waits.
+    connectionTimeout: JOB_MS_MAX + settings.requestMsMax,
+    // The guard answers what comes while the server closes, in our own form.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    http: {
+      maxHeaderSize: settings.headerBytesMax,
+      headersTimeout: settings.headersMsMax,
+      connectionsCheckingInterval: settings.arrivalCheckMs,
+    },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: settings.urlCharsMax },
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, newId()),
+    frameworkErrors: (_error, request, reply) => {
+      reply.header('x-request-id', `req_${request.id}`)
+      sendError(reply, new TriforceError('BAD_REQUEST', {}, { detail: 'the address cannot be decoded' }))
+    },
+  })
+  app.server.maxConnections = settings.connectionsMax
+  // Each pipelined request listens to its connection; Node bounds them by what it lets wait.
+  app.server.on('connection', (socket) => socket.setMaxListeners(0))
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
+      done(new TriforceError('UNSUPPORTED_MEDIA_TYPE', {}, { detail: 'the body must not be compressed' }))
+      return
+    }
+    try {
+      done(null, JSON.parse(text as string))
+    } catch {
+      done(new TriforceError('BODY_NOT_JSON'))
+    }
+  })
+  return app
+}
+
+function cannotListen(cause: unknown, host: string, port: number): TriforceError {
+  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+  const problem = listenProblems[reason] ?? `cannot be used (${reason})`
+  return new TriforceError('CONFIG_INVALID', { host, port, reason }, { cause, detail: `port ${port} of ${host} ${problem}` })
+}
+
+const listenProblems: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use by another program; choose another port or stop that program',
+  EACCES: 'may only be used by an administrator; choose a port above 1023',
+  EADDRNOTAVAIL: 'does not exist on this machine; choose an address that it has',
+}

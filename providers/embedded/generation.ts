@@ -1,0 +1,136 @@
+/**
+ * One answer, token by token. Runs in the engine process.
+ *
+ * Pull-based: `sequence.evaluate` computes a token only when asked, and is asked only while the consumer is less than a
+ * window behind. Sampling is OpenAI's (temperature 1 and top_p 1 when absent, no repeat penalty); what OpenAI clients
+ * cannot say (top_k, min_p) is as llama.cpp's own server has it.
+ */
+import type { ChatWrapper, LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
+import type { CompletionRequest, FinishReason } from '../../protocol/completion.ts'
+import { TriforceError } from '../../protocol/errors.ts'
+import { COMPLETION_TOKENS_MAX } from '../../protocol/limits.ts'
+import { renderPrompt } from './prompt.ts'
+import { createStopMatcher } from './stop-matcher.ts'
+import { createTokenDecoder } from './text-decoder.ts'
+
+/** What drives a run from outside. */
+export interface GenerationControl {
+  readonly cancelled: boolean
+  /** Resolves when the consumer is less than a window behind `tokens`, or when the run is cancelled. */
+  room(tokens: number): Promise<void> | undefined
+  started(promptTokens: number): void
+  text(text: string, tokens: number): void
+}
+
+export interface GenerationOptions {
+  readonly sequence: LlamaContextSequence
+  readonly wrapper: ChatWrapper
+  readonly contextTokens: number
+  readonly request: CompletionRequest
+  readonly seed: number
+  readonly grammar: LlamaGrammarEvaluationState | undefined
+}
+
+export interface Generation {
+  readonly finish: FinishReason
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly computeMs: number
+}
+
+const TOP_K = 40
+const MIN_P = 0.05
+
+// The prompt is computed in steps, because a step cannot be interrupted; a cancel then waits one step at most.
+const PREFILL_STEP_MS = 50
+const PREFILL_STEP_TOKENS_MIN = 16
+const PREFILL_STEP_TOKENS_MAX = 512
+
+export async function generate(options: GenerationOptions, control: GenerationControl): Promise<Generation> {
+  const { sequence, wrapper, contextTokens, request } = options
+  const model = sequence.model
+  const prompt = renderPrompt(model, wrapper, request)
+  const promptTokens = prompt.tokens.length
+  if (promptTokens >= contextTokens) {
+    throw new TriforceError('CONTEXT_LENGTH_EXCEEDED', { promptTokens, contextTokens }, {
+      detail: `the prompt has ${promptTokens} tokens, and the model reads ${contextTokens} including the answer`,
+    })
+  }
+  control.started(promptTokens)
+
+  const tokensMax = Math.min(request.maxTokens ?? COMPLETION_TOKENS_MAX, contextTokens - promptTokens)
+  const decoder = createTokenDecoder<Token>((tokens, before) => model.detokenize(tokens, false, before))
+  const stops = createStopMatcher([...request.stop, ...prompt.stopTexts])
+  let completionTokens = 0
+  let emittedTokens = 0
+  let computeMs = 0
+  const end = (finish: FinishReason): Generation => ({ finish, promptTokens, completionTokens, computeMs })
+
+  const last = await prefill(sequence, prompt.tokens, control)
+  if (last === undefined) return end('cancelled')
+
+  const iterator = sequence.evaluate([last], {
+    temperature: request.temperature ?? 1,
+    topP: request.topP ?? 1,
+    topK: TOP_K,
+    minP: MIN_P,
+    seed: options.seed,
+    ...(options.grammar === undefined ? {} : { grammarEvaluationState: options.grammar }),
+  })
+  try {
+    while (completionTokens < tokensMax) {
+      await control.room(emittedTokens)
+      if (control.cancelled) return end('cancelled')
+      const startedAt = performance.now()
+      const next = await iterator.next()
+      if (control.cancelled) return end('cancelled')
+      if (next.done === true || prompt.stopTokens.has(next.value)) {
+        flush()
+        return end('stop')
+      }
+      if (completionTokens > 0) computeMs += performance.now() - startedAt
+      completionTokens += 1
+      const { text, stopped } = stops.push(decoder.push(next.value))
+      emit(text)
+      if (stopped) return end('stop')
+    }
+    const finish = flush() ? 'stop' : 'length'
+    return end(finish)
+  } finally {
+    await iterator.return()
+  }
+
+  function emit(text: string): void {
+    if (text === '') return
+    emittedTokens = completionTokens
+    control.text(text, completionTokens)
+  }
+
+  /** Gives out what was held back; true if that completed a stop string. */
+  function flush(): boolean {
+    const { text, stopped } = stops.push(decoder.rest())
+    emit(stopped ? text : text + stops.rest())
+    return stopped
+  }
+}
+
+/**
+ * Computes all tokens but the last and gives the last; undefined where the run was cancelled. What the sequence has
+ * computed before and still fits is kept, so the next turn of a conversation costs only its new messages.
+ */
+async function prefill(sequence: LlamaContextSequence, tokens: readonly Token[], control: GenerationControl): Promise<Token | undefined> {
+  const head = tokens.slice(0, -1)
+  await sequence.adaptStateToTokens(head, false)
+  let step = PREFILL_STEP_TOKENS_MIN * 4
+  for (let at = sequence.nextTokenIndex; at < head.length;) {
+    if (control.cancelled) return undefined
+    const part = head.slice(at, at + step)
+    const startedAt = performance.now()
+    await sequence.evaluateWithoutGeneratingNewTokens(part)
+    const ms = performance.now() - startedAt
+    at += part.length
+    if (ms < PREFILL_STEP_MS / 2) step = Math.min(step * 2, PREFILL_STEP_TOKENS_MAX)
+    else if (ms > PREFILL_STEP_MS) step = Math.max(step / 2, PREFILL_STEP_TOKENS_MIN)
+  }
+  return control.cancelled ? undefined : tokens.at(-1)
+}

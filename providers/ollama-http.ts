@@ -1,0 +1,114 @@
+/**
+ * The way to an Ollama server: its address, and the one `fetch` for the `ollama` client.
+ *
+ * Why an own fetch: Node's gives up after 300 s without headers, which a model that loads slowly needs; the client's own
+ * request cannot be cancelled before its headers; and what the client would print on our stdout is caught here.
+ */
+import { Agent, fetch as undiciFetch } from 'undici'
+import { Ollama } from 'ollama'
+import { TriforceError } from '../protocol/errors.ts'
+
+/** A status other than 2xx, with Ollama's own words. */
+export class OllamaStatusError extends Error {
+  readonly status: number
+
+  constructor(status: number, text: string) {
+    super(text)
+    this.status = status
+  }
+}
+
+export interface OllamaHttp {
+  readonly address: string
+  /** A client whose requests all end when `signal` aborts. */
+  client(signal: AbortSignal): Ollama
+  close(): Promise<void>
+}
+
+// One frame carries some text, or once the statistics; thinking models send no more either.
+const LINE_BYTES_MAX = 1024 * 1024
+const ERROR_CHARS_MAX = 500
+const CONNECT_MS_MAX = 5_000
+
+export function createOllamaHttp(host: string | undefined): OllamaHttp {
+  const address = ollamaAddress(host)
+  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, connectTimeout: CONNECT_MS_MAX })
+
+  return {
+    address,
+    client(signal) {
+      return new Ollama({
+        host: address,
+        fetch: async (input, init) => {
+          const url = input instanceof Request ? input.url : input
+          const own = init?.signal
+          const both = own === undefined || own === null ? signal : AbortSignal.any([signal, own])
+          const response = await undiciFetch(url, { ...init, signal: both, dispatcher: agent } as Parameters<typeof undiciFetch>[1])
+          if (!response.ok) throw new OllamaStatusError(response.status, await errorText(response))
+          return new Response(response.body?.pipeThrough(wholeLines()) ?? null, { status: response.status })
+        },
+      })
+    },
+    async close() { await agent.destroy() },
+  }
+}
+
+/** OLLAMA_HOST as Ollama reads it: host, host:port, :port, with or without scheme; `0.0.0.0` is asked on this machine. */
+export function ollamaAddress(value: string | undefined): string {
+  const text = (value ?? '').trim().replace(/^["']+|["']+$/g, '').trim()
+  const [, scheme = '', rest = ''] = /^(?:([a-z]+):\/\/)?(.*?)\/*$/i.exec(text) ?? []
+  const defaultPort = { http: '80', https: '443' }[scheme] ?? '11434'
+  // A bare IPv6 address has colons that are no port.
+  const bare = /^\[?([0-9a-f]*:[0-9a-f:]+:[0-9a-f]*|::)\]?$/i.exec(rest)?.[1]
+  const [, given = '', port = defaultPort] = bare === undefined ? /^(.*?)(?::(\d+))?$/.exec(rest) ?? [] : ['', `[${bare}]`]
+  const everywhere = ['', '0.0.0.0', '[::]'].includes(given)
+  const url = URL.parse(`${scheme === 'https' ? 'https' : 'http'}://${everywhere ? '127.0.0.1' : given}:${port}`)
+  if (url === null) throw new TriforceError('CONFIG_INVALID', {}, { detail: 'OLLAMA_HOST is not an address' })
+  return `${url.protocol}//${url.hostname}:${url.port || defaultPort}${url.pathname.replace(/\/+$/, '')}`
+}
+
+async function errorText(response: Awaited<ReturnType<typeof undiciFetch>>): Promise<string> {
+  const text = (await response.text()).slice(0, 64 * 1024)
+  try {
+    const body = JSON.parse(text) as { error?: unknown }
+    if (typeof body.error === 'string') return body.error.slice(0, ERROR_CHARS_MAX)
+  } catch {
+    // Not Ollama's form; the status has to do.
+  }
+  return `HTTP status ${response.status}`
+}
+
+/** Lets whole lines of bounded length pass; a line that was cut off is dropped, since the client would print it. */
+function wholeLines(): TransformStream<Uint8Array, Uint8Array> {
+  let tail: Uint8Array[] = []
+  let tailBytes = 0
+  return new TransformStream({
+    transform(chunk, controller) {
+      const end = chunk.lastIndexOf(10) + 1
+      if (end > 0) {
+        for (const part of tail) controller.enqueue(part)
+        tail = []
+        tailBytes = 0
+        controller.enqueue(chunk.subarray(0, end))
+      }
+      const rest = chunk.subarray(end)
+      tailBytes += rest.byteLength
+      if (tailBytes > LINE_BYTES_MAX) throw new Error('a frame of Ollama is longer than 1 MiB')
+      if (rest.byteLength > 0) tail.push(rest)
+    },
+    flush(controller) {
+      // A single JSON object without a line feed is how Ollama answers where it does not stream.
+      const bytes = Buffer.concat(tail)
+      if (isJson(bytes)) controller.enqueue(bytes)
+    },
+  })
+}
+
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString('utf8'))
+    return true
+  } catch {
+    return false
+  }
+}

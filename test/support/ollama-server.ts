@@ -1,0 +1,186 @@
+/**
+ * A server that speaks Ollama's native API: /api/tags, /api/show, /api/ps and /api/chat as NDJSON, with its error
+ * forms. It answers with numbered words and can be told to fail in the ways that Ollama fails.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface FakeOllamaModel {
+  readonly name: string
+  readonly digest?: string
+  readonly capabilities?: readonly string[]
+  readonly contextLength?: number
+  readonly remoteHost?: string
+}
+
+export interface OllamaBehaviour {
+  /** Words of an answer that is not bounded by num_predict. */
+  words: number
+  gapMs: number
+  /** Characters that each word is filled up to. */
+  wordChars: number
+  /** After so many words: an error line, or the socket is destroyed, or the answer just stops. */
+  failAfter: number | undefined
+  cutAfter: number | undefined
+  stopAfter: number | undefined
+  /** Before the first frame. */
+  loadMs: number
+  /** Answer every request with this status and error. */
+  refuse: { readonly status: number; readonly error: string } | undefined
+}
+
+export interface OllamaServer {
+  readonly host: string
+  readonly behaviour: OllamaBehaviour
+  models: FakeOllamaModel[]
+  readonly loaded: Set<string>
+  /** Bodies of /api/chat. */
+  readonly chats: Record<string, unknown>[]
+  /** Frames with text that the server has written, over all answers. */
+  readonly framesWritten: number
+  /** Answers whose client went away before the end. */
+  readonly abandoned: number
+  readonly requests: Record<string, number>
+  /** Stops listening and breaks all connections; `listen` starts it again at the same address. */
+  stop(): Promise<void>
+  listen(): Promise<void>
+}
+
+const details = { parent_model: '', format: 'gguf', family: 'llama', families: ['llama'], parameter_size: '3.2B', quantization_level: 'Q4_K_M' }
+
+export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'llama3.2:latest' }]): Promise<OllamaServer> {
+  let port = 0
+  let framesWritten = 0
+  let abandoned = 0
+  const state: OllamaServer = {
+    get host() { return `127.0.0.1:${port}` },
+    behaviour: { words: 50, gapMs: 0, wordChars: 0, failAfter: undefined, cutAfter: undefined, stopAfter: undefined, loadMs: 0, refuse: undefined },
+    models,
+    loaded: new Set(),
+    chats: [],
+    requests: {},
+    get framesWritten() { return framesWritten },
+    get abandoned() { return abandoned },
+    async stop() {
+      server.closeAllConnections()
+      await new Promise((resolve) => { server.close(resolve) })
+    },
+    async listen() {
+      await new Promise<void>((resolve) => { server.listen(port, '127.0.0.1', resolve) })
+      port = (server.address() as AddressInfo).port
+    },
+  }
+  const server = createServer((request, response) => {
+    handle(request, response).catch(() => response.destroy())
+  })
+  await state.listen()
+  return state
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url ?? ''
+    state.requests[path] = (state.requests[path] ?? 0) + 1
+    const { refuse } = state.behaviour
+    if (refuse !== undefined) return json(response, refuse.status, { error: refuse.error })
+    if (path === '/api/tags') return json(response, 200, { models: state.models.map(tag) })
+    if (path === '/api/ps') return json(response, 200, { models: [...state.loaded].map((name) => ({ name, model: name })) })
+    const body = await bodyOf(request)
+    const model = state.models.find((one) => one.name === body['model'])
+    if (model === undefined) return json(response, 404, { error: `model '${String(body['model'])}' not found` })
+    if (path === '/api/show') {
+      return json(response, 200, {
+        details, capabilities: model.capabilities ?? ['completion'],
+        model_info: { 'general.architecture': 'llama', 'general.parameter_count': 3_212_749_888, 'llama.context_length': model.contextLength ?? 131_072 },
+      })
+    }
+    state.chats.push(body)
+    await chat(model, body, response)
+  }
+
+  async function chat(model: FakeOllamaModel, body: Record<string, unknown>, response: ServerResponse): Promise<void> {
+    const { words, gapMs, wordChars, failAfter, cutAfter, stopAfter, loadMs } = state.behaviour
+    const options = (body['options'] ?? {}) as { num_predict?: number; stop?: string[] }
+    const messages = body['messages'] as { role: string; content: string }[]
+    const last = messages.at(-1)
+    const from = last?.role === 'assistant' ? last.content.trim().split(/\s+/).length : 0
+    let gone = false
+    response.on('close', () => {
+      gone = true
+      if (!response.writableEnded) abandoned += 1
+    })
+    if (loadMs > 0) await happened(response, 'close', loadMs)
+    if (gone) return
+    state.loaded.add(model.name)
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+    const frame = (fields: object): string => `${JSON.stringify({ model: model.name, created_at: new Date().toISOString(), ...fields })}\n`
+
+    const all = body['format'] === undefined ? Array.from({ length: words }, (_, index) => word(index, wordChars)).slice(from) : ['{', '"ok"', ':', 'true', '}']
+    const limit = options.num_predict ?? Infinity
+    let sent = 0
+    let stopped = false
+    for (const text of all) {
+      if (gone || sent >= limit) break
+      if (options.stop?.some((stop) => text.includes(stop)) === true) {
+        stopped = true
+        break
+      }
+      if (sent === failAfter) {
+        response.end(`${JSON.stringify({ error: 'an error was encountered while running the model: CUDA error' })}\n`)
+        return
+      }
+      if (sent === cutAfter) {
+        // In the middle of a line, as a killed process leaves it.
+        response.write('{"model":"llama3.2:latest","message":{"role":"assi', () => response.socket?.destroy())
+        return
+      }
+      if (sent === stopAfter) {
+        response.end()
+        return
+      }
+      sent += 1
+      framesWritten += 1
+      if (!response.write(frame({ message: { role: 'assistant', content: text }, done: false }))) await happened(response, 'drain')
+      if (gapMs > 0) await happened(response, 'close', gapMs)
+    }
+    if (gone) return
+    const length = !stopped && sent < all.length
+    response.end(frame({
+      message: { role: 'assistant', content: '' }, done_reason: length ? 'length' : 'stop', done: true, total_duration: 9e8, load_duration: 1e6,
+      // The end token is sampled and counted, but has no frame of its own.
+      prompt_eval_count: 26, prompt_eval_duration: 1e8, eval_count: length ? sent : sent + 1, eval_duration: 5e8,
+    }))
+  }
+}
+
+function word(index: number, chars: number): string {
+  return `w${index} `.padEnd(chars, '-')
+}
+
+function tag(model: FakeOllamaModel): object {
+  return {
+    name: model.name, model: model.name, modified_at: '2026-01-01T00:00:00Z', size: 2_019_393_189, details,
+    digest: model.digest ?? 'a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72',
+    ...(model.remoteHost === undefined ? {} : { remote_host: model.remoteHost, remote_model: model.name }),
+  }
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
+  response.end(JSON.stringify(body))
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+  let text = ''
+  for await (const chunk of request) text += String(chunk)
+  return JSON.parse(text === '' ? '{}' : text) as Record<string, unknown>
+}
+
+/** Resolves with the event, or when the client has gone. */
+async function happened(response: ServerResponse, event: 'drain' | 'close', waitMsMax?: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = waitMsMax === undefined ? undefined : setTimeout(resolve, waitMsMax)
+  const done = (): void => resolve()
+  response.on(event, done).on('close', done)
+  await promise
+  clearTimeout(timer)
+  response.off(event, done).off('close', done)
+}
