@@ -1,0 +1,170 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { expect } from 'chai'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { chat, getJson } from '../support/chat-client.ts'
+import { killAllRounds } from '../support/kill-all.ts'
+import { seededUnit } from '../support/seeded.ts'
+import { until } from '../support/until.ts'
+import { kill, removeDir, startUp, temporaryDir, TRIFORCE, type Up } from '../support/up.ts'
+
+describe('a federation in real processes', function () {
+  this.timeout(60_000)
+  let up: Up
+  let key = ''
+
+  before(async () => {
+    up = await startUp({ env: { TRIFORCE_BENCH_SOURCE: 'on' } })
+    key = up.report.apiKey
+  })
+  after(async () => {
+    await up.stop()
+    removeDir(up.dir)
+  })
+
+  const ask = (api: string, content: string, extra: Record<string, unknown> = {}) =>
+    chat({ api, apiKey: key, model: 'triforce-demo', content, extra })
+
+  it('answers with the demo model at all three hubs with one key, and each receipt is the same on all three', async () => {
+    for (const hub of up.report.hubs) {
+      const answer = await ask(hub.api, 'What is TriForce?')
+      expect(answer.error).to.equal(undefined)
+      expect(answer.text).to.match(/^TriForce is a peer-to-peer federation/)
+      expect(answer.done).to.equal(true)
+      expect(answer.host).to.equal(up.report.contributors[0]!.peerId)
+      const files = await Promise.all(up.report.hubs.map(async (one) => {
+        await until('the receipt has arrived', async () => (await getJson(one.api, key, `/v1/receipts/${answer.receipt}`)).status === 200)
+        return (await getJson(one.api, key, `/v1/receipts/${answer.receipt}`)).text
+      }))
+      expect(new Set(files).size).to.equal(1)
+    }
+  })
+
+  it('serves a consumer that has only the federation file and a key, straight from the contributor', async () => {
+    const dir = temporaryDir()
+    const consumer = spawn(process.execPath, [
+      TRIFORCE, 'start', '--mode', 'consumer', '--federation', join(up.dir, 'federation.json'), '--key', key, '--dir', dir, '--api-port', '0', '--json',
+    ], { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, TRIFORCE_OLLAMA: 'off' } })
+    const exited = once(consumer, 'exit')
+    try {
+      const line = await new Promise<string>((resolve) => {
+        createInterface({ input: consumer.stdout }).once('line', resolve)
+      })
+      const { api } = JSON.parse(line) as { api: string }
+      await until('the consumer reached a hub', async () => (await fetch(`${api}/ready`)).status === 200)
+      const answer = await ask(api, 'What is a hub?')
+      expect(answer.error).to.equal(undefined)
+      expect(answer.done).to.equal(true)
+      expect(answer.host).to.equal(up.report.contributors[0]!.peerId)
+      const receipt = JSON.parse((await getJson(api, key, `/v1/receipts/${answer.receipt}`)).text) as Record<string, unknown>
+      expect(JSON.stringify(receipt)).to.contain('direct')
+      const refused = await chat({ api, apiKey: 'tf-11111111111111111111111111111112', model: 'triforce-demo', content: 'hi' })
+      expect(refused.status).to.equal(401)
+    } finally {
+      consumer.kill('SIGINT')
+      await exited
+      removeDir(dir)
+    }
+  })
+
+  it('goes on at the other hubs while one is killed in traffic, which then catches up', async () => {
+    const [first, second, third] = up.report.hubs
+    let running = true
+    const answers: { done: boolean; receipt: string | undefined }[] = []
+    const traffic = Promise.all([second!, third!].map(async (hub) => {
+      while (running) answers.push(await chat({ api: hub.api, apiKey: key, model: 'bench-source', content: 'tokens=20' }))
+    }))
+    await until('traffic flows', () => answers.length > 10)
+    kill(first!.pid)
+    const atKill = answers.length
+    await until('traffic goes on without it', () => answers.length > atKill + 20)
+    running = false
+    await traffic
+    expect(answers.filter((answer) => !answer.done)).to.deep.equal([])
+    // `up` starts it again.
+    await until('the heads are equal', async () => {
+      const heads = await Promise.all(up.report.hubs.map(async (hub) => {
+        const status = await getJson(hub.api, key, '/v1/status').catch(() => ({ status: 0, text: '' }))
+        return status.status === 200 ? JSON.stringify((JSON.parse(status.text) as { logs: unknown }).logs) : hub.name
+      }))
+      return new Set(heads).size === 1
+    }, 30_000)
+    for (const answer of answers.slice(-5)) {
+      expect((await getJson(first!.api, key, `/v1/receipts/${answer.receipt}`)).status).to.equal(200)
+    }
+  })
+
+  it('ends a stream with an error event when the engine is killed, and answers the next request', async () => {
+    let killed = false
+    const answer = await chat({
+      api: up.report.hubs[1]!.api, apiKey: key, model: 'triforce-demo', content: 'Explain TriForce in detail',
+      onText: () => {
+        if (killed) return
+        killed = true
+        for (const pid of enginePids(up.report.contributors[0]!.pid)) kill(pid)
+      },
+    })
+    expect(killed).to.equal(true)
+    // A short answer may be over before the kill reaches the engine; then it must be complete.
+    if (!answer.done) expect(answer.error).to.be.a('string')
+    await until('the engine answers again', async () => (await ask(up.report.hubs[1]!.api, 'What is TriForce?')).done, 20_000)
+  })
+
+  it('keeps its memory while a client reads an answer of 4,000 tokens at a crawl', async function () {
+    const pids = [up.report.hubs[2]!.pid, up.report.contributors[0]!.pid]
+    const before = pids.map(residentBytes)
+    if (before.some(Number.isNaN)) this.skip()
+    const controllers: AbortController[] = []
+    // Twenty readers that take one piece and then nothing more: far slower than a token a second.
+    await Promise.all(Array.from({ length: 20 }, async () => {
+      const controller = new AbortController()
+      controllers.push(controller)
+      const response = await fetch(`${up.report.hubs[2]!.api}/v1/chat/completions`, {
+        method: 'POST', signal: controller.signal, headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+        body: JSON.stringify({ model: 'bench-source', stream: true, max_tokens: 4_000, messages: [{ role: 'user', content: 'tokens=4000' }] }),
+      })
+      await response.body!.getReader().read()
+    }))
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    const grown = pids.map((pid, index) => residentBytes(pid) - before[index]!)
+    for (const controller of controllers) controller.abort()
+    // 20 answers of 4,000 tokens are 0.5 MB of text and 15 MB of SSE; a process may grow by what its sockets and the heap's own steps take.
+    for (const bytes of grown) expect(bytes).to.be.below(60 * 1024 * 1024)
+    expect((await ask(up.report.hubs[2]!.api, 'What is a hub?')).done).to.equal(true)
+  })
+})
+
+describe('a federation killed in the middle of traffic', function () {
+  this.timeout(120_000)
+
+  it('has on every hub each receipt whose last chunk a client saw', async () => {
+    const seed = Number(process.env['TRIFORCE_TEST_SEED'] ?? Date.now() % 1_000_000)
+    const dir = temporaryDir()
+    try {
+      const report = await killAllRounds({ dir, rounds: 2, unit: seededUnit(seed) })
+      expect(report.missing, `seed ${seed}`).to.deep.equal([])
+      expect(report.answers, `seed ${seed}`).to.be.above(10)
+    } finally {
+      removeDir(dir)
+    }
+  })
+})
+
+/** Children of a process that are llama.cpp engines (they name themselves so). */
+function enginePids(parent: number): number[] {
+  try {
+    return readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').filter((pid) => pid !== '').map(Number)
+  } catch {
+    return []
+  }
+}
+
+function residentBytes(pid: number): number {
+  try {
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024
+  } catch {
+    return Number.NaN
+  }
+}
