@@ -44,6 +44,8 @@ import type { System } from './system.ts'
 import { version } from './version.ts'
 
 const START_MS_MAX = 60_000
+// Running answers may end in this time; `triforce start` gives all of a stop 8 s.
+const BRIDGE_STOP_MS_MAX = 4_000
 // A hub that comes second to dial another leaves it this long to call first.
 const HUB_SECOND_DIAL_MS = 8_000
 
@@ -121,7 +123,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const bridge = createBridge({
     gateway: side.gateway, clock, random, log,
     ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }), token: config.adminToken } }),
-  }, { host: config.apiHost, port: config.apiPort })
+  }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
   let redial = { stop() {} }
 
@@ -168,6 +170,8 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
         api = `http://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`
       },
       stop: () => bridge.stop(),
+      // A second more, for the error events of answers that it ends.
+      stopMsMax: BRIDGE_STOP_MS_MAX + 1_000,
     },
   ])
   await life.start({ signal: AbortSignal.timeout(START_MS_MAX) })

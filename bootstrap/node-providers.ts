@@ -37,7 +37,11 @@ export async function openProviders(config: NodeConfig, system: System): Promise
     providers.push(embedded)
     await startEmbedded(embedded, system)
   }
-  if (config.ollamaHost !== undefined) providers.push(createOllamaProvider({ clock, random, log }, { host: config.ollamaHost, ...slots }))
+  if (config.ollamaHost !== undefined) {
+    const ollama = createOllamaProvider({ clock, random, log }, { host: config.ollamaHost, ...slots })
+    providers.push(ollama)
+    await ollama.start()
+  }
   if (config.benchSource) providers.push(createBenchSource({ clock }))
   return { provider: createProviderRegistry({ providers }), hardware: probeHardware(config, system, providers.length > 0) }
 }

@@ -56,13 +56,13 @@ export function createOllamaHttp(host: string | undefined): OllamaHttp {
 /** OLLAMA_HOST as Ollama reads it: host, host:port, :port, with or without scheme; `0.0.0.0` is asked on this machine. */
 export function ollamaAddress(value: string | undefined): string {
   const text = (value ?? '').trim().replace(/^["']+|["']+$/g, '').trim()
-  const [, scheme = '', rest = ''] = /^(?:([a-z]+):\/\/)?(.*?)\/*$/i.exec(text) ?? []
+  const [, scheme = '', hostPort = '', path = ''] = /^(?:([a-z]+):\/\/)?([^/]*)(.*?)\/*$/i.exec(text) ?? []
   const defaultPort = { http: '80', https: '443' }[scheme] ?? '11434'
   // A bare IPv6 address has colons that are no port.
-  const bare = /^\[?([0-9a-f]*:[0-9a-f:]+:[0-9a-f]*|::)\]?$/i.exec(rest)?.[1]
-  const [, given = '', port = defaultPort] = bare === undefined ? /^(.*?)(?::(\d+))?$/.exec(rest) ?? [] : ['', `[${bare}]`]
+  const bare = hostPort.startsWith('[') || hostPort.split(':').length <= 2 ? undefined : hostPort
+  const [, given = '', port = defaultPort] = bare === undefined ? /^(.*?)(?::(\d+))?$/.exec(hostPort) ?? [] : ['', `[${bare}]`]
   const everywhere = ['', '0.0.0.0', '[::]'].includes(given)
-  const url = URL.parse(`${scheme === 'https' ? 'https' : 'http'}://${everywhere ? '127.0.0.1' : given}:${port}`)
+  const url = URL.parse(`${scheme === 'https' ? 'https' : 'http'}://${everywhere ? '127.0.0.1' : given}:${port}${path}`)
   if (url === null) throw new TriforceError('CONFIG_INVALID', {}, { detail: 'OLLAMA_HOST is not an address' })
   return `${url.protocol}//${url.hostname}:${url.port || defaultPort}${url.pathname.replace(/\/+$/, '')}`
 }

@@ -104,7 +104,3 @@ function statusBody(status: NodeStatus) {
     ...(status.logs === undefined ? {} : { logs: status.logs }),
   }
 }
-
-export type CreditsBody = { readonly object: 'credits' } & ReturnType<typeof accountBody>
-export type ReceiptBody = ReturnType<typeof receiptBody>
-export type StatusBody = ReturnType<typeof statusBody>

@@ -2,6 +2,7 @@
  * Hosts that may take a job: named by provider records in the DHT and by capacity announcements, kept only where the
  * announcement is fresh, offers the model with what the request needs, and the host can be reached.
  */
+import type { CompletionRequest } from '../../protocol/completion.ts'
 import type { ModelCapability, OfferedModel } from '../../protocol/messages/capacity.ts'
 import type { CapacityRow, CapacityTable } from '../capacity/table.ts'
 import type { ModelHosts } from '../discovery/model-hosts.ts'
@@ -17,6 +18,15 @@ export interface CandidatesComponents {
   readonly table: Pick<CapacityTable, 'fresh'>
   readonly modelHosts: Pick<ModelHosts, 'find'>
   readonly isConnected: (peer: string) => boolean
+}
+
+/** What a host must be able to do for this request. */
+export function needsOf(request: CompletionRequest): ModelCapability[] {
+  return [
+    'chat',
+    ...(request.responseFormat.type === 'text' ? [] : ['json' as const]),
+    ...(request.continueLast ? ['continue' as const] : []),
+  ]
 }
 
 export interface Candidates {

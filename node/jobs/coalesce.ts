@@ -45,7 +45,15 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
             continue
           }
         }
-        const { done, value } = await next
+        let result: IteratorResult<ProviderEvent>
+        try {
+          result = await next
+        } catch (error) {
+          // What the engine said before it broke was computed and counts.
+          if (text !== '') yield take()
+          throw error
+        }
+        const { done, value } = result
         if (done === true) break
         if (value.type === 'text') {
           text += value.text

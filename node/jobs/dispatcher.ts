@@ -6,7 +6,8 @@ import type { HubLedger } from '../../ledger/interface.ts'
 import { encode } from '../../protocol/codec.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
-import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
@@ -15,12 +16,14 @@ import type { ModelHosts } from '../discovery/model-hosts.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import type { Channel } from '../net/channel.ts'
 import { settleJob, type Settled } from '../settlement/settle.ts'
-import { findCandidates, type HostCandidate } from './candidates.ts'
+import { findCandidates, needsOf, type HostCandidate } from './candidates.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
+import { fromHost, REQUEST_CODES } from './host-errors.ts'
 import type { HostRecord } from './host-record.ts'
 import { runJob, type JobSeen } from './job-run.ts'
 import { placeJob } from './placement.ts'
 import { issueTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
+import { startPulse, waitingOf, type Pulse } from './waiting.ts'
 
 export interface DispatcherComponents {
   readonly table: CapacityTable
@@ -67,25 +70,30 @@ export interface Dispatcher {
   /** See Gateway.complete. */
   run(order: JobOrder): AsyncIterable<CompletionEvent>
   /** Chooses a host and issues a ticket, for a consumer that streams on its own. */
-  place(order: Omit<TicketOrder, 'contributor'> & { readonly exclude: readonly string[] }): Promise<PlacedTicket>
+  place(order: Omit<TicketOrder, 'contributor'> & { readonly exclude: readonly string[]; readonly needs: readonly ModelCapability[] }): Promise<PlacedTicket>
   readonly counts: { readonly running: number; readonly served: number; readonly failed: number }
   /** Resolves when no job runs any more. */
   idle(): Promise<void>
 }
 
-/** Codes after which another host would say the same. */
-const FINAL_CODES: ReadonlySet<ErrorCode> = new Set(['BAD_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'CAPABILITY_MISSING', 'CANCELLED'])
+/** Where to tell what happens to a job. */
+interface Told {
+  readonly handoff: Handoff<CompletionEvent>
+  readonly pulse: Pulse
+}
 
 export function createDispatcher(components: DispatcherComponents, options: DispatcherOptions): Dispatcher {
   const { record, clock, random, ledger } = components
   const log = components.log.child('dispatcher')
   const { network, hubName, attemptsMax = 4, runningMax = 2_000, firstTextMsMax = 120_000 } = options
   const counts = { running: 0, served: 0, failed: 0 }
+  const startedMs = clock.monotonicMs()
   let idleWaiters: (() => void)[] = []
 
   async function rankedHosts(model: string, needs: readonly ModelCapability[], exclude: readonly string[] = []): Promise<HostCandidate[]> {
     const { hosts, offers } = await findCandidates(components, model, needs)
     const usable = hosts.filter((host) => !exclude.includes(host.row.peer))
+    if (components.table.fresh().length === 0 && clock.monotonicMs() - startedMs < SETTLING_MS) throw stillSettling(model)
     if (usable.length === 0) throw nothingFor(model, offers, hosts.length)
     const order = placeJob(usable.map(({ row, model: offer }) => ({
       peer: row.peer,
@@ -104,7 +112,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     return issued
   }
 
-  async function attempt(host: HostCandidate, issued: IssuedTicket, request: Uint8Array, order: JobOrder, handoff: Handoff<CompletionEvent>): Promise<JobSeen> {
+  async function attempt(host: HostCandidate, issued: IssuedTicket, request: Uint8Array, order: JobOrder, { handoff, pulse }: Told): Promise<JobSeen> {
     const { peer } = host.row
     record.started(peer)
     let seen: JobSeen | undefined
@@ -113,9 +121,10 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       seen = await runJob(channel, clock, {
         ask: { t: 'open', ticket: issued.signed, request },
         signal: order.signal,
+        tokensMax: issued.ticket.tokensMax,
         firstTextMsMax,
         listener: {
-          onBeat: (beat) => handoff.offerIfIdle({ type: 'waiting', state: beat.state, ...(beat.at === undefined ? {} : { at: beat.at }) }),
+          onBeat: (beat) => pulse.say(waitingOf(beat)),
           onText: (text, tokens) => handoff.offer({ type: 'text', text, tokens }),
         },
       })
@@ -125,11 +134,12 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     } catch (reason) {
       return { ...nothingSeen, error: toTriforceError(reason, 'NO_HOST') }
     } finally {
-      record.ended(peer, seen?.error === undefined ? seen !== undefined : seen.error.spec.blame === 'client')
+      record.ended(peer, seen !== undefined && (seen.error === undefined || isNoFault(seen.error, order.signal)))
     }
   }
 
-  async function follow(order: JobOrder, handoff: Handoff<CompletionEvent>): Promise<void> {
+  async function follow(order: JobOrder, told: Told): Promise<void> {
+    const { handoff } = told
     const request = order.requestBytes ?? encode(order.request)
     const requestHash = sha256(request)
     const hosts = (await rankedHosts(order.request.model, needsOf(order.request))).slice(0, attemptsMax)
@@ -140,11 +150,13 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
         contributor: publicKeyOf(host.row.peer)!, account: order.account, model: order.request.model, requestHash,
         tokensMax: order.request.maxTokens, priority: order.priority,
       })
-      const seen = await attempt(host, issued, request, order, handoff)
-      const { error, usage } = seen
-      if (error !== undefined && usage.completionTokens === 0) {
+      const seen = await attempt(host, issued, request, order, told)
+      const { usage } = seen
+      const error = seen.error === undefined ? undefined : fromHost(seen.error)
+      if (error !== undefined && !seen.delivered) {
+        if (order.signal.aborted) throw new TriforceError('CANCELLED')
         log.info('host did not answer', { host: host.row.peer, code: error.code, attempt: index + 1 })
-        if (FINAL_CODES.has(error.code) || order.signal.aborted) throw error
+        if (REQUEST_CODES.has(error.code)) throw error
         lastError = error
         continue
       }
@@ -185,7 +197,10 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       }
       if (order.signal.aborted) onAbort()
       order.signal.addEventListener('abort', onAbort)
-      follow({ ...order, signal: left.signal }, handoff).then(
+      // The host has the same bound; here it also ends a job whose consumer has stopped to read.
+      const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
+      const pulse = startPulse(clock, handoff)
+      follow({ ...order, signal: left.signal }, { handoff, pulse }).then(
         () => handoff.close(),
         (reason: unknown) => {
           const error = toTriforceError(reason)
@@ -195,13 +210,15 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
         },
       ).finally(() => {
         order.signal.removeEventListener('abort', onAbort)
+        cancelDeadline()
+        pulse.stop()
         counts.running -= 1
         if (counts.running === 0) for (const resolve of idleWaiters.splice(0)) resolve()
       })
       return handoff.events
     },
-    async place({ exclude, ...order }) {
-      const host = (await rankedHosts(order.model, [], exclude))[0]!
+    async place({ exclude, needs, ...order }) {
+      const host = (await rankedHosts(order.model, needs, exclude))[0]!
       return { host, issued: issue({ ...order, contributor: publicKeyOf(host.row.peer)! }) }
     },
     idle() {
@@ -213,18 +230,23 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
   }
 }
 
+/** The request was wrong, or it was cancelled by us: no reason to avoid the host. */
+function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
+  return REQUEST_CODES.has(error.code) || (error.code === 'CANCELLED' && signal.aborted)
+}
+
 const nothingSeen: JobSeen = {
-  usage: { promptTokens: 0, completionTokens: 0 }, finish: 'error', outputHash: sha256(), observedMs: 0, half: undefined, relayed: undefined,
+  usage: { promptTokens: 0, completionTokens: 0 }, finish: 'error', outputHash: sha256(), observedMs: 0, delivered: false, half: undefined, relayed: undefined,
   error: undefined, clean: false,
 }
 
-/** What a host must be able to do for this request. */
-function needsOf(request: CompletionRequest): ModelCapability[] {
-  return [
-    'chat',
-    ...(request.responseFormat.type === 'text' ? [] : ['json' as const]),
-    ...(request.continueLast ? ['continue' as const] : []),
-  ]
+/** After its start a hub hears of hosts as they reconnect: redial.ts waits up to 15 s. While it knows none, "unknown" means "not yet". */
+const SETTLING_MS = 25_000
+
+function stillSettling(model: string): TriforceError {
+  return new TriforceError('NO_HOST', { model }, {
+    retryAfterMs: 2_000, detail: `this hub started a moment ago and has not heard of a host for "${model}" yet; try again, or ask another hub`,
+  })
 }
 
 function nothingFor(model: string, offers: number, able: number): TriforceError {

@@ -119,12 +119,14 @@ export function createExecutor(components: ExecutorComponents): Executor {
             if (!writable) await drainedOrCut(channel, cut)
           }
         })
+        if (finish === 'error') throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the engine stopped without an end' })
         counts.served += 1
         tell(channel, { t: 'end', finish, usage, half: half() })
       } catch (reason) {
         const error = toTriforceError(reason, 'ENGINE_FAILED')
         counts.failed += 1
-        log.warn('job failed', { code: error.code, model: ticket.model })
+        if (error.spec.blame === 'client') log.debug('job refused by the engine', { code: error.code, model: ticket.model })
+        else log.warn('job failed', { code: error.code, model: ticket.model })
         finish = 'error'
         tell(channel, { ...errorTell(error), t: 'fail', usage, ...(usage.completionTokens > 0 ? { half: half() } : {}) })
       } finally {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { decode, encode } from '../../protocol/codec.ts'
 import type { FinishReason, Usage } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
+import { COMPLETION_TOKENS_MAX, JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
 import { jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { Signed } from '../../protocol/signed.ts'
@@ -19,6 +19,8 @@ export interface JobSeen {
   readonly finish: FinishReason
   readonly outputHash: Uint8Array
   readonly observedMs: number
+  /** Text was passed on: the job cannot be given to another host any more. */
+  readonly delivered: boolean
   /** Signed by the contributor; absent where it died before. */
   readonly half: Signed | undefined
   readonly relayed: Extract<JobTell, { t: 'end' }>['relayed']
@@ -37,6 +39,8 @@ export interface JobListener {
 export interface RunJobOptions {
   readonly ask: Exclude<JobAsk, { t: 'cancel' }>
   readonly signal: AbortSignal
+  /** What the ticket allows; a host that claims more breaks the protocol. Default COMPLETION_TOKENS_MAX. */
+  readonly tokensMax?: number
   readonly listener: JobListener
   /** Longest time without any frame. Default JOB_SILENCE_MS_MAX. */
   readonly silenceMsMax?: number
@@ -49,17 +53,18 @@ const CANCEL_MS_MAX = 5_000
 
 /** Never throws: what went wrong stands in `error`. */
 export async function runJob(channel: Channel, clock: Clock, options: RunJobOptions): Promise<JobSeen> {
-  const { signal, listener, silenceMsMax = JOB_SILENCE_MS_MAX, firstTextMsMax } = options
+  const { signal, listener, tokensMax = COMPLETION_TOKENS_MAX, silenceMsMax = JOB_SILENCE_MS_MAX, firstTextMsMax } = options
   const startMs = clock.monotonicMs()
   const output = createHash('sha256')
   let usage: Usage = { promptTokens: 0, completionTokens: 0 }
   let cancelSilence = () => {}
   let cancelDeadline = () => {}
   let hasText = false
+  let accepted = false
 
   function seen(part: Partial<JobSeen> & Pick<JobSeen, 'finish'>): JobSeen {
     return {
-      usage, outputHash: new Uint8Array(output.digest()), observedMs: Math.ceil(clock.monotonicMs() - startMs), half: undefined,
+      usage, outputHash: new Uint8Array(output.digest()), observedMs: Math.ceil(clock.monotonicMs() - startMs), delivered: hasText, half: undefined,
       relayed: undefined, error: undefined, clean: false, ...part,
     }
   }
@@ -78,6 +83,19 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
     return decode(jobTellSchema, frame)
   }
 
+  /** Beats may come before `accept`, a `reject` only then, everything else only after it. */
+  function checkOrder(frame: JobTell): void {
+    if (frame.t === 'beat') return
+    const isBefore = frame.t === 'accept' || frame.t === 'reject'
+    if (isBefore === accepted) throw new TriforceError('PROTOCOL_VIOLATION', { frame: frame.t, accepted })
+    accepted = true
+  }
+
+  function checkTokens(said: Usage): Usage {
+    if (said.completionTokens > tokensMax) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens', tokensMax })
+    return said
+  }
+
   const cancelFirstText = clock.after(firstTextMsMax, () => {
     if (!hasText) channel.abort(new TriforceError('FIRST_TOKEN_TIMEOUT', { firstTextMsMax }))
   })
@@ -87,6 +105,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
     if (signal.aborted) cancel()
     for (;;) {
       const frame = await nextFrame()
+      checkOrder(frame)
       switch (frame.t) {
         case 'accept':
         case 'progress':
@@ -96,8 +115,8 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
           break
         case 'chunk': {
           if (frame.tokens < usage.completionTokens) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens' })
+          usage = checkTokens({ ...usage, completionTokens: frame.tokens })
           hasText = true
-          usage = { ...usage, completionTokens: frame.tokens }
           output.update(frame.text)
           const room = listener.onText(frame.text, frame.tokens)
           if (room !== undefined) await room
@@ -106,10 +125,10 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
         case 'reject':
           return seen({ finish: 'error', error: fromWireError(frame), clean: true })
         case 'fail':
-          usage = frame.usage
+          usage = checkTokens(frame.usage)
           return seen({ finish: 'error', error: fromWireError(frame), half: frame.half, clean: true })
         case 'end':
-          usage = frame.usage
+          usage = checkTokens(frame.usage)
           return seen({ finish: frame.finish, half: frame.half, relayed: frame.relayed, clean: true })
       }
     }

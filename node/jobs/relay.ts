@@ -12,6 +12,7 @@ import type { AccountGate } from '../settlement/account-gate.ts'
 import { priorityOf } from '../settlement/tiers.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { ServeJob } from './job-server.ts'
+import { beatOf } from './waiting.ts'
 
 export interface RelayComponents {
   readonly gate: AccountGate
@@ -34,13 +35,14 @@ export function createRelay({ gate, dispatcher }: RelayComponents): ServeJob<Ext
       return
     }
 
+    tell({ t: 'accept' })
     let finished: { finish: FinishReason; usage: Usage } | undefined
     let tokens = 0
     try {
       for await (const event of events) {
         switch (event.type) {
           case 'waiting':
-            if (event.state !== 'placing') tell({ t: 'beat', state: event.state, ...(event.at === undefined ? {} : { at: event.at }) })
+            tell(beatOf(event))
             break
           case 'text':
             tokens = event.tokens

@@ -7,6 +7,7 @@ import type { CompletionRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import type { FederationHub } from '../../protocol/federation.ts'
+import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -15,8 +16,11 @@ import type { CompletionEvent } from '../gateway.ts'
 import type { ChannelPool } from '../net/channel-pool.ts'
 import type { Host } from '../net/host.ts'
 import type { AccountClient } from '../settlement/account-client.ts'
+import { needsOf } from './candidates.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
+import { fromHost } from './host-errors.ts'
 import { runJob, type JobListener, type JobSeen } from './job-run.ts'
+import { waitingOf } from './waiting.ts'
 
 export interface RemoteJobComponents {
   readonly host: Pick<Host, 'dial' | 'isConnected'>
@@ -50,22 +54,25 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
   const { directMsMax = 1_500, directAttemptsMax = 2, firstTextMsMax = 120_000 } = options
   const counts = { running: 0, served: 0, failed: 0 }
 
-  async function askOn(peer: string, ask: Parameters<typeof runJob>[2]['ask'], signal: AbortSignal, listener: JobListener): Promise<JobSeen> {
+  async function askOn(peer: string, ask: Parameters<typeof runJob>[2]['ask'], signal: AbortSignal, listener: JobListener, tokensMax?: number): Promise<JobSeen> {
     const channel = await pool.lease(peer)
-    const seen = await runJob(channel, clock, { ask, signal, listener, firstTextMsMax })
+    const seen = await runJob(channel, clock, { ask, signal, listener, firstTextMsMax, ...(tokensMax === undefined ? {} : { tokensMax }) })
     if (seen.clean) pool.giveBack(channel)
     else pool.discard(channel, seen.error ?? new TriforceError('HOST_LOST'))
     return seen
   }
 
-  interface Ticketed { readonly hub: FederationHub; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly addresses: readonly string[] }
+  interface Ticketed { readonly hub: FederationHub; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly tokensMax: number; readonly addresses: readonly string[] }
 
   async function ticketFor(signer: Signer, request: CompletionRequest, bytes: Uint8Array, exclude: readonly Uint8Array[]): Promise<Ticketed & { key: Uint8Array }> {
     const { hub, answer } = await client.ask(signer, 'ticket', {
-      model: request.model, requestHash: sha256(bytes), tokensMax: request.maxTokens ?? 0, exclude: [...exclude],
+      model: request.model, requestHash: sha256(bytes), tokensMax: request.maxTokens ?? 0, exclude: [...exclude], needs: needsOf(request),
     })
     const ticket = openDocument('ticket', ticketSchema, answer.ticket)
-    return { hub, key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, addresses: answer.addresses }
+    return {
+      hub, key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, tokensMax: ticket.tokensMax,
+      addresses: answer.addresses,
+    }
   }
 
   async function reach(ticketed: Ticketed): Promise<boolean> {
@@ -83,15 +90,26 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
   async function direct(signer: Signer, request: CompletionRequest, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<boolean> {
     const exclude: Uint8Array[] = []
     for (let attempt = 1; attempt <= directAttemptsMax; attempt += 1) {
-      const ticketed = await ticketFor(signer, request, bytes, exclude)
+      let ticketed: Awaited<ReturnType<typeof ticketFor>>
+      try {
+        ticketed = await ticketFor(signer, request, bytes, exclude)
+      } catch (reason) {
+        const error = toTriforceError(reason, 'NO_HUB')
+        if (FINAL_CODES.has(error.code)) throw error
+        // No other host is left to be reached directly: a hub may still reach the one that we could not.
+        return false
+      }
       exclude.push(ticketed.key)
-      if (!(await reach(ticketed))) continue
-      const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(handoff))
+      const isReached = await reach(ticketed)
+      if (signal.aborted) throw new TriforceError('CANCELLED')
+      if (!isReached) continue
+      const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(handoff), ticketed.tokensMax)
         .catch((reason: unknown): JobSeen | TriforceError => toTriforceError(reason, 'HOST_LOST'))
-      if (seen instanceof TriforceError || (seen.error !== undefined && seen.usage.completionTokens === 0)) {
-        const error = seen instanceof TriforceError ? seen : seen.error!
+      if (seen instanceof TriforceError || (seen.error !== undefined && !seen.delivered)) {
+        const error = fromHost(seen instanceof TriforceError ? seen : seen.error!)
+        if (signal.aborted) throw new TriforceError('CANCELLED')
         log.info('host did not answer', { host: ticketed.peer, code: error.code, attempt })
-        if (FINAL_CODES.has(error.code) || signal.aborted) throw error
+        if (FINAL_CODES.has(error.code)) throw error
         continue
       }
       if (seen.error === undefined) void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
@@ -100,7 +118,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
         ...(seen.half === undefined ? {} : { half: seen.half }),
       }, ticketed.hub)
       if (signal.aborted) throw new TriforceError('CANCELLED')
-      if (seen.error !== undefined) throw seen.error
+      if (seen.error !== undefined) throw fromHost(seen.error)
       void handoff.offer({
         type: 'settled',
         served: {
@@ -116,6 +134,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
   async function relayed(signer: Signer, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
     let lastError = new TriforceError('NO_HUB', {}, { retryAfterMs: 3_000 })
     for (const hub of client.hubs()) {
+      if (signal.aborted) throw new TriforceError('CANCELLED')
       let seen: JobSeen
       try {
         seen = await askOn(hub.peerId, { t: 'relay', authorization: client.authorize(signer, hub, 'relay', bytes), request: bytes }, signal, listenerOf(handoff))
@@ -124,7 +143,8 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
         continue
       }
       const { error, relayed: end } = seen
-      if (error !== undefined && (seen.usage.completionTokens > 0 || FINAL_CODES.has(error.code) || signal.aborted)) throw error
+      if (signal.aborted) throw new TriforceError('CANCELLED')
+      if (error !== undefined && (seen.delivered || FINAL_CODES.has(error.code))) throw error
       if (error === undefined && end !== undefined) {
         void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
         void handoff.offer({ type: 'settled', served: { ...end, costMicroCredits: BigInt(end.costMicroCredits), attempts: 1 } })
@@ -152,6 +172,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       }
       if (signal.aborted) onAbort()
       signal.addEventListener('abort', onAbort)
+      const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
       counts.running += 1
       follow(signer, request, left.signal, handoff).then(
         () => handoff.close(),
@@ -162,6 +183,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
         },
       ).finally(() => {
         signal.removeEventListener('abort', onAbort)
+        cancelDeadline()
         counts.running -= 1
       })
       return handoff.events
@@ -171,7 +193,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 
 function listenerOf(handoff: Handoff<CompletionEvent>): JobListener {
   return {
-    onBeat: (beat) => handoff.offerIfIdle({ type: 'waiting', state: beat.state, ...(beat.at === undefined ? {} : { at: beat.at }) }),
+    onBeat: (beat) => handoff.offerIfIdle(waitingOf(beat)),
     onText: (text, tokens) => handoff.offer({ type: 'text', text, tokens }),
   }
 }

@@ -6,9 +6,10 @@
  *         does not spend its time on IPC, while the tokens of a slow one go out at once.
  */
 import type * as NodeLlamaCpp from 'node-llama-cpp'
-import type { ChatWrapper, Llama, LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
+import type { ChatWrapper, Llama, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp'
 import { TriforceError, toTriforceError } from '../../protocol/errors.ts'
 import { generate, type GenerationControl } from './generation.ts'
+import { renderPrompt } from './prompt.ts'
 import { createJsonGrammar } from './json-grammar.ts'
 import type { FromEngine, JobEvent, LoadFailure, ToEngine } from './engine-messages.ts'
 
@@ -77,15 +78,16 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
 
   async function runJob(message: RunMessage): Promise<void> {
     const { job, request, seed } = message
-    const sequence = loaded?.free.shift()
-    if (loaded === undefined || sequence === undefined) throw new TriforceError('INTERNAL', {}, { detail: 'no free sequence' })
+    if (loaded === undefined) throw new TriforceError('INTERNAL', {}, { detail: 'no model is loaded' })
     const { library, llama, model, wrapper, contextTokens, free } = loaded
+    const prompt = renderPrompt(model, wrapper, request)
+    const sequence = takeFittest(free, prompt.tokens)
     const run: Run = { cancelled: false, credit: 0, wake: undefined }
     runs.set(job, run)
     try {
       const grammar = await createJsonGrammar(llama, request.responseFormat)
       const state = grammar === undefined ? undefined : new library.LlamaGrammarEvaluationState({ model, grammar })
-      const result = await generate({ sequence, wrapper, contextTokens, request, seed, grammar: state }, controlOf(job, run, loaded.windowTokens))
+      const result = await generate({ sequence, prompt, contextTokens, request, seed, grammar: state }, controlOf(job, run, loaded.windowTokens))
       outbox.put({ type: 'end', job, ...result })
     } catch (error) {
       // A sequence in an unknown state is emptied; its next user starts from nothing.
@@ -127,6 +129,22 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
  * and on a busy machine threads that spin while they wait for each other stall it (seen: 62 tokens in 140 s on two cores).
  */
 const SMALL_MODEL_BYTES = 64 * 1024 * 1024
+
+/** Takes the sequence that has computed the longest beginning of the prompt: the next turn of a conversation finds its own. */
+function takeFittest(free: LlamaContextSequence[], tokens: Token[]): LlamaContextSequence {
+  let best = 0
+  let bestLength = -1
+  for (const [index, sequence] of free.entries()) {
+    const { firstDifferentIndex } = sequence.compareContextTokens(tokens)
+    if (firstDifferentIndex > bestLength) {
+      best = index
+      bestLength = firstDifferentIndex
+    }
+  }
+  const [taken] = free.splice(best, 1)
+  if (taken === undefined) throw new TriforceError('INTERNAL', {}, { detail: 'no free sequence' })
+  return taken
+}
 
 async function load(message: LoadMessage, send: (message: FromEngine) => void): Promise<Loaded> {
   const library = await import(message.entry) as Library

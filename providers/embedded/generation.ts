@@ -5,11 +5,11 @@
  * window behind. Sampling is OpenAI's (temperature 1 and top_p 1 when absent, no repeat penalty); what OpenAI clients
  * cannot say (top_k, min_p) is as llama.cpp's own server has it.
  */
-import type { ChatWrapper, LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
+import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
 import type { CompletionRequest, FinishReason } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX } from '../../protocol/limits.ts'
-import { renderPrompt } from './prompt.ts'
+import type { Prompt } from './prompt.ts'
 import { createStopMatcher } from './stop-matcher.ts'
 import { createTokenDecoder } from './text-decoder.ts'
 
@@ -24,7 +24,7 @@ export interface GenerationControl {
 
 export interface GenerationOptions {
   readonly sequence: LlamaContextSequence
-  readonly wrapper: ChatWrapper
+  readonly prompt: Prompt
   readonly contextTokens: number
   readonly request: CompletionRequest
   readonly seed: number
@@ -47,9 +47,8 @@ const PREFILL_STEP_TOKENS_MIN = 16
 const PREFILL_STEP_TOKENS_MAX = 512
 
 export async function generate(options: GenerationOptions, control: GenerationControl): Promise<Generation> {
-  const { sequence, wrapper, contextTokens, request } = options
+  const { sequence, prompt, contextTokens, request } = options
   const model = sequence.model
-  const prompt = renderPrompt(model, wrapper, request)
   const promptTokens = prompt.tokens.length
   if (promptTokens >= contextTokens) {
     throw new TriforceError('CONTEXT_LENGTH_EXCEEDED', { promptTokens, contextTokens }, {

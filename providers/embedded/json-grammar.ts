@@ -49,13 +49,16 @@ export function usableSchema(text: string): Json {
     throw refused('it is not valid JSON', error)
   }
   let nodes = 0
-  const root = convert(parsed, '#', 0)
-  // `{"$ref": "#/$defs/x"}` alone at the root is fine for the library, `{}` is not.
-  return root
+  return convert(parsed, '#', 0)
+
+  function count(parts: number): void {
+    nodes += parts
+    if (nodes > NODES_MAX) throw refused(`it has more than ${NODES_MAX} parts`)
+  }
 
   function convert(value: Json | undefined, at: string, depth: number): Json {
     if (depth > DEPTH_MAX) throw refused(`it is nested deeper than ${DEPTH_MAX}`)
-    if (++nodes > NODES_MAX) throw refused(`it has more than ${NODES_MAX} parts`)
+    count(1)
     if (!isObject(value)) throw refused(`${at} is not an object`)
     const result: Record<string, Json> = {}
     for (const [key, part] of Object.entries(value)) convertKeyword(result, key, part, `${at}/${key}`, depth)
@@ -82,7 +85,7 @@ export function usableSchema(text: string): Json {
         return
       case 'enum':
         if (!isArray(part) || part.length === 0 || part.some((item) => typeof item === 'object' && item !== null)) throw refused(`${at} must list plain values`)
-        nodes += part.length
+        count(part.length)
         result['enum'] = part
         return
       case 'format': if (typeof part === 'string' && formats.has(part)) result['format'] = part; return

@@ -56,14 +56,14 @@ const cacheSchema = z.record(z.string(), z.object({ size: z.number(), mtimeMs: z
 type CacheEntries = z.output<typeof cacheSchema>
 
 /** Keeps digests in `digests.json` in `folder`; without a folder nothing is kept. */
-export function createDigestCache(folder: string | undefined): DigestCache {
+export function createDigestCache(folder: string | undefined, cachedBytesMin = CACHED_BYTES_MIN): DigestCache {
   const file = folder === undefined ? undefined : join(folder, 'digests.json')
   let entries: CacheEntries | undefined
 
   return {
     async digestOf(path) {
       const { size, mtimeMs } = await stat(path)
-      if (size < CACHED_BYTES_MIN || file === undefined) return await sha256Of(path)
+      if (size < cachedBytesMin || file === undefined) return await sha256Of(path)
       entries ??= await readEntries(file)
       const known = entries[path]
       if (known !== undefined && known.size === size && known.mtimeMs === mtimeMs) return known.digest

@@ -127,9 +127,13 @@ export function createModelHost(components: ModelHostComponents, options: ModelH
   }
 
   async function end(): Promise<void> {
-    if (current === undefined) return
-    wanted.add(current)
-    await current.kill()
+    const dying = current
+    if (dying === undefined) return
+    wanted.add(dying)
+    // From here on no job gets it any more.
+    if (engine === dying) engine = undefined
+    await dying.kill()
+    onChange()
   }
 
   async function start(): Promise<EngineProcess> {
@@ -192,14 +196,12 @@ export function createModelHost(components: ModelHostComponents, options: ModelH
     if (current === process) current = undefined
     if (engine !== process) return
     engine = undefined
-    if (!wanted.has(process)) {
-      const now = clock.monotonicMs()
-      deaths = now - startedAtMs > STABLE_MS ? 1 : deaths + 1
-      const waitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (deaths - 1))
-      mayStartAtMs = now + waitMs
-      log.warn('engine process died', { model: file.id, deaths, waitMs })
-      if (options.keepLoaded) restart()
-    }
+    const now = clock.monotonicMs()
+    deaths = now - startedAtMs > STABLE_MS ? 1 : deaths + 1
+    const waitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (deaths - 1))
+    mayStartAtMs = now + waitMs
+    log.warn('engine process died', { model: file.id, deaths, waitMs })
+    if (options.keepLoaded) restart()
     onChange()
   }
 

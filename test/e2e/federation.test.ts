@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { expect } from 'chai'
+import OpenAI from 'openai'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { chat, getJson } from '../support/chat-client.ts'
@@ -91,9 +92,71 @@ describe('a federation in real processes', function () {
       }))
       return new Set(heads).size === 1
     }, 30_000)
+    await until('it offers the models again', async () => (await ask(first!.api, 'What is a hub?')).done, 30_000)
     for (const answer of answers.slice(-5)) {
       expect((await getJson(first!.api, key, `/v1/receipts/${answer.receipt}`)).status).to.equal(200)
     }
+  })
+
+  it('passes the official openai client: streams, usage, stop, json_schema, models, 401 and 404', async () => {
+    const client = new OpenAI({ baseURL: `${up.report.hubs[0]!.api}/v1`, apiKey: key, maxRetries: 0 })
+    const ask = { model: 'triforce-demo', messages: [{ role: 'user' as const, content: 'What is TriForce?' }], temperature: 0 }
+
+    const whole = await client.chat.completions.create(ask)
+    expect(whole.choices[0]!.finish_reason).to.equal('stop')
+    expect(whole.usage!.completion_tokens).to.be.above(20)
+
+    let streamed = ''
+    let usage: OpenAI.CompletionUsage | null | undefined
+    for await (const chunk of await client.chat.completions.create({ ...ask, stream: true, stream_options: { include_usage: true } })) {
+      streamed += chunk.choices[0]?.delta.content ?? ''
+      usage = chunk.usage ?? usage
+    }
+    expect(streamed).to.equal(whole.choices[0]!.message.content)
+    expect(usage).to.deep.include({ completion_tokens: whole.usage!.completion_tokens, prompt_tokens: whole.usage!.prompt_tokens })
+
+    const stopped = await client.chat.completions.create({ ...ask, stop: ['federation'] })
+    expect(stopped.choices[0]!.message.content).to.equal(streamed.split('federation')[0])
+    const short = await client.chat.completions.create({ ...ask, max_tokens: 5 })
+    expect(short.choices[0]!.finish_reason).to.equal('length')
+    expect(short.usage!.completion_tokens).to.equal(5)
+
+    const schema = { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'], additionalProperties: false }
+    const json = await client.chat.completions.create({ ...ask, response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } } })
+    expect(JSON.parse(json.choices[0]!.message.content!)).to.have.all.keys('answer')
+
+    expect((await client.models.list()).data.map((model) => model.id)).to.include('triforce-demo')
+    expect((await client.models.retrieve('triforce-demo')).id).to.equal('triforce-demo')
+    const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: 'tf-nobody', maxRetries: 0 })
+    expect(await stranger.models.list().then(() => undefined, (error: unknown) => error)).to.be.instanceOf(OpenAI.AuthenticationError)
+    const unknown = await client.chat.completions.create({ ...ask, model: 'no-such-model' }).then(() => undefined, (error: unknown) => error)
+    expect(unknown).to.be.instanceOf(OpenAI.NotFoundError)
+  })
+
+  it('stops the engine within 100 ms of the client leaving, as the contributor itself signs it', async () => {
+    const hub = up.report.hubs[1]!
+    const schema = { type: 'array', items: { type: 'integer' }, minItems: 400 }
+    const controller = new AbortController()
+    const start = performance.now()
+    let leftAfterMs = 0
+    await chat({
+      api: hub.api, apiKey: key, model: 'triforce-demo', content: 'Count', signal: controller.signal,
+      extra: { response_format: { type: 'json_schema', json_schema: { name: 'numbers', schema } } },
+      onText: () => {
+        if (leftAfterMs > 0) return
+        leftAfterMs = performance.now() - start
+        controller.abort()
+      },
+    })
+    expect(leftAfterMs).to.be.above(0)
+    let file: { finish: string; computedMs: number; tokens: number } | undefined
+    await until('the receipt of the cancelled job', async () => {
+      const newest = (JSON.parse((await getJson(hub.api, key, '/v1/receipts?limit=1')).text) as { data: { id: string; finish: string }[] }).data[0]
+      if (newest?.finish !== 'cancelled') return false
+      file = JSON.parse((await getJson(hub.api, key, `/v1/receipts/${newest.id}`)).text) as typeof file
+      return true
+    })
+    expect(file!.computedMs).to.be.below(leftAfterMs + 100)
   })
 
   it('ends a stream with an error event when the engine is killed, and answers the next request', async () => {
@@ -127,8 +190,16 @@ describe('a federation in real processes', function () {
       })
       await response.body!.getReader().read()
     }))
-    await new Promise((resolve) => setTimeout(resolve, 1_500))
-    const grown = pids.map((pid, index) => residentBytes(pid) - before[index]!)
+    const memory = () => pids.map(residentBytes)
+    let last = memory()
+    await until('memory stands still', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+      const now = memory()
+      const stands = now.every((bytes, index) => bytes <= last[index]! + 256 * 1_024)
+      last = now
+      return stands
+    })
+    const grown = last.map((bytes, index) => bytes - before[index]!)
     for (const controller of controllers) controller.abort()
     // 20 answers of 4,000 tokens are 0.5 MB of text and 15 MB of SSE; a process may grow by what its sockets and the heap's own steps take.
     for (const bytes of grown) expect(bytes).to.be.below(60 * 1024 * 1024)

@@ -11,7 +11,8 @@ const ADMIN_TOKEN = 'tfa-admin'
 function createAdminGateway(calls: unknown[]): AdminGateway {
   const account = { account: new Uint8Array(16).fill(2), name: 'ann', tier: 'free', balanceMicroCredits: 5n }
   const record = (name: string) => async (value: object) => {
-    calls.push([name, Object.fromEntries(Object.entries(value).map(([key, part]: [string, unknown]) => [key, part instanceof Uint8Array ? toHex(part) : part]))])
+    const fields = Object.entries(value).map(([key, part]: [string, unknown]) => [key, part instanceof Uint8Array ? toHex(part) : part])
+    calls.push([name, Object.fromEntries(fields)])
   }
   return {
     accounts: () => [account],
@@ -50,7 +51,8 @@ describe('bridge: account, admin, supervision', () => {
   })
 
   it('asks for a key everywhere under /v1', async () => {
-    for (const path of ['/v1/models', '/v1/models/demo', '/v1/credits', '/v1/receipts', '/v1/receipts/rcpt_x', '/v1/status', '/v1/admin/accounts']) {
+    for (const path of ['/v1/models', '/v1/models/demo', '/v1/credits', '/v1/receipts', '/v1/receipts/rcpt_x', '/v1/status',
+      '/v1/admin/accounts']) {
       const response = await fetch(test.url + path)
       expect(response.status, path).to.equal(401)
       expect(await response.json(), path).to.have.nested.property('error.code', 'invalid_api_key')
@@ -63,7 +65,8 @@ describe('bridge: account, admin, supervision', () => {
 
   it('tells the credits, exact to the microcredit', async () => {
     expect(await (await get('/v1/credits')).json()).to.deep.equal({
-      object: 'credits', account: '01'.repeat(16), name: 'local', tier: 'unlimited', balance_micro_credits: '1000500000', balance_credits: '1000.5',
+      object: 'credits', account: '01'.repeat(16), name: 'local', tier: 'unlimited', balance_micro_credits: '1000500000',
+      balance_credits: '1000.5',
     })
   })
 
@@ -156,7 +159,8 @@ describe('bridge: account, admin, supervision', () => {
     expect(await (await admin('GET', 'accounts')).json()).to.deep.equal({
       object: 'list', data: [{ account, name: 'ann', tier: 'free', balance_micro_credits: '5', balance_credits: '0.000005' }],
     })
-    expect(await (await admin('POST', 'accounts', { public_key: publicKey, name: 'ann', tier: 'free' })).json()).to.have.property('account', account)
+    const opened = await admin('POST', 'accounts', { public_key: publicKey, name: 'ann', tier: 'free' })
+    expect(await opened.json()).to.have.property('account', account)
     expect((await admin('POST', 'keys', { public_key: publicKey, account, name: 'laptop' })).status).to.equal(200)
     expect((await admin('DELETE', `keys/${publicKey}`)).status).to.equal(200)
     expect((await admin('POST', 'grants', { account, amount_micro_credits: '9007199254740993', source: 'order-1' })).status).to.equal(200)
@@ -169,7 +173,8 @@ describe('bridge: account, admin, supervision', () => {
   })
 
   it('refuses a wrong admin token, an API key in its place, and fields that are not right', async () => {
-    expect((await fetch(`${test.url}/v1/admin/accounts`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}x` } })).status).to.equal(401)
+    const wrong = await fetch(`${test.url}/v1/admin/accounts`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}x` } })
+    expect(wrong.status).to.equal(401)
     expect((await get('/v1/admin/accounts')).status).to.equal(401)
     const account = '02'.repeat(16)
     for (const [path, body, param] of [

@@ -20,7 +20,8 @@ describe('bridge: a client that leaves', () => {
     return { connection, run: await test.gateway.nextRun() }
   }
 
-  const phases: readonly (readonly [name: string, body: unknown, prepare: (connection: RawConnection, run: ScriptedRun) => Promise<void>])[] = [
+  type Prepare = (connection: RawConnection, run: ScriptedRun) => Promise<void>
+  const phases: readonly (readonly [name: string, body: unknown, prepare: Prepare])[] = [
     ['before its answer, where it did not ask for a stream', chatBody, () => Promise.resolve()],
     ['with half of its answer collected', chatBody, (_connection, run) => {
       run.emit(textEvent('half'))
@@ -120,7 +121,8 @@ describe('bridge: a client that leaves', () => {
     await connection.closed
     await until('the connection to be gone', async () => (await metrics(test)).includes('route="/v1/chat/completions",status="2xx"} 1'))
     expect(run.signal.aborted).to.equal(false)
-    expect(await metrics(test)).to.include('triforce_bridge_client_aborts_total 0\n').and.to.include('triforce_bridge_completion_tokens_total 3\n')
+    const text = await metrics(test)
+    expect(text).to.include('triforce_bridge_client_aborts_total 0\n').and.to.include('triforce_bridge_completion_tokens_total 3\n')
   })
 })
 

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { createServer, type AddressInfo } from 'node:net'
 import { createClock, createRandom } from '../../bootstrap/system.ts'
-import { createBridge } from '../../node/bridge/server.ts'
+import { createBridge, type Bridge } from '../../node/bridge/server.ts'
 import { toTriforceError } from '../../protocol/errors.ts'
 import { createScriptedGateway, textEvent } from '../support/bridge-gateway.ts'
 import { chatBody, chatRequestText, rawConnection, startTestBridge, unchunk } from '../support/bridge-server.ts'
@@ -17,7 +17,7 @@ describe('bridge: start and stop', () => {
       other.listen(0, '127.0.0.1', resolve)
     })
     const { port } = other.address() as AddressInfo
-    const bridge = createBridge({ gateway: createScriptedGateway(), clock: createClock(), random: createRandom(), log: quietLog() }, { port })
+    const bridge = createTestBridge(port)
     try {
       await bridge.start()
       expect.fail('started on a busy port')
@@ -41,8 +41,7 @@ describe('bridge: start and stop', () => {
     await idle.until('ok')
     await Promise.all([test.stop(), test.stop()])
     await idle.closed
-    const never = createBridge({ gateway: createScriptedGateway(), clock: createClock(), random: createRandom(), log: quietLog() }, { port: 0 })
-    await never.stop()
+    await createTestBridge(0).stop()
   })
 
   it('lets a running stream end, and takes nothing new meanwhile', async () => {
@@ -124,3 +123,7 @@ describe('bridge: start and stop', () => {
     }
   })
 })
+
+function createTestBridge(port: number): Bridge {
+  return createBridge({ gateway: createScriptedGateway(), clock: createClock(), random: createRandom(), log: quietLog() }, { port })
+}

@@ -1,7 +1,8 @@
 /** The official `openai` client against the bridge over real HTTP. */
 import { expect } from 'chai'
 import {
-  APIError, AuthenticationError, BadRequestError, ConflictError, InternalServerError, NotFoundError, OpenAI, PermissionDeniedError, RateLimitError,
+  APIError, AuthenticationError, BadRequestError, ConflictError, InternalServerError, NotFoundError, OpenAI, PermissionDeniedError,
+  RateLimitError,
 } from 'openai'
 import { finishEvent, settledEvent, TEST_KEY, textEvent } from '../support/bridge-gateway.ts'
 import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
@@ -55,13 +56,13 @@ describe('bridge: the openai client', () => {
     test.gateway.script = (run) => run.answer('{}')
     const schema = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'], additionalProperties: false }
     await client.chat.completions.create({
-      model: 'demo', messages: [{ role: 'developer', content: 'be brief' }, ...messages], stop: ['\n', 'END'], max_completion_tokens: 20, temperature: 0,
-      top_p: 0.5, seed: 7, user: 'someone', store: false, metadata: { a: 'b' },
+      model: 'demo', messages: [{ role: 'developer', content: 'be brief' }, ...messages], stop: ['\n', 'END'],
+      max_completion_tokens: 20, temperature: 0, top_p: 0.5, seed: 7, user: 'someone', store: false, metadata: { a: 'b' },
       response_format: { type: 'json_schema', json_schema: { name: 'person', strict: true, schema } },
     })
     expect(test.gateway.runs.at(-1)?.request).to.deep.equal({
-      model: 'demo', messages: [{ role: 'system', content: 'be brief' }, ...messages], continueLast: false, maxTokens: 20, temperature: 0, topP: 0.5,
-      seed: 7, stop: ['\n', 'END'], responseFormat: { type: 'json_schema', schema: JSON.stringify(schema) },
+      model: 'demo', messages: [{ role: 'system', content: 'be brief' }, ...messages], continueLast: false, maxTokens: 20,
+      temperature: 0, topP: 0.5, seed: 7, stop: ['\n', 'END'], responseFormat: { type: 'json_schema', schema: JSON.stringify(schema) },
     })
   })
 

@@ -1,7 +1,9 @@
 /** The exact bytes of a stream, when each of them goes out, and the pace of a slow reader. */
 import { expect } from 'chai'
 import { finishEvent, settledEvent, testServed, textEvent, type ScriptedRun } from '../support/bridge-gateway.ts'
-import { chatBody, chatRequestText, rawConnection, sseEvents, startTestBridge, unchunk, type RawConnection, type TestBridge } from '../support/bridge-server.ts'
+import {
+  chatBody, chatRequestText, rawConnection, sseEvents, startTestBridge, unchunk, type RawConnection, type TestBridge,
+} from '../support/bridge-server.ts'
 import { fakeClock, settled, type FakeClock } from '../support/fake-clock.ts'
 import { until } from '../support/until.ts'
 
@@ -37,17 +39,22 @@ describe('bridge: streams', () => {
     const response = await connection.closed
     const headers = response.slice(0, response.indexOf('\r\n\r\n')).toLowerCase()
     expect(headers).to.match(/^http\/1\.1 200 ok\r\n/)
-    for (const header of ['content-type: text/event-stream; charset=utf-8', 'cache-control: no-cache, no-transform', 'x-accel-buffering: no']) {
+    for (const header of ['content-type: text/event-stream; charset=utf-8', 'cache-control: no-cache, no-transform',
+      'x-accel-buffering: no']) {
       expect(headers).to.include(header)
     }
     expect(headers).to.not.include('content-encoding')
     const id = /x-request-id: req_([0-9a-f]{24})/.exec(headers)?.[1]
     const head = `data: {"id":"chatcmpl-${id}","object":"chat.completion.chunk","created":1800000000,"model":"demo"`
-    const triforce = { host: testServed.host, host_name: 'lender', hub: 'alpha', receipt: `rcpt_${'ab'.repeat(16)}`, durability: 'replicated', cost_micro_credits: '0', attempts: 1 }
+    const triforce = {
+      host: testServed.host, host_name: 'lender', hub: 'alpha', receipt: `rcpt_${'ab'.repeat(16)}`, durability: 'replicated',
+      cost_micro_credits: '0', attempts: 1,
+    }
+    const unfinished = '"logprobs":null,"finish_reason":null}],"usage":null}'
     expect(unchunk(response)).to.equal([
-      `${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}`,
-      `${head},"choices":[{"index":0,"delta":{"content":"Tri"},"logprobs":null,"finish_reason":null}],"usage":null}`,
-      `${head},"choices":[{"index":0,"delta":{"content":"Förce"},"logprobs":null,"finish_reason":null}],"usage":null}`,
+      `${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},${unfinished}`,
+      `${head},"choices":[{"index":0,"delta":{"content":"Tri"},${unfinished}`,
+      `${head},"choices":[{"index":0,"delta":{"content":"Förce"},${unfinished}`,
       `${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"triforce":${JSON.stringify(triforce)},"usage":null}`,
       `${head},"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}`,
       'data: [DONE]',
@@ -99,7 +106,8 @@ describe('bridge: streams', () => {
     expect(connection.received).to.equal('')
     clock.advance(1_000)
     await connection.until(': queued 3\n\n')
-    run.emit({ type: 'waiting', state: 'queued', at: 3 }, { type: 'waiting', state: 'loading', at: 0.4 }, { type: 'waiting', state: 'running' })
+    run.emit({ type: 'waiting', state: 'queued', at: 3 }, { type: 'waiting', state: 'loading', at: 0.4 })
+    run.emit({ type: 'waiting', state: 'running' })
     run.answer('x')
     const events = sseEvents(unchunk(await connection.closed))
     expect(events.slice(0, 3)).to.deep.equal([': queued 3', ': loading 40%', ': running'])
@@ -180,7 +188,7 @@ describe('bridge: streams', () => {
       return still && before === produced
     })
     const ahead = produced * part.length
-    console.log(`      pulled ${(ahead / 2 ** 20).toFixed(1)} MiB of ${(parts * part.length) / 2 ** 20} MiB ahead of a client that does not read`)
+    console.log(`      pulled ${(ahead / 2 ** 20).toFixed(1)} MiB of ${(parts * part.length) / 2 ** 20} MiB ahead of the client`)
     expect(ahead).to.be.lessThan(16 * 2 ** 20)
 
     let bytes = 0

@@ -94,7 +94,8 @@ export function createScriptedGateway(): ScriptedGateway {
     async models() {
       checkFailure()
       return ['demo', 'hf.co/org/model:Q4_K_M'].map((id) => ({
-        id, hosts: 1, contextTokens: 512, capabilities: ['chat', 'json'], quantizations: ['Q8_0'], demo: id === 'demo', firstSeenAt: 1_700_000_000_000,
+        id, hosts: 1, contextTokens: 512, capabilities: ['chat', 'json'], quantizations: ['Q8_0'], demo: id === 'demo',
+        firstSeenAt: 1_700_000_000_000,
       }))
     },
     complete(who, request, { signal }) {
@@ -113,8 +114,8 @@ export function createScriptedGateway(): ScriptedGateway {
     async receipts(_principal, { limit, before }) {
       checkFailure()
       return Array.from({ length: 5 }, (_, index) => ({
-        id: `rcpt_${String(index).padStart(32, '0')}`, jobId: `job${index}`, model: 'demo', contributor: '12D3KooWHost', hub: '12D3KooWAlpha',
-        account: '01'.repeat(16), promptTokens: 7, completionTokens: 3, finish: 'stop' as const, observedMs: 12,
+        id: `rcpt_${String(index).padStart(32, '0')}`, jobId: `job${index}`, model: 'demo', contributor: '12D3KooWHost',
+        hub: '12D3KooWAlpha', account: '01'.repeat(16), promptTokens: 7, completionTokens: 3, finish: 'stop' as const, observedMs: 12,
         signedBy: ['contributor' as const, 'hub' as const], loggedAt: 5_000 - index,
       })).filter((receipt) => before === undefined || receipt.loggedAt < before).slice(0, limit)
     },

@@ -14,7 +14,8 @@ describe('node/bridge/openai-chat-answer', () => {
   it('writes the exact events of a stream', () => {
     const writer = createOpenAIChatWriter(answer)
     expect(writer.begin()).to.equal(
-      `data: {${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]}\n\n`)
+      `data: {${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},`
+      + '"logprobs":null,"finish_reason":null}]}\n\n')
     expect(writer.text('a"\n')).to.equal(
       `data: {${head},"choices":[{"index":0,"delta":{"content":"a\\"\\n"},"logprobs":null,"finish_reason":null}]}\n\n`)
     expect(writer.end(end)).to.equal(

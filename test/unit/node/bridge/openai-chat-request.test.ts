@@ -29,12 +29,13 @@ describe('node/bridge/openai-chat-request', () => {
   it('reads every field that is supported', () => {
     const schema = { type: 'object', properties: { z: { type: 'string' }, a: { type: 'number' } } }
     expect(readOpenAIChatRequest({
-      ...least, stream: true, stream_options: { include_usage: true }, max_tokens: 5, temperature: 0.5, top_p: 0.9, seed: 42, stop: 'END',
+      ...least, stream: true, stream_options: { include_usage: true }, max_tokens: 5, temperature: 0.5, top_p: 0.9, seed: 42,
+      stop: 'END',
       response_format: { type: 'json_schema', json_schema: { name: 'x', strict: true, schema } },
     })).to.deep.equal({
       completion: {
-        model: 'demo', messages: [{ role: 'user', content: 'hi' }], continueLast: false, maxTokens: 5, temperature: 0.5, topP: 0.9, seed: 42,
-        stop: ['END'], responseFormat: { type: 'json_schema', schema: JSON.stringify(schema) },
+        model: 'demo', messages: [{ role: 'user', content: 'hi' }], continueLast: false, maxTokens: 5, temperature: 0.5, topP: 0.9,
+        seed: 42, stop: ['END'], responseFormat: { type: 'json_schema', schema: JSON.stringify(schema) },
       },
       stream: true,
       includeUsage: true,
@@ -42,8 +43,9 @@ describe('node/bridge/openai-chat-request', () => {
   })
 
   it('takes null for what is left out, as clients of OpenAI send it', () => {
-    const nulls = Object.fromEntries(['stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'seed', 'stop',
-      'response_format', 'tools', 'tool_choice', 'n', 'logprobs', 'audio'].map((field) => [field, null]))
+    const fields = ['stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'seed', 'stop',
+      'response_format', 'tools', 'tool_choice', 'n', 'logprobs', 'audio']
+    const nulls = Object.fromEntries(fields.map((field) => [field, null]))
     expect(readOpenAIChatRequest({ ...least, ...nulls })).to.deep.equal(readOpenAIChatRequest(least))
   })
 
@@ -75,14 +77,16 @@ describe('node/bridge/openai-chat-request', () => {
   })
 
   it('replaces lone surrogates, which have no UTF-8 form', () => {
-    expect(readOpenAIChatRequest({ ...least, messages: [{ role: 'user', content: 'a\ud800b' }] }).completion.messages[0]?.content).to.equal('a\ufffdb')
+    const { completion } = readOpenAIChatRequest({ ...least, messages: [{ role: 'user', content: 'a\ud800b' }] })
+    expect(completion.messages[0]?.content).to.equal('a\ufffdb')
   })
 
   it('refuses by name what it cannot do, and takes the values that ask for nothing', () => {
     const tool = { type: 'function', function: { name: 'f' } }
     const asking: Record<string, unknown> = {
       tools: [tool], tool_choice: 'auto', functions: [{ name: 'f' }], function_call: 'auto', n: 2, logprobs: true, top_logprobs: 3,
-      logit_bias: { 50: 1 }, frequency_penalty: 0.5, presence_penalty: -1, modalities: ['text', 'audio'], audio: { voice: 'x' }, web_search_options: {},
+      logit_bias: { 50: 1 }, frequency_penalty: 0.5, presence_penalty: -1, modalities: ['text', 'audio'], audio: { voice: 'x' },
+      web_search_options: {},
     }
     for (const [field, value] of Object.entries(asking)) {
       const error = refusal({ ...least, [field]: value })
@@ -146,17 +150,20 @@ describe('node/bridge/openai-chat-request', () => {
   it('gives a valid internal request or BAD_REQUEST, whatever comes', () => {
     const seed = Date.now()
     console.log(`      seed ${seed}`)
-    const maybe = (good: fc.Arbitrary<unknown>) => fc.option(fc.oneof({ weight: 9, arbitrary: good }, { weight: 1, arbitrary: fc.jsonValue() }), { nil: undefined })
+    const mostly = (good: fc.Arbitrary<unknown>) => fc.oneof({ weight: 9, arbitrary: good }, { weight: 1, arbitrary: fc.jsonValue() })
+    const maybe = (good: fc.Arbitrary<unknown>) => fc.option(mostly(good), { nil: undefined })
     const messages = fc.array(fc.record({
       role: fc.constantFrom('system', 'developer', 'user', 'assistant'),
       content: fc.oneof(fc.string({ unit: 'binary' }), fc.array(fc.record({ type: fc.constant('text'), text: fc.string() }), { maxLength: 3 })),
     }), { minLength: 1, maxLength: 4 })
     const body = fc.record({
-      model: fc.constantFrom('demo', 'a/b:c', 'ü'), messages: fc.oneof({ weight: 9, arbitrary: messages }, { weight: 1, arbitrary: fc.jsonValue() }),
+      model: fc.constantFrom('demo', 'a/b:c', 'ü'), messages: mostly(messages),
       stream: maybe(fc.boolean()), max_tokens: maybe(fc.integer()), max_completion_tokens: maybe(fc.integer({ min: 1 })),
       temperature: maybe(fc.double({ min: 0, max: 2.5 })), top_p: maybe(fc.double({ min: 0, max: 1 })), seed: maybe(fc.maxSafeInteger()),
       stop: maybe(fc.oneof(fc.string(), fc.array(fc.string(), { maxLength: 5 }))),
-      response_format: maybe(fc.record({ type: fc.constantFrom('text', 'json_object', 'json_schema', 'x'), json_schema: fc.record({ schema: fc.object() }) })),
+      response_format: maybe(fc.record({
+        type: fc.constantFrom('text', 'json_object', 'json_schema', 'x'), json_schema: fc.record({ schema: fc.object() }),
+      })),
     })
     let accepted = 0
     fc.assert(fc.property(body, (value) => {

@@ -20,7 +20,8 @@ describe('node/bridge/openai-errors', () => {
     expect(openaiError(new TriforceError('MODEL_NOT_FOUND')).code).to.equal('model_not_found')
     expect(openaiError(new TriforceError('CONTEXT_LENGTH_EXCEEDED')).code).to.equal('context_length_exceeded')
     expect(openaiError(new TriforceError('RATE_LIMITED')).code).to.equal('rate_limit_exceeded')
-    expect(openaiError(new TriforceError('BAD_REQUEST', { param: 'tools', unsupported: true }))).to.include({ code: 'unsupported_parameter', param: 'tools' })
+    expect(openaiError(new TriforceError('BAD_REQUEST', { param: 'tools', unsupported: true })))
+      .to.include({ code: 'unsupported_parameter', param: 'tools' })
   })
 
   it('tells clients to repeat exactly what the table allows', () => {
@@ -43,7 +44,8 @@ describe('node/bridge/openai-errors', () => {
   })
 
   it('shows the sentence for people, but nothing of what went wrong inside', () => {
-    expect(publicText(new TriforceError('NO_HOST', {}, { detail: 'both hosts of llama are busy' }))).to.equal('both hosts of llama are busy')
+    const busy = 'both hosts of llama are busy'
+    expect(publicText(new TriforceError('NO_HOST', {}, { detail: busy }))).to.equal(busy)
     for (const code of codes.filter((code) => errorTable[code].http === 500)) {
       expect(publicText(new TriforceError(code, {}, { detail: '/root/secret' })), code).to.equal(errorTable[code].text)
     }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -69,14 +69,19 @@ describe('providers/embedded/gguf', () => {
 
   it('keeps the digest of a large file until the file changes', async () => {
     const path = join(folder, 'large.gguf')
-    await writeFile(path, Buffer.alloc(64 * 1024 * 1024))
-    const first = await createDigestCache(folder).digestOf(path)
-    expect(first).to.equal('3b6a07d0d404fab4e23b6d34bc6696a6a312dd92821332385e5af7c01c421351')
-    await writeFile(join(folder, 'digests.json'), JSON.stringify(JSON.parse(await (await import('node:fs/promises')).readFile(join(folder, 'digests.json'), 'utf8'))).replace(first, 'f'.repeat(64)))
-    expect(await createDigestCache(folder).digestOf(path), 'the cache was asked').to.equal('f'.repeat(64))
-    await writeFile(path, Buffer.alloc(64 * 1024 * 1024 + 1))
-    expect(await createDigestCache(folder).digestOf(path)).to.not.equal('f'.repeat(64))
-    await writeFile(join(folder, 'digests.json'), 'not json')
-    expect(await createDigestCache(folder).digestOf(path)).to.match(/^[0-9a-f]{64}$/)
+    const cacheFile = join(folder, 'digests.json')
+    const digestOf = (): Promise<string> => createDigestCache(folder, 1_000).digestOf(path)
+    await writeFile(path, Buffer.alloc(1_000))
+    const digest = await digestOf()
+    expect(digest).to.equal('541b3e9daa09b20bf85fa273e5cbd3e80185aa4ec298e765db87742b70138a53')
+    await writeFile(cacheFile, (await readFile(cacheFile, 'utf8')).replace(digest, 'f'.repeat(64)))
+    expect(await digestOf(), 'the cache was asked').to.equal('f'.repeat(64))
+    await writeFile(path, Buffer.alloc(1_001))
+    expect(await digestOf(), 'the file was read again').to.match(/^(?!f{64})/)
+    await writeFile(cacheFile, 'not json')
+    expect(await digestOf(), 'a broken cache is an empty one').to.match(/^[0-9a-f]{64}$/)
+    await writeFile(path, Buffer.alloc(999))
+    await digestOf()
+    expect(await readFile(cacheFile, 'utf8'), 'small files are not kept').to.not.include('"size":999,')
   })
 })

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createStopMatcher } from '../../../../providers/embedded/stop-matcher.ts'
 
 function runOver(pieces: readonly string[], stops: readonly string[]): { text: string; stopped: boolean } {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createTokenDecoder } from '../../../../providers/embedded/text-decoder.ts'
 
 /** A tokenizer whose tokens are bytes: the worst case for characters. */

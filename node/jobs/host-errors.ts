@@ -1,0 +1,14 @@
+/**
+ * What a host's error means to the asking side. A host may speak of its own trouble and of the request; it may not tell a
+ * client that its key is wrong or its credits are gone, and its inner failures are not this node's.
+ */
+import { TriforceError, type ErrorCode } from '../../protocol/errors.ts'
+
+/** About the request itself: another host would say the same, and the host is not to blame. */
+export const REQUEST_CODES: ReadonlySet<ErrorCode> = new Set(['BAD_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'CAPABILITY_MISSING'])
+
+export function fromHost(error: TriforceError): TriforceError {
+  if (error.context['remote'] !== true || REQUEST_CODES.has(error.code)) return error
+  const isNotItsToSay = error.spec.blame === 'client' || error.code === 'INTERNAL'
+  return isNotItsToSay ? new TriforceError('ENGINE_FAILED', { said: error.code }, { cause: error }) : error
+}

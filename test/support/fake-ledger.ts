@@ -1,0 +1,64 @@
+/** A ledger in memory: keeps what it is given, and holds or refuses an append where the test says so. */
+import type { Account, AppendResult, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
+import { accountIdOf } from '../../protocol/api-key.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { decode } from '../../protocol/codec.ts'
+import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
+import { ticketSchema } from '../../protocol/messages/ticket.ts'
+import type { Signed } from '../../protocol/signed.ts'
+
+export interface FakeLedger extends Pick<
+  HubLedger, 'appendReceipt' | 'logTicket' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
+> {
+  readonly tickets: Signed[]
+  readonly appended: Receipt[]
+  /** Called before an append is taken; a throw refuses it, a pending promise holds it. */
+  onAppend: (receipt: Receipt) => Promise<void> | void
+  /** Opens an account whose own key is an API key too. */
+  addAccount(publicKey: Uint8Array, part?: Partial<Account>): Account
+}
+
+export function fakeLedger(): FakeLedger {
+  const accounts = new Map<string, Account>()
+  const keys = new Map<string, Account>()
+  const records: ReceiptRecord[] = []
+  const done: AppendResult = { hub: 0, epoch: 0, seq: 0, durability: 'replicated', known: false }
+  const ledger: FakeLedger = {
+    tickets: [],
+    appended: [],
+    onAppend: () => {},
+    addAccount(publicKey, part = {}) {
+      const account: Account = { id: accountIdOf(publicKey), publicKey, name: 'someone', tier: 'free', balanceMicroCredits: 0n, ...part }
+      accounts.set(toHex(account.id), account)
+      keys.set(toHex(publicKey), account)
+      return account
+    },
+    openAccount: ({ publicKey, name, tier }) => {
+      ledger.addAccount(publicKey, { name, tier })
+      return Promise.resolve(done)
+    },
+    addKey: () => Promise.resolve(done),
+    revokeKey: ({ publicKey }) => {
+      keys.delete(toHex(publicKey))
+      return Promise.resolve(done)
+    },
+    grant: () => Promise.resolve(done),
+    logTicket: (signed) => void ledger.tickets.push(signed),
+    async appendReceipt(receipt) {
+      await ledger.onAppend(receipt)
+      ledger.appended.push(receipt)
+      records.push({ id: receiptIdOf(decode(ticketSchema, receipt.ticket.body).jobId), receipt, hub: 0, epoch: 0, seq: records.length, loggedAt: records.length })
+      return done
+    },
+    account: (id) => accounts.get(toHex(id)),
+    accounts: () => [...accounts.values()],
+    apiKey: (publicKey) => {
+      const account = keys.get(toHex(publicKey))
+      return account === undefined ? undefined : { publicKey, account: account.id, name: 'key', createdAt: 0 }
+    },
+    receipt: (id) => Promise.resolve(records.find((record) => toHex(record.id) === toHex(id))),
+    receiptFile: (id) => Promise.resolve(`file of ${toHex(id)}`),
+    receipts: ({ limit }) => Promise.resolve(records.slice(-limit).reverse()),
+  }
+  return ledger
+}
