@@ -3,8 +3,8 @@
  *
  * Takes:    corpus/, a C++17 compiler (`c++`, or the one named by CXX), about a gigabyte of memory.
  * Gives:    triforce-demo.gguf beside this file.
- * Options:  work=FOLDER (intermediate files; default a new temporary folder), out=FILE, from=2 (goes on from
- *           the first phase's files in that folder), quick=1 (a few steps only, to try the chain).
+ * Options:  work=FOLDER (intermediate files; default a new temporary folder), out=FILE, from=N (goes on after
+ *           the phases below N, whose files lie in that folder), quick=1 (a few steps only, to try the chain).
  * Promise:  same machine, same compiler, same sources: the same bytes.
  */
 import { execFileSync } from 'node:child_process'
@@ -29,6 +29,7 @@ const sizes: ModelSizes = { vocabulary: 1_024, dim: 128, layers: 4, heads: 4, ff
 const training = [
   { shares: datasetPhases.answers, dataSeed: 12, steps: 1_150, batch: 4_096, rate: 0.004, decay: 0.05 },
   { shares: datasetPhases.questions, dataSeed: 13, steps: 4_100, batch: 2_048, rate: 0.003, decay: 0.05 },
+  { shares: datasetPhases.objects, dataSeed: 14, steps: 450, batch: 2_048, rate: 0.001, decay: 0.05 },
 ] as const
 const initialSeed = 1
 /** Logits are scaled by this at export, which makes the client's default temperature of 1 behave like 0.4. */
@@ -48,7 +49,7 @@ const corpus = readCorpus()
 const material = readDialogueMaterial()
 const heldOut = new Set(readHeldOut().map(({ question }) => normaliseQuestion(question)))
 
-say('1/5 tokenizer')
+say('1/4 tokenizer')
 const learning: (readonly [string, number])[] = []
 for (const intents of Object.values(corpus.intents)) for (const { answer } of intents) learning.push([answer, answerWeight])
 for (const system of [...material.systems, ...material.jsonSystems]) learning.push([system, answerWeight / 5])
@@ -60,7 +61,7 @@ for (let i = 0; i < vocabularyDialogues; i++) {
 const tokenizer = createTokenizer(trainVocabulary(learning, sizes.vocabulary))
 writeFileSync(join(work, 'vocabulary.json'), JSON.stringify(tokenizer.vocabulary))
 
-say('2/5 compile')
+say('2/4 compile')
 const trainer = join(work, 'train')
 execFileSync(process.env['CXX'] ?? 'c++', [...compilerFlags, join(here, 'train.cpp'), '-o', trainer], { stdio: 'inherit' })
 
@@ -71,7 +72,7 @@ for (const [index, { shares, dataSeed, steps: fullSteps, batch, rate, decay }] o
   weightsFile = join(work, `weights-${phase}.bin`)
   if (phase < firstPhase) continue
   const steps = options.get('quick') === '1' ? quickSteps : fullSteps
-  say(`${phase + 2}/5 train, phase ${phase} of ${training.length}`)
+  say(`3/4 train, phase ${phase} of ${training.length}`)
   const random = createRandom(dataSeed)
   const source = createDialogueSource(corpus, material, heldOut, random, shares)
   const parts: Buffer[] = []
@@ -87,7 +88,7 @@ for (const [index, { shares, dataSeed, steps: fullSteps, batch, rate, decay }] o
   execFileSync(trainer, [data, weightsFile, ...flags, ...(before === '' ? [] : [`init=${before}`])], { stdio: 'inherit' })
 }
 
-say('5/5 export')
+say('4/4 export')
 const bytes = readFileSync(weightsFile)
 const weights = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
 const file = writeGguf(weights, sizes, tokenizer.vocabulary, {

@@ -42,7 +42,7 @@ export interface DatasetShares {
   readonly scoreDictatedKeys: boolean
 }
 
-/** Phase 1 teaches the answers themselves, phase 2 which question wants which answer. */
+/** Phase 1 teaches the answers themselves, phase 2 which question wants which answer, phase 3 refreshes the JSON objects. */
 export const datasetPhases = Object.freeze({
   answers: {
     english: 0.53, json: 0.09, long: 0.03, fallback: 0.075, smallTalkKept: 0.6, moreTurns: [0.3, 0.12, 0.07], system: 0.35,
@@ -51,6 +51,10 @@ export const datasetPhases = Object.freeze({
   questions: {
     english: 0.52, json: 0.05, long: 0.02, fallback: 0.1, smallTalkKept: 0.6, moreTurns: [0.16, 0.3, 0.3], system: 0.3,
     languageSwitch: 0.06, clean: 0.2, loose: 0.15, looseDrop: 0.1, cutAnswer: 0.1, beginningOnly: 0.75, scoreDictatedKeys: false,
+  },
+  objects: {
+    english: 0.52, json: 0.35, long: 0.02, fallback: 0.08, smallTalkKept: 0.6, moreTurns: [0.1, 0.3, 0.3], system: 0.3,
+    languageSwitch: 0.06, clean: 0.2, loose: 0.1, looseDrop: 0.1, cutAnswer: 0.1, beginningOnly: 0.75, scoreDictatedKeys: true,
   },
 }) satisfies Readonly<Record<string, DatasetShares>>
 
