@@ -5,7 +5,8 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { link, rename, unlink } from 'node:fs/promises'
+import { readFileSync, renameSync } from 'node:fs'
+import { link, unlink } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { z } from 'zod'
 import { createPrivateFile, errorCode, readTextFile } from './private-file.ts'
@@ -97,13 +98,14 @@ async function isAlive(lock: LockFile): Promise<boolean> {
 }
 
 /**
- * Takes a dead holder's file away. Between reading and renaming, another process may have taken the lock; then its
- * file is put back.
+ * Takes a dead holder's file away. Asking whether it is dead took a while, so the file is looked at once more right
+ * before; should another process still have taken the lock in between, its file is put back.
  */
 async function removeStale(path: string, staleText: string): Promise<void> {
   const aside = `${path}.${randomUUID()}.stale`
   try {
-    await rename(path, aside)
+    if (readFileSync(path, 'utf8') !== staleText) return
+    renameSync(path, aside)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return
     throw error

@@ -103,7 +103,8 @@ async function disk(dir: string): Promise<Omit<Check, 'name'>> {
 
 /** The key of this folder and those of the nodes below it, as `up` lays them out. */
 async function keys(dir: string): Promise<Omit<Check, 'name'>> {
-  const below = existsSync(dir) ? (await readdir(dir, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map((entry) => join(dir, entry.name)) : []
+  const entries = existsSync(dir) ? await readdir(dir, { withFileTypes: true }) : []
+  const below = entries.filter((entry) => entry.isDirectory()).map((entry) => join(dir, entry.name))
   const found: string[] = []
   for (const folder of [dir, ...below]) {
     if (await inspectKeyFile(folder) !== undefined) found.push(keyFilePath(folder))
@@ -137,17 +138,22 @@ async function localFederation(dir: string, up: UpReport | undefined): Promise<O
   }
   const silent: string[] = []
   for (const hub of up.hubs) if (await dateOf(hub.api) === undefined) silent.push(hub.name)
-  if (silent.length === 0) return { result: 'ok', text: `three hubs and ${up.contributors.length} contributors run; API ${up.hubs[0]?.api ?? ''}/v1` }
-  if (silent.length < up.hubs.length) return { result: 'warn', text: `${silent.join(', ')} does not answer; look at node.log in its folder below ${dir}` }
+  if (silent.length === 0) {
+    const contributors = up.contributors.length === 1 ? '1 contributor' : `${up.contributors.length} contributors`
+    return { result: 'ok', text: `three hubs and ${contributors} run; API ${up.hubs[0]?.api ?? ''}/v1` }
+  }
+  if (silent.length < up.hubs.length) {
+    return { result: 'warn', text: `${silent.join(', ')} does not answer; look at node.log in its folder below ${dir}` }
+  }
   return { result: 'fail', text: `no hub answers; "triforce up" was ended without a stop, start it again` }
 }
 
 async function ports(up: UpReport | undefined): Promise<Omit<Check, 'name'>> {
   if (up !== undefined) return { result: 'ok', text: `in use by the federation here: ${up.hubs.map((hub) => new URL(hub.api).port).join(', ')}` }
-  const wanted = [0, 1, 2].flatMap((offset) => [upDefaults.apiPort + offset, upDefaults.p2pPort + offset])
+  const wanted = [upDefaults.p2pPort, upDefaults.apiPort].flatMap((port) => [port, port + 1, port + 2])
   const busy: number[] = []
   for (const port of wanted) if (!await isPortFree(port)) busy.push(port)
-  if (busy.length === 0) return { result: 'ok', text: `${wanted.toSorted((a, b) => a - b).join(', ')} are free` }
+  if (busy.length === 0) return { result: 'ok', text: `${wanted.join(', ')} are free` }
   return { result: 'warn', text: `${busy.join(', ')} in use by other programs; "up" takes the next free ones, "start" needs --api-port and --p2p` }
 }
 
@@ -171,13 +177,13 @@ function apiGuess(address: string): string[] {
   return [`http://${kind === 'ip6' ? `[${host}]` : host}:${configDefaults.apiPort}`]
 }
 
-/** The date header of a node that answers, as Unix milliseconds. */
+/** The date header of a node that answers, as Unix milliseconds; on average half a second was cut off. */
 async function dateOf(api: string): Promise<number | undefined> {
   try {
     const response = await fetch(`${api}/health`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) })
     await response.body?.cancel()
     const date = Date.parse(response.headers.get('date') ?? '')
-    return Number.isNaN(date) ? undefined : date
+    return Number.isNaN(date) ? undefined : date + 500
   } catch {
     return undefined
   }

@@ -27,9 +27,11 @@ type Draft = z.output<typeof draftSchema>
 
 export type SignatureState = 'valid' | 'missing' | 'invalid'
 
+export type ReviewedHub = FederationHub & { readonly signature: SignatureState }
+
 export interface FederationReview {
   readonly federation: Federation
-  readonly hubs: readonly { readonly name: string; readonly peerId: string; readonly addresses: readonly string[]; readonly signature: SignatureState }[]
+  readonly hubs: readonly ReviewedHub[]
   /** Three valid signatures: nodes take this file. */
   readonly complete: boolean
 }
@@ -54,7 +56,9 @@ export function signDraft(text: string, identity: Identity): { readonly text: st
     throw invalid(`the key ${identity.peerId} is no hub of this federation; sign with --dir of a hub that the file names`)
   }
   const broken = reviewDraft(draft).hubs.find((other) => other.signature === 'invalid' && other.name !== hub.name)
-  if (broken !== undefined) throw invalid(`the signature of hub "${broken.name}" does not fit; the file was changed after it was signed, start from a new draft`)
+  if (broken !== undefined) {
+    throw invalid(`the signature of hub "${broken.name}" does not fit; the file was changed after it was signed, start from a new draft`)
+  }
   const signatures = draft.signatures.with(index, signFederation(draft.federation, identity.signer))
   return {
     text: draftText({ federation: draft.federation, signatures }),
@@ -154,8 +158,8 @@ function draftText({ federation, signatures }: Draft): string {
 }
 
 function checkHubsDiffer(hubs: readonly FederationHub[]): void {
-  for (const field of ['name', 'peerId'] as const) {
-    if (new Set(hubs.map((hub) => hub[field])).size !== hubs.length) throw invalid(`the federation names two hubs with the same ${field === 'name' ? 'name' : 'peer id'}`)
+  for (const [field, word] of [['name', 'name'], ['peerId', 'peer id']] as const) {
+    if (new Set(hubs.map((hub) => hub[field])).size !== hubs.length) throw invalid(`the federation names two hubs with the same ${word}`)
   }
 }
 

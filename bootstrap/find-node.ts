@@ -1,7 +1,7 @@
 /** Which node a command talks to: flags, then environment, then what runs in the state folder. */
 import { resolve } from 'node:path'
 import type { ApiTarget } from './api-client.ts'
-import { CommandError, exitCodes } from './command-error.ts'
+import { CommandError, usageError } from './command-error.ts'
 import { configDefaults } from './config.ts'
 import { nodeStatePath, nodeStateSchema, readState, upStatePath, upStateSchema } from './state-files.ts'
 
@@ -49,7 +49,7 @@ async function runningIn(dir: string): Promise<readonly ApiTarget[]> {
 function checkedUrl(text: string): string {
   const withScheme = /^https?:\/\//.test(text) ? text : `http://${text}`
   if (!URL.canParse(withScheme)) {
-    throw new CommandError('--api must be the URL of a node, such as http://127.0.0.1:8330', { exitCode: exitCodes.usage })
+    throw usageError('--api must be the URL of a node, such as http://127.0.0.1:8330')
   }
   // People copy the base URL of an SDK, which ends in /v1.
   return withScheme.replace(/\/+(?:v1\/*)?$/, '')

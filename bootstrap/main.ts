@@ -6,5 +6,11 @@ if (major < 22 || (major === 22 && minor < 18)) {
   console.error(`triforce: Node ${process.versions.node} is too old, 22.18 or newer is needed; get it from https://nodejs.org`)
   process.exit(1)
 }
+// Half of a command's time would go into compiling the same files again. The folder is the user's own: in the shared
+// temporary folder another user could put code there.
+const { enableCompileCache } = await import('node:module')
+const { homedir } = await import('node:os')
+enableCompileCache(`${homedir()}/.triforce/cache`)
+
 const { runMain } = await import('./run-main.ts')
 await runMain(process.argv.slice(2), new URL(import.meta.url))

@@ -6,12 +6,11 @@ import { createTerminal } from './terminal.ts'
 
 export async function runMain(words: readonly string[], entry: URL): Promise<void> {
   // `triforce models | head -1` closes the pipe early; that is no error of ours.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(exitCodes.ok)
-      throw error
-    })
-  }
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.ok)
+  })
+  // A terminal that was closed takes no more lines, but what runs must still be stopped in order.
+  process.stderr.on('error', () => {})
   process.exitCode = await runCli(words, {
     terminal: createTerminal(),
     env: process.env,

@@ -63,7 +63,10 @@ export async function runUp(options: UpOptions, { terminal, env, entry }: UpComp
   const keepAlive = setInterval(() => {}, 60_000)
   const statePath = upStatePath(options.dir)
   try {
-    launched = await launchFederation({ clock, entry, env, progress, note: (line) => terminal.note(line) }, { ...options, layout, signal: stop.signal })
+    launched = await launchFederation(
+      { clock, entry, env, progress, note: (line) => terminal.note(line) },
+      { ...options, layout, signal: stop.signal },
+    )
     const running = launched
     const save = async (): Promise<void> => writeState(statePath, { v: 1, pid: process.pid, report: running.report() })
     await save()
@@ -101,13 +104,15 @@ function welcome(launched: LaunchedFederation, dir: string, terminal: Terminal):
   const bold = (text: string): string => terminal.style('bold', text)
   const chatDir = dir === configDefaults.localDir ? '' : ` --dir ${shellQuoted(dir)}`
   const contributorText = contributors.length === 1 ? '1 contributor' : `${contributors.length} contributors`
+  const demo = model?.triforce.demo === true ? ' (a demo: it knows TriForce and nothing else)' : ''
+  const modelText = model === undefined ? 'none; start a contributor, see docs/operating.md' : `${printable(model.id)}${demo}`
   const lines = [
     '',
     bold(`TriForce runs on this machine: 3 hubs and ${contributorText}.`),
     '',
     `  API    ${bold(`${api}/v1`)}   (the other hubs: ${others})`,
     `  key    ${bold(apiKey)}`,
-    `  model  ${model === undefined ? 'none; start a contributor, see docs/operating.md' : printable(model.id) + (model.triforce.demo ? ' (a demo: it knows TriForce and nothing else)' : '')}`,
+    `  model  ${modelText}`,
     `  state  ${dir}`,
     '',
   ]

@@ -1,5 +1,5 @@
 /** Parsers of settings as parsers of command-line arguments. */
-import { CommandError, exitCodes } from '../command-error.ts'
+import { usageError } from '../command-error.ts'
 
 /** A RangeError of `parse` becomes wrong usage that names the flag. */
 export function argumentOf<T>(flag: string, parse: (text: string) => T): (text: string) => T {
@@ -8,7 +8,7 @@ export function argumentOf<T>(flag: string, parse: (text: string) => T): (text: 
       return parse(text)
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause
-      throw new CommandError(`${flag} ${cause.message}`, { exitCode: exitCodes.usage, cause })
+      throw usageError(`${flag} ${cause.message}`, cause)
     }
   }
 }

@@ -30,7 +30,8 @@ export async function ask(
         return { text, end: event }
       }
       if (event.type === 'waiting') {
-        if (event.what !== '' && event.what !== KEEP_ALIVE) progress.waitFor(`${request.model}: ${printable(event.what)}`)
+        // Once words have come, nothing more exact than "the next ones" is worth a flicker.
+        if (text === '' && event.what !== '' && event.what !== KEEP_ALIVE) progress.waitFor(`${request.model}: ${printable(event.what)}`)
         continue
       }
       progress.clear()

@@ -5,7 +5,7 @@ import type { ChatMessage } from '../../protocol/completion.ts'
 import { COMPLETION_TOKENS_MAX, PROMPT_CHARS_MAX } from '../../protocol/limits.ts'
 import type { ApiClient } from '../api-client.ts'
 import type { ChatRequest } from '../chat-stream.ts'
-import { CommandError, exitCodes } from '../command-error.ts'
+import { CommandError, usageError } from '../command-error.ts'
 import { parseCount, parseNumber } from '../option-parsers.ts'
 import { argumentOf } from './arguments.ts'
 import { ask, servedLine } from './chat-answer.ts'
@@ -33,7 +33,7 @@ export function addChatCommand(program: Command, context: CommandContext): void 
 async function runChat(words: string, flags: ChatFlags, context: CommandContext): Promise<void> {
   const { terminal } = context
   const interactive = words === '' && process.stdin.isTTY
-  if (interactive && flags.json === true) throw new CommandError('chat --json needs a question; give it as an argument or through a pipe', { exitCode: exitCodes.usage })
+  if (interactive && flags.json === true) throw usageError('chat --json needs a question; give it as an argument or through a pipe')
   const question = interactive ? '' : await questionFrom(words)
   const client = await clientFor(flags, context)
   const model = flags.model ?? await firstModel(client)
@@ -58,7 +58,7 @@ async function questionFrom(words: string): Promise<string> {
   const own = (addsPipe ? words.slice(0, -1) : words).trim()
   const piped = own !== '' && !addsPipe ? '' : (await readPipe()).trim()
   const question = [own === '-' ? '' : own, piped].filter((part) => part !== '').join('\n\n')
-  if (question === '') throw new CommandError('there is no question; try: triforce chat "What is TriForce?"', { exitCode: exitCodes.usage })
+  if (question === '') throw usageError('there is no question; try: triforce chat "What is TriForce?"')
   return question
 }
 

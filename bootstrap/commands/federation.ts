@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HUBS_PER_FEDERATION, type Federation, type FederationHub } from '../../protocol/federation.ts'
 import { passphrasePrompt } from '../ask-passphrase.ts'
-import { CommandError, exitCodes } from '../command-error.ts'
+import { CommandError, usageError } from '../command-error.ts'
 import {
   createDraft, parseHubArgument, readFederationText, reviewFederation, signDraft, writeFederationFile, type FederationReview,
 } from '../federation-file.ts'
@@ -67,18 +67,18 @@ async function runCreate(flags: CreateFlags, { terminal, env }: CommandContext):
 }
 
 function createForThree({ network, hub = [], dirs }: CreateFlags): string {
-  if (dirs !== undefined) throw usage('--dirs goes with --local only; hubs on other machines are named with --hub')
-  if (network === undefined) throw usage('--network is missing; give the new network a name such as --network acme')
+  if (dirs !== undefined) throw usageError('--dirs goes with --local only; hubs on other machines are named with --hub')
+  if (network === undefined) throw usageError('--network is missing; give the new network a name such as --network acme')
   if (hub.length !== HUBS_PER_FEDERATION) {
-    throw usage(`a federation has ${HUBS_PER_FEDERATION} hubs and ${hub.length} were given; give --hub NAME,PEER_ID,MULTIADDR three times`)
+    throw usageError(`a federation has ${HUBS_PER_FEDERATION} hubs and ${hub.length} were given; give --hub NAME,PEER_ID,MULTIADDR three times`)
   }
   return createDraft(newFederation('public', network, hub.map(parseHubArgument)))
 }
 
 async function createLocal({ network, hub, dirs, p2pPort }: CreateFlags, env: NodeJS.ProcessEnv): Promise<string> {
-  if (hub !== undefined) throw usage('--hub does not go with --local, which makes the hubs\' keys itself')
+  if (hub !== undefined) throw usageError('--hub does not go with --local, which makes the hubs\' keys itself')
   const folders = (dirs ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '')
-  if (folders.length !== HUBS_PER_FEDERATION) throw usage('--local needs three folders: --dirs A,B,C')
+  if (folders.length !== HUBS_PER_FEDERATION) throw usageError('--local needs three folders: --dirs A,B,C')
   const identities = []
   for (const folder of folders) {
     const dir = resolve(folder)
@@ -102,7 +102,9 @@ async function runSign(file: string, flags: { readonly dir: string; readonly jso
   const dir = resolve(flags.dir)
   const text = await readFederationText(file)
   const identity = await loadIdentity(dir, { passphrase: await passphraseFor(dir, { env, askPassphrase: passphrasePrompt() }) })
-  if (identity === undefined) throw new CommandError(`there is no key at ${keyFilePath(dir)}; name the hub's state folder with --dir, or make a key with "triforce key show"`)
+  if (identity === undefined) {
+    throw new CommandError(`there is no key at ${keyFilePath(dir)}; name the hub's state folder with --dir, or make a key with "triforce key show"`)
+  }
   const signed = signDraft(text, identity)
   await writeFederationFile(resolve(file), signed.text)
   const review = reviewFederation(signed.text)
@@ -133,8 +135,4 @@ function reviewLines({ federation, hubs }: FederationReview): string[] {
       hubs.map((hub) => [hub.name, hub.peerId, hub.addresses.join(' '), hub.signature]),
     ),
   ]
-}
-
-function usage(sentence: string): CommandError {
-  return new CommandError(sentence, { exitCode: exitCodes.usage })
 }

@@ -8,7 +8,7 @@ import { createAdminClient, createApiKey, publicHalfOf, type AdminClient } from 
 import { adminTokenPath, loadAdminToken } from '../admin-token.ts'
 import type { AccountView } from '../api-schemas.ts'
 import { passphrasePrompt } from '../ask-passphrase.ts'
-import { CommandError, exitCodes } from '../command-error.ts'
+import { CommandError, usageError } from '../command-error.ts'
 import { configDefaults } from '../config.ts'
 import { localDirOf } from '../find-node.ts'
 import { inspectKeyFile, keyFilePath, loadOrCreateIdentity } from '../identity.ts'
@@ -128,7 +128,7 @@ function accountNamed(accounts: readonly AccountView[], wanted: string): Account
   const byId = accounts.find((account) => account.account === wanted)
   const byName = accounts.filter((account) => account.name === wanted)
   if (byId === undefined && byName.length > 1) {
-    throw new CommandError(`${byName.length} accounts are called "${wanted}"; give the id of one with --account (see "triforce key list")`, { exitCode: exitCodes.usage })
+    throw usageError(`${byName.length} accounts are called "${wanted}"; give the id of one with --account (see "triforce key list")`)
   }
   return byId ?? byName[0]
 }

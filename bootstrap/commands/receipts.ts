@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { RECEIPT_FILE_CHARS_MAX, verifyReceiptFile } from '../../ledger/receipt-file.ts'
 import { receiptListSchema } from '../api-schemas.ts'
-import { CommandError, exitCodes } from '../command-error.ts'
+import { CommandError, usageError } from '../command-error.ts'
 import { readFederationFile } from '../federation-file.ts'
 import { localDirOf } from '../find-node.ts'
 import { parseCount } from '../option-parsers.ts'
@@ -44,7 +44,7 @@ export function addReceiptsCommand(program: Command, context: CommandContext): v
       argumentOf('--before', parseCount(0, Number.MAX_SAFE_INTEGER)))
     .action(async (flags: ListFlags) => runList(flags, context))
 
-  withClientFlags(receipts.command('show').description('fetch one receipt with its proof'))
+  withClientFlags(receipts.command('show').description('show one receipt: on a terminal in short, in a pipe or with --json its file'))
     .argument('<id>', 'rcpt_ and 32 hexadecimal digits')
     .option('--out <file>', 'write the receipt file, for "receipts verify"')
     .option('--federation <file>', 'federation file to verify it with (or TRIFORCE_FEDERATION; default: that of --dir)')
@@ -66,7 +66,8 @@ async function runList(flags: ListFlags, context: CommandContext): Promise<void>
   if (flags.json === true) return printJson(terminal, list)
   if (list.data.length === 0) return terminal.note('no receipts yet; ask something: triforce chat "What is TriForce?"')
   for (const line of formatTable([
-    { title: 'RECEIPT' }, { title: 'TIME (UTC)' }, { title: 'MODEL', shrink: true }, { title: 'TOKENS', align: 'right' }, { title: 'END' }, { title: 'SIGNED' },
+    { title: 'RECEIPT' }, { title: 'TIME (UTC)' }, { title: 'MODEL', shrink: true }, { title: 'TOKENS', align: 'right' }, { title: 'END' },
+    { title: 'SIGNED' },
   ], list.data.map((receipt) => [
     receipt.id, formatTime(receipt.logged_at), receipt.model, `${receipt.prompt_tokens}+${receipt.completion_tokens}`, receipt.finish,
     receipt.signed_by.length === 2 ? 'both' : receipt.signed_by.join(','),
@@ -76,7 +77,7 @@ async function runList(flags: ListFlags, context: CommandContext): Promise<void>
 
 async function runShow(id: string, flags: ShowFlags, context: CommandContext): Promise<void> {
   if (!/^rcpt_[0-9a-f]{32}$/.test(id)) {
-    throw new CommandError(`"${id}" is no receipt id: it is rcpt_ and 32 hexadecimal digits, as "triforce receipts list" shows`, { exitCode: exitCodes.usage })
+    throw usageError(`"${id}" is no receipt id: it is rcpt_ and 32 hexadecimal digits, as "triforce receipts list" shows`)
   }
   const { terminal } = context
   const client = await clientFor(flags, context)
@@ -85,8 +86,8 @@ async function runShow(id: string, flags: ShowFlags, context: CommandContext): P
     await writeFile(resolve(flags.out), text)
     terminal.note(`wrote ${resolve(flags.out)}`)
   }
-  // The text as the hub sent it, so that two hubs' answers can be compared to the byte.
-  if (flags.json === true) return terminal.write(text.endsWith('\n') ? text : `${text}\n`)
+  // The text as the hub sent it, so that `> receipt.json` can be verified and two hubs' answers compared to the byte.
+  if (flags.json === true || !terminal.stdoutIsTty) return terminal.write(text.endsWith('\n') ? text : `${text}\n`)
   const federation = await readFederationFile(federationPath(flags, context))
   const facts = receiptFacts(verifyReceiptFile(text, federation), federation)
   if (facts.id !== id) throw new CommandError(`the node sent the receipt ${facts.id} in place of ${id}; ask another hub with --api`)
@@ -112,7 +113,9 @@ function federationPath(flags: VerifyFlags, { env }: CommandContext): string {
 
 async function receiptText(file: string): Promise<string> {
   if (file !== '-') {
-    const size = await stat(file).then((found) => found.size, () => { throw new CommandError(`there is no file ${file}; write one with "triforce receipts show ID --out FILE"`) })
+    const size = await stat(file).then((found) => found.size, (cause: unknown) => {
+      throw new CommandError(`there is no file ${file}; write one with "triforce receipts show ID --out FILE"`, { cause })
+    })
     if (size > FILE_BYTES_MAX) throw new CommandError(`${file} is larger than a receipt can be; give a file that "receipts show ID --out FILE" wrote`)
     return readFile(file, 'utf8')
   }

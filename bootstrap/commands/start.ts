@@ -22,8 +22,10 @@ export const startDefaults = Object.freeze({
   stopMsMax: 8_000,
   /** The process ends even where the stop above hangs. */
   exitMsMax: 9_000,
-  /** A node whose parent was killed needs a moment to notice; a successor in the same folder waits this long for it. */
+  /** A node whose `up` was killed needs a moment to notice; a successor in the same folder waits this long for it. */
   lockMsMax: 12_000,
+  /** Who started a node by hand sees it; only one that is just ending is waited for. */
+  lockByHandMsMax: 2_500,
 })
 
 export function addStartCommand(program: Command, context: CommandContext): void {
@@ -53,12 +55,15 @@ async function runStart(flags: FlagValues & { readonly json?: boolean }, context
   const system = createSystem({ level: config.logLevel, json: config.logJson, file: config.logFile })
   const progress = createProgress({ terminal, clock: system.clock })
   const lockPath = join(config.dir, 'node.lock')
-  progress.waitFor(`waiting for ${lockPath}`)
-  const taken = await waitForDirLock(lockPath, { waitMsMax: startDefaults.lockMsMax, signal: stop.signal })
+  // Below `up` stderr is the log, and `up` itself says what it waits for.
+  const waitFor = (what: string): void => { if (!process.connected) progress.waitFor(what) }
+  waitFor(`waiting for the node that runs in ${config.dir} to end`)
+  const waitMsMax = process.connected ? startDefaults.lockMsMax : startDefaults.lockByHandMsMax
+  const taken = await waitForDirLock(lockPath, { waitMsMax, signal: stop.signal })
   progress.clear()
   if (!taken.held) throw new CommandError(`a node runs in ${config.dir} already (pid ${taken.pid}); stop it first, or give another --dir`)
   try {
-    progress.waitFor('starting')
+    waitFor('the node is starting')
     const node = await context.startNode(config, system)
     progress.clear()
     await serve(node, { config, system, stop, json: json === true }, context)
@@ -90,6 +95,7 @@ async function serve(node: RunningNode, { config, system, stop, json }: Serving,
       if (parsed.success && parsed.data.type === 'describe') tellParent({ type: 'ready', node: reportOf(node) })
     })
     if (json) printJson(terminal, { ready: true, ...reportOf(node) })
+    else if (process.connected) system.log.info('node runs', { name: node.name, mode: node.mode, peer: node.peerId, api: node.api, pid: node.pid })
     else for (const line of summary(node, config)) terminal.note(line)
     tellParent({ type: 'ready', node: reportOf(node) })
 

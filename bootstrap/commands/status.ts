@@ -74,7 +74,9 @@ function overview(found: readonly Found[]): string[] {
 
 /** The three logs as each hub has them: equal hashes mean equal ledgers. */
 function logLines(hubs: readonly StatusView[]): string[] {
-  const rows = hubs.flatMap((hub) => (hub.logs ?? []).map((log) => [hub.name, log.hub, String(log.epoch), String(log.frames), String(log.entries), log.hash.slice(0, 16)]))
+  const rows = hubs.flatMap((hub) => (hub.logs ?? []).map((log) => {
+    return [hub.name, log.hub, String(log.epoch), String(log.frames), String(log.entries), log.hash.slice(0, 16)]
+  }))
   if (rows.length === 0) return []
   return formatTable([
     { title: 'AT' }, { title: 'LOG OF' }, { title: 'EPOCH', align: 'right' }, { title: 'FRAMES', align: 'right' }, { title: 'ENTRIES', align: 'right' },

@@ -25,9 +25,9 @@ interface UpFlags {
 export function addUpCommand(program: Command, context: CommandContext): void {
   const command = program.command('up').description('run a whole federation on this machine: three hubs and a contributor')
     .option('--dir <folder>', 'state folder (default: ~/.triforce/local)')
-    .option('--contributors <count>', 'how many contributors', argumentOf('--contributors', parseCount(0, upDefaults.contributorsMax)), upDefaults.contributors)
-    .option('--api-port <port>', 'HTTP port of the first hub; a busy one moves to the next free one', argumentOf('--api-port', parseCount(1, 65_000)), upDefaults.apiPort)
-    .option('--p2p-port <port>', 'libp2p port of the first hub', argumentOf('--p2p-port', parseCount(1, 65_000)), upDefaults.p2pPort)
+    .option('--contributors <count>', 'how many contributors', countOf('--contributors', 0, upDefaults.contributorsMax), upDefaults.contributors)
+    .option('--api-port <port>', 'HTTP port of the first hub; a busy one moves to the next free one', countOf('--api-port', 1, 65_000), upDefaults.apiPort)
+    .option('--p2p-port <port>', 'libp2p port of the first hub', countOf('--p2p-port', 1, 65_000), upDefaults.p2pPort)
     .option('--json', 'print one JSON line when ready, and nothing else on stdout')
   for (const spec of [...forContributors, ...forAllNodes]) {
     const option = new Option(spec.flag, `${spec.description} (default: ${spec.fallback})`)
@@ -47,6 +47,10 @@ export function addUpCommand(program: Command, context: CommandContext): void {
       json: flags.json === true,
     }, context)
   })
+}
+
+function countOf(flag: string, min: number, max: number): (text: string) => number {
+  return argumentOf(flag, parseCount(min, max))
 }
 
 function pick(flags: FlagValues, specs: readonly OptionSpec<unknown>[]): FlagValues {

@@ -2,14 +2,13 @@
  * The two accounts of a local federation: `local` pays and owns the printed key, `lender` is who the contributors earn
  * for. Everything here may be done again at each start and changes nothing the second time.
  */
-import { join } from 'node:path'
 import { z } from 'zod'
 import { toHex } from '../../protocol/bytes.ts'
-import { TriforceError, toTriforceError } from '../../protocol/errors.ts'
+import { toTriforceError } from '../../protocol/errors.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import { MICRO_CREDITS_PER_CREDIT } from '../../protocol/units.ts'
 import { createAdminClient, createApiKey, publicHalfOf, type AdminClient } from '../admin-client.ts'
-import { loadAdminToken } from '../admin-token.ts'
+import { adminTokenPath, loadAdminToken } from '../admin-token.ts'
 import { isUnreachable } from '../api-client.ts'
 import { CommandError } from '../command-error.ts'
 import { createPrivateFile, readTextFile } from '../private-file.ts'
@@ -101,7 +100,7 @@ function undefinedWhileStarting(error: unknown): undefined {
 
 async function adminOf({ api, dir }: { readonly api: string; readonly dir: string }): Promise<AdminClient> {
   const token = await loadAdminToken(dir)
-  if (token === undefined) throw new TriforceError('CONFIG_INVALID', {}, { detail: `${join(dir, 'admin.token')} is missing; start again, and the hub makes a new one` })
+  if (token === undefined) throw new CommandError(`${adminTokenPath(dir)} is missing; start again, and the hub makes a new one`)
   return createAdminClient(api, token)
 }
 

@@ -107,24 +107,26 @@ export function createChildNode(components: ChildNodeComponents, options: ChildN
       if (child === launched) child = undefined
       if (stopping) ready.reject(new CommandError(`${place.name} was stopped`))
       else if (wasReady) restart(sentence ?? how)
-      else void startFailure(sentence ?? how).then(ready.reject)
+      else if (sentence === undefined) void withTail(`${place.name} could not start: ${how}`).then(ready.reject)
+      else ready.reject(new CommandError(`${place.name} could not start: ${sentence}`))
     }
     launched.once('error', (error) => onEnd(error.message))
     launched.once('exit', (code, signal) => onEnd(signal === null ? `exit code ${String(code)}` : signal))
     return ready.promise
   }
 
-  async function startFailure(reason: string): Promise<CommandError> {
+  /** For an end without a word of its own. */
+  async function withTail(sentence: string): Promise<CommandError> {
     const tail = await tailOf(logFileOf(place), TAIL_LINES)
     const shown = tail.length === 0 ? '' : `\nThe end of ${logFileOf(place)}:\n${tail.map((line) => `  ${line}`).join('\n')}`
-    return new CommandError(`${place.name} could not start: ${reason}${shown}`)
+    return new CommandError(`${sentence}${shown}`)
   }
 
   function restart(reason: string): void {
     const now = clock.monotonicMs()
     restarts = [...restarts.filter((at) => now - at < restartWindowMs), now]
     if (restarts.length > restartsMax) {
-      void startFailure(`it ended ${restarts.length} times within ${restartWindowMs / 1_000} s, last with ${reason}`).then(failed.resolve)
+      void withTail(`${place.name} ended ${restarts.length} times within ${restartWindowMs / 1_000} s, last with ${reason}`).then(failed.resolve)
       return
     }
     const delayMs = Math.min(backoffMsMax, backoffMsMin * 2 ** (restarts.length - 1))

@@ -8,7 +8,8 @@ import { CommandError } from '../command-error.ts'
 import type { Progress } from '../progress.ts'
 import type { UpReport } from '../state-files.ts'
 import { printable } from '../terminal.ts'
-import { ensureAccounts, loadOrCreateAccountKeys } from './accounts.ts'
+import { loadOrCreateIdentity } from '../identity.ts'
+import { ensureAccounts, loadOrCreateAccountKeys, type AccountKeys } from './accounts.ts'
 import { createChildNode, type ChildNode } from './child-node.ts'
 import { prepareLocalFederation, portOf } from './federation.ts'
 import { logFileOf, type LocalLayout } from './layout.ts'
@@ -54,7 +55,10 @@ export interface LaunchedFederation {
 const PORT_ROUNDS_MAX = 3
 
 /** How often the log of a starting node is looked at. */
-const LAST_WORDS_MS = 2_000
+const LAST_WORDS_MS = 500
+
+/** A line of the log for people, without its time and level. */
+const LOG_LINE = /^\d{4}-\S+Z \w+ +(.+)$/
 
 /** Installing an engine over a slow line may take ten minutes (providers/embedded/engine-install.ts). */
 const CONTRIBUTOR_START_MS_MAX = 15 * 60_000
@@ -69,20 +73,9 @@ export async function launchFederation(components: LaunchComponents, options: La
   const { progress } = components
   const { layout, signal } = options
   const keys = await loadOrCreateAccountKeys(layout.accountsFile)
-  const hubs = await startHubs(components, options)
-  const contributors = contributorsOf(components, options)
+  const { hubs, contributors } = await startNodes(components, options, keys)
   const all = [...contributors, ...hubs]
-  const stop = async (): Promise<void> => {
-    await Promise.all(contributors.map((child) => child.stop()))
-    await Promise.all(hubs.map((child) => child.stop()))
-  }
   try {
-    const stopTelling = tellLastWords(components, contributors)
-    await startAll(contributors, signal).finally(stopTelling)
-    progress.waitFor('opening the accounts "local" and "lender" at the hubs')
-    await ensureAccounts({
-      hubs: hubs.map((hub) => ({ api: ready(hub).api, dir: hub.place.dir })), contributors: contributors.map(ready), keys,
-    }, { signal })
     progress.waitFor('waiting until all three hubs offer a model')
     const model = contributors.length === 0 ? undefined : await Promise.race([
       waitForModel({ apis: hubs.map((hub) => ready(hub).api), apiKey: keys.local }, { signal }),
@@ -106,44 +99,76 @@ export async function launchFederation(components: LaunchComponents, options: La
       }),
       onChange: (listener) => { for (const child of all) child.onRestart(listener) },
       failed: firstFailure(all),
-      stop,
+      stop: () => stopNodes({ hubs, contributors }),
       kill: () => { for (const child of all) child.kill() },
     }
   } catch (error) {
-    await stop()
+    await stopNodes({ hubs, contributors })
     throw error
   }
 }
 
-/** Starts the three hubs at once: a hub that catches up needs the others. */
-async function startHubs(components: LaunchComponents, options: LaunchOptions): Promise<readonly ChildNode[]> {
-  const { clock, env, progress, note } = components
+interface Nodes {
+  readonly hubs: readonly ChildNode[]
+  readonly contributors: readonly ChildNode[]
+}
+
+/** Starts all nodes at once: a hub that catches up needs the others, and a contributor has its engine to load meanwhile. */
+async function startNodes(components: LaunchComponents, options: LaunchOptions, keys: AccountKeys): Promise<Nodes> {
+  const { progress, note } = components
   for (let round = 1; ; round++) {
     progress.waitFor('choosing ports')
-    const taken = new Set<number>()
-    const { federation } = await prepareLocalFederation(options.layout, taken, {
-      p2pPort: options.p2pPort, now: clock.now(), passphrase: env['TRIFORCE_PASSPHRASE'] || undefined,
-    })
-    const ports: number[] = []
-    const hubs: ChildNode[] = []
-    for (const [index, place] of options.layout.hubs.entries()) {
-      const port = await nextFreePort(options.apiPort + index, taken)
-      ports.push(port, portOf(federation.hubs[index]?.addresses[0])!)
-      hubs.push(createChildNode({ ...components, env: without(env, [...NOT_FOR_NODES, ...NOT_FOR_HUBS]) }, {
-        place, args: [...nodeArgs('hub', place.dir, options.layout), '--api-port', String(port), '--ollama', 'off', ...options.hubArgs],
-      }))
-    }
-    progress.waitFor('the three hubs are starting')
+    const { hubs, ports } = await hubsOf(components, options)
+    const contributors = contributorsOf(components, options)
+    const stopTelling = tellLastWords(components, [...hubs, ...contributors])
     try {
-      await startAll(hubs, options.signal)
-      return hubs
+      await Promise.all([
+        startAll(hubs, options.signal).then(async () => openAccounts(components, options, hubs, keys)),
+        startAll(contributors, options.signal),
+      ])
+      return { hubs, contributors }
     } catch (error) {
-      await Promise.all(hubs.map((hub) => hub.stop()))
+      await stopNodes({ hubs, contributors })
       const free = await Promise.all(ports.map(isPortFree))
       if (options.signal.aborted || round >= PORT_ROUNDS_MAX || !free.includes(false)) throw error
       note('a port was taken while the hubs started; trying others')
+    } finally {
+      stopTelling()
     }
   }
+}
+
+/** Contributors first, so that no hub sees one die. */
+async function stopNodes({ hubs, contributors }: Nodes): Promise<void> {
+  await Promise.all(contributors.map((child) => child.stop()))
+  await Promise.all(hubs.map((child) => child.stop()))
+}
+
+async function hubsOf(components: LaunchComponents, options: LaunchOptions): Promise<{ hubs: readonly ChildNode[]; ports: readonly number[] }> {
+  const { clock, env } = components
+  const taken = new Set<number>()
+  const { federation } = await prepareLocalFederation(options.layout, taken, { p2pPort: options.p2pPort, now: clock.now(), ...passphraseOf(env) })
+  const ports: number[] = []
+  const hubs: ChildNode[] = []
+  for (const [index, place] of options.layout.hubs.entries()) {
+    const port = await nextFreePort(options.apiPort + index, taken)
+    ports.push(port, portOf(federation.hubs[index]?.addresses[0])!)
+    hubs.push(createChildNode({ ...components, env: without(env, [...NOT_FOR_NODES, ...NOT_FOR_HUBS]) }, {
+      place, args: [...nodeArgs('hub', place.dir, options.layout), '--api-port', String(port), '--ollama', 'off', ...options.hubArgs],
+    }))
+  }
+  return { hubs, ports }
+}
+
+async function openAccounts({ env }: LaunchComponents, { layout, signal }: LaunchOptions, hubs: readonly ChildNode[], keys: AccountKeys): Promise<void> {
+  const contributors = await Promise.all(layout.contributors.map(async ({ name, dir }) => {
+    return { name, peerId: (await loadOrCreateIdentity(dir, passphraseOf(env))).peerId }
+  }))
+  await ensureAccounts({ hubs: hubs.map((hub) => ({ api: ready(hub).api, dir: hub.place.dir })), contributors, keys }, { signal })
+}
+
+function passphraseOf(env: NodeJS.ProcessEnv): { readonly passphrase: string | undefined } {
+  return { passphrase: env['TRIFORCE_PASSPHRASE'] || undefined }
 }
 
 function contributorsOf(components: LaunchComponents, { layout, contributorArgs }: LaunchOptions): readonly ChildNode[] {
@@ -173,20 +198,21 @@ async function startAll(children: readonly ChildNode[], signal: AbortSignal): Pr
   }
 }
 
-/** A first start may install an engine or read large models; what the log says last is what is waited for. */
+/** A first start may install an engine or read large models; what the log of a starting node says last is what is waited for. */
 function tellLastWords({ progress, clock }: LaunchComponents, children: readonly ChildNode[]): () => void {
-  const what = children.length === 1 ? 'the contributor is starting' : 'the contributors are starting'
-  progress.waitFor(what)
-  let cancel = (): void => {}
   let stopped = false
   const look = async (): Promise<void> => {
-    const waiting = children.find((child) => child.report() === undefined)
-    const [line] = waiting === undefined ? [] : await tailOf(logFileOf(waiting.place), 1)
-    // Without the time and the level, which the line in the terminal does not need.
-    if (line !== undefined && !stopped) progress.waitFor(`${what}: ${printable(line.replace(/^\S+ \w+ +/, ''))}`)
+    const waiting = children.filter((child) => child.report() === undefined)
+    const [first] = waiting
+    if (first === undefined) return progress.waitFor('opening the accounts "local" and "lender" at the hubs')
+    const words = waiting.length > 1 ? undefined : LOG_LINE.exec((await tailOf(logFileOf(first.place), 1))[0] ?? '')?.[1]
+    if (stopped) return
+    const names = waiting.map((child) => child.place.name).join(', ')
+    progress.waitFor(words === undefined ? `starting ${names}` : `starting ${names}: ${printable(words)}`)
   }
+  let cancel = (): void => {}
   const again = (): void => {
-    cancel = clock.after(LAST_WORDS_MS, () => { void look().catch(() => {}).finally(() => { if (!stopped) again() }) })
+    void look().catch(() => {}).finally(() => { if (!stopped) cancel = clock.after(LAST_WORDS_MS, again) })
   }
   again()
   return () => {

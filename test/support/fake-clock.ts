@@ -9,7 +9,7 @@ export function fakeClock(startMs = 1_800_000_000_000): FakeClock {
   let elapsed = 0
   let timers: { at: number; run: () => void }[] = []
   return {
-    now: () => startMs + elapsed,
+    now: () => Math.floor(startMs + elapsed),
     monotonicMs: () => elapsed,
     after(delayMs, run) {
       const timer = { at: elapsed + delayMs, run }

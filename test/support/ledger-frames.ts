@@ -14,11 +14,11 @@ export function contextOf(world: TestFederation): FrameContext {
 
 export function epochOpen(world: TestFederation, hub: number, epoch: number, logKey: Signer, certifier = world.hubs[hub]!.signer): EncodedEntry {
   const key = signDocument(certifier, 'epochKey', { v: 1, network: world.federation.network, hub, epoch, key: logKey.publicKey })
-  return encodeEntry<'EpochOpen'>({ k: 'EpochOpen', hub, epoch, key })
+  return encodeEntry({ k: 'EpochOpen', hub, epoch, key })
 }
 
 export function grantOf(source: string, amount = 1n): EncodedEntry {
-  return encodeEntry<'Grant'>({ k: 'Grant', account: new Uint8Array(16).fill(9), amount, source })
+  return encodeEntry({ k: 'Grant', account: new Uint8Array(16).fill(9), amount, source })
 }
 
 /** Writes one log: `next` gives the following frame with these entries. */

@@ -29,10 +29,10 @@ for (const [hub, port] of settings.ports.entries()) if (hub > settings.hub) dial
 await ledger.whenWritable({ signal: AbortSignal.timeout(20_000) })
 report({ writable: true })
 
-let stopping = false
+const load = { on: true }
 process.on('message', (message) => {
   if (message === 'stop-load') {
-    stopping = true
+    load.on = false
     void Promise.all(workers).then(() => { report({ loadStopped: true }) })
   }
   if (message === 'heads') report({ heads: ledger.heads().map(({ hash, ...head }) => ({ ...head, hash: toHex(hash) })) })
@@ -41,7 +41,7 @@ process.on('message', (message) => {
 const workers = Array.from({ length: settings.workers }, appendAll)
 
 async function appendAll(): Promise<void> {
-  while (!stopping) {
+  while (load.on) {
     try {
       const receipt = testReceipt(federation.network, signer)
       const { durability } = await ledger.appendReceipt(receipt)

@@ -41,17 +41,17 @@ export interface TestLink {
 
 /** Joins two ledgers as two streams would: messages arrive in order, later, one at a time; `onMessage` may look at them. */
 export function join2(a: HubLedger, aIndex: number, b: HubLedger, bIndex: number, onError: (error: unknown) => void = (error) => { throw error }): TestLink {
-  let alive = true
+  const link = { alive: true }
   const direction = (to: HubLedger, from: number) => {
     const queue: Uint8Array[] = []
     let running = false
     const pump = async () => {
       running = true
-      while (alive && queue.length > 0) await to.sync.receive(from, queue.shift()!)
+      while (link.alive && queue.length > 0) await to.sync.receive(from, queue.shift()!)
       running = false
     }
     return (message: Uint8Array) => {
-      if (!alive) return false
+      if (!link.alive) return false
       queue.push(message)
       if (!running) void Promise.resolve().then(pump).catch(onError)
       return true
@@ -63,8 +63,8 @@ export function join2(a: HubLedger, aIndex: number, b: HubLedger, bIndex: number
   b.sync.connected(aIndex, toA)
   return {
     cut: () => {
-      if (!alive) return
-      alive = false
+      if (!link.alive) return
+      link.alive = false
       a.sync.disconnected(bIndex)
       b.sync.disconnected(aIndex)
     },
