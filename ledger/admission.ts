@@ -13,7 +13,7 @@ import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger.ts'
 import { observationSchema, receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf } from '../protocol/messages/receipt.ts'
 import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
 import { signedBytes, type Signed } from '../protocol/signed.ts'
-import { encodeCheckedEntry, type EncodedEntry } from './entries.ts'
+import { encodeReceipt, encodeTicket, type EncodedEntry } from './entries.ts'
 import type { z } from 'zod'
 
 /** A host may notice the end of its time this much late. */
@@ -59,10 +59,8 @@ export function admitReceipt(receipt: Receipt, options: AdmissionOptions): Admit
 
   const { jobId } = ticket
   return {
-    ticket: encodeCheckedEntry({ k: 'JobTicket', jobId, ticket: receipt.ticket }),
-    receipt: encodeCheckedEntry({
-      k: 'JobReceipt', jobId, observation: receipt.observation, ...(receipt.half === undefined ? {} : { half: receipt.half }),
-    }),
+    ticket: encodeTicket({ jobId, ticket: receipt.ticket }),
+    receipt: encodeReceipt(jobId, receipt),
   }
 }
 

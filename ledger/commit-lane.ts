@@ -109,7 +109,10 @@ export function createCommitLane({ store, takeOwn, onDurable, onFailed }: Commit
       if (failure !== undefined) throw failure
     },
     idle: async () => {
-      while (running !== undefined) await running
+      const current = running
+      if (current === undefined) return
+      await current
+      await lane.idle()
     },
   }
   return lane

@@ -11,7 +11,7 @@ import { decode, encode } from '../protocol/codec.ts'
 import { sha256 } from '../protocol/crypto.ts'
 import { countField, hashField, idField, publicKeyField, shortText } from '../protocol/fields.ts'
 import { epochField, hubIndexField } from '../protocol/messages/ledger.ts'
-import { receiptIdOf } from '../protocol/messages/receipt.ts'
+import { receiptIdOf, type Receipt } from '../protocol/messages/receipt.ts'
 import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
 import { signedSchema, type Signed } from '../protocol/signed.ts'
 
@@ -84,31 +84,47 @@ export function ticketEidOf(jobId: Uint8Array): Uint8Array {
   return eidOf('JobTicket', jobId)
 }
 
-/** The id that an entry must have, from its other fields. */
-export function expectedEid(entry: Entry): Uint8Array {
+type Unnamed<Each extends Entry> = Each extends Entry ? Omit<Each, 'eid'> : never
+
+/** The id that an entry must have, from what makes it the same entry. */
+export function expectedEid(entry: Unnamed<Entry>): Uint8Array {
+  let eid: Uint8Array
   switch (entry.k) {
-    case 'AccountOpen': return eidOf('AccountOpen', entry.publicKey)
-    case 'KeyAdd': return eidOf('KeyAdd', entry.publicKey)
-    case 'KeyRevoke': return eidOf('KeyRevoke', entry.publicKey)
-    case 'Grant': return eidOf('Grant', entry.account, utf8(entry.source))
-    case 'JobTicket': return ticketEidOf(entry.jobId)
-    case 'JobReceipt': return receiptIdOf(entry.jobId)
-    case 'EpochOpen': return eidOf('EpochOpen', concatBytes(Uint8Array.of(entry.hub), number32(entry.epoch)))
+    case 'AccountOpen':
+    case 'KeyAdd':
+    case 'KeyRevoke':
+      eid = eidOf(entry.k, entry.publicKey)
+      break
+    case 'Grant':
+      eid = eidOf(entry.k, entry.account, utf8(entry.source))
+      break
+    case 'JobTicket':
+      eid = ticketEidOf(entry.jobId)
+      break
+    case 'JobReceipt':
+      eid = receiptIdOf(entry.jobId)
+      break
+    case 'EpochOpen':
+      eid = eidOf(entry.k, concatBytes(Uint8Array.of(entry.hub), number32(entry.epoch)))
+      break
   }
+  return eid
 }
 
-const noEid = new Uint8Array(16)
-
 /** Fills in the id and encodes. Throws FRAME_MALFORMED where a field does not fit. */
-export function encodeEntry<Kind extends EntryKind>(fields: Omit<EntryOf<Kind>, 'eid'> & { readonly k: Kind }): EncodedEntry {
-  const draft = { ...fields, eid: noEid } as unknown as Entry
-  const bytes = encode({ ...draft, eid: expectedEid(draft) })
+export function encodeEntry(fields: Unnamed<Entry>): EncodedEntry {
+  const bytes = encode({ ...fields, eid: expectedEid(fields) })
   return { entry: decodeEntry(bytes), bytes }
 }
 
 /** As `encodeEntry`, for documents that were checked already: the second check would cost as much as everything else here. */
-export function encodeCheckedEntry(fields: Omit<EntryOf<'JobTicket'>, 'eid'> | Omit<EntryOf<'JobReceipt'>, 'eid'>): EncodedEntry {
-  const entry = { ...fields, eid: expectedEid({ ...fields, eid: noEid } as Entry) } as Entry
+export function encodeTicket(fields: Omit<EntryOf<'JobTicket'>, 'eid' | 'k'>): EncodedEntry {
+  const entry: Entry = { k: 'JobTicket', ...fields, eid: ticketEidOf(fields.jobId) }
+  return { entry, bytes: encode(entry) }
+}
+
+export function encodeReceipt(jobId: Uint8Array, { half, observation }: Pick<Receipt, 'half' | 'observation'>): EncodedEntry {
+  const entry: Entry = { k: 'JobReceipt', jobId, eid: receiptIdOf(jobId), observation, ...(half === undefined ? {} : { half }) }
   return { entry, bytes: encode(entry) }
 }
 
@@ -129,7 +145,7 @@ export function peekEntry(bytes: Uint8Array): { readonly kind: EntryKind; readon
   const wellFormed = bytes[1] === 0x61 && bytes[2] === 0x6b && kindLength > 0 && kindLength < 24 && bytes.byteLength >= eidAt + 16
     && bytes[eidAt - 5] === 0x63 && bytes[eidAt - 4] === 0x65 && bytes[eidAt - 3] === 0x69 && bytes[eidAt - 2] === 0x64 && bytes[eidAt - 1] === 0x50
   if (!wellFormed) return undefined
-  const kind = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice(4, 4 + kindLength)
+  const kind = Buffer.from(bytes.buffer, bytes.byteOffset + 4, kindLength).toString('latin1')
   return kinds.has(kind) ? { kind: kind as EntryKind, eid: bytes.subarray(eidAt, eidAt + 16) } : undefined
 }
 

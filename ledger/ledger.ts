@@ -15,7 +15,7 @@ import type { Signed } from '../protocol/signed.ts'
 import { join } from 'node:path'
 import { admitReceipt, admitTicket, type AdmissionOptions } from './admission.ts'
 import { createCommitLane, type CommitLaneOptions } from './commit-lane.ts'
-import { encodeCheckedEntry, encodeEntry, type EncodedEntry } from './entries.ts'
+import { encodeEntry, encodeTicket, type EncodedEntry } from './entries.ts'
 import type { CheckedFrame, FrameContext } from './frame.ts'
 import type { AppendResult, HubLedger, LogHead } from './interface.ts'
 import { createLogWriter, type LogWriterOptions } from './log-writer.ts'
@@ -110,6 +110,10 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
     openLog: (tail, logSigner, first) => { writer.open(tail, logSigner, first) },
     pauseLog: () => { writer.pause() },
   }, { ...names, ...options.ownLog }, { onOpen: wakeWaiters, onFailed: (error) => { fail(toTriforceError(error)) } })
+    .catch(async (error: unknown) => {
+      await store.close()
+      throw error
+    })
 
   async function verifyStored(): Promise<void> {
     const startedMs = clock.monotonicMs()
@@ -202,18 +206,18 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
 
   return {
     openAccount: async ({ publicKey, name, tier }) => {
-      return await append(entryFrom(() => encodeEntry<'AccountOpen'>({ k: 'AccountOpen', account: accountIdOf(publicKey), publicKey, name, tier })))
+      return await append(entryFrom(() => encodeEntry({ k: 'AccountOpen', account: accountIdOf(publicKey), publicKey, name, tier })))
     },
-    addKey: async ({ publicKey, account, name }) => await append(entryFrom(() => encodeEntry<'KeyAdd'>({ k: 'KeyAdd', publicKey, account, name }))),
-    revokeKey: async ({ publicKey }) => await append(entryFrom(() => encodeEntry<'KeyRevoke'>({ k: 'KeyRevoke', publicKey }))),
+    addKey: async ({ publicKey, account, name }) => await append(entryFrom(() => encodeEntry({ k: 'KeyAdd', publicKey, account, name }))),
+    revokeKey: async ({ publicKey }) => await append(entryFrom(() => encodeEntry({ k: 'KeyRevoke', publicKey }))),
     grant: async ({ account, amountMicroCredits, source }) => {
-      return await append(entryFrom(() => encodeEntry<'Grant'>({ k: 'Grant', account, amount: amountMicroCredits, source })))
+      return await append(entryFrom(() => encodeEntry({ k: 'Grant', account, amount: amountMicroCredits, source })))
     },
     logTicket: (signed: Signed) => {
       const { jobId } = admitTicket(signed, { ...admission, isOwnTicket: () => true })
       if (issued.size >= TICKETS_ISSUED_MAX) issued.delete(issued.keys().next().value!)
       issued.set(toHex(jobId), signed.signature)
-      append(encodeCheckedEntry({ k: 'JobTicket', jobId, ticket: signed })).catch((error: unknown) => {
+      append(encodeTicket({ jobId, ticket: signed })).catch((error: unknown) => {
         log.debug('ticket not logged on its own; its receipt brings it', { code: toTriforceError(error).code })
       })
     },
@@ -237,11 +241,11 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
       }
       return heads.sort((a, b) => a.hub - b.hub || a.epoch - b.epoch)
     },
-    get writable() { return ownLog?.writable === true && failure === undefined },
+    get writable() { return ownLog.writable && failure === undefined },
     whenWritable: async ({ signal }) => {
       signal.throwIfAborted()
       if (failure !== undefined) throw failure
-      if (ownLog?.writable === true) return
+      if (ownLog.writable) return
       await new Promise<void>((resolve, reject) => {
         const onAbort = () => { reject(signal.reason as Error) }
         signal.addEventListener('abort', onAbort, { once: true })

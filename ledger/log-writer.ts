@@ -225,7 +225,8 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     },
 
     async take() {
-      while (own !== undefined && queue.length > 0) {
+      for (;;) {
+        if (own === undefined || queue.length === 0) return undefined
         const { tail, signer } = own
         const batch = nextBatch()
         const { entries, items } = await freshEntries(batch, tail.log).catch((error: unknown) => {
@@ -244,7 +245,6 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
         lastTail = frame.tail
         return frame
       }
-      return undefined
     },
 
     durable: (frame) => {

@@ -27,9 +27,9 @@ export interface OwnLogComponents {
   readonly ownTails: () => readonly LogTail[]
   /** Hash of a stored frame. */
   readonly hashOf: (log: LogId, no: number) => Promise<Uint8Array | undefined>
-  /** Own logs of which a peer has more. */
+  /** Own logs of which a peer has more, or another version. */
   readonly behind: () => readonly LogId[]
-  readonly peers: () => { readonly connected: number; readonly greeted: number }
+  readonly peers: () => { readonly connected: number; readonly compared: number }
   /** Resolves when everything that was taken is on the disk. */
   readonly idle: () => Promise<void>
   readonly openLog: (tail: LogTail, signer: Signer, first?: EncodedEntry) => void
@@ -137,7 +137,7 @@ export async function createOwnLog(
       v: 1, network, hub, epoch, key: logSigner.publicKey,
       ...(previous === undefined ? {} : { previous: { epoch: previous.log.epoch, no: previous.no, hash: previous.hash } }),
     }
-    const first = encodeEntry<'EpochOpen'>({ k: 'EpochOpen', hub, epoch, key: signDocument(signer, 'epochKey', certified) })
+    const first = encodeEntry({ k: 'EpochOpen', hub, epoch, key: signDocument(signer, 'epochKey', certified) })
     log.info('own log opened', { epoch, previousEpoch: previous?.log.epoch })
     if (state !== 'opening') return
     openEpoch = epoch
@@ -173,8 +173,8 @@ export async function createOwnLog(
         lost ||= ahead.some(({ epoch }) => epoch >= (newestTail()?.log.epoch ?? 0))
         return
       }
-      const { connected, greeted } = peers()
-      if (greeted === 0 && !(waitedAlone && connected === 0 && !lost)) return
+      const { connected, compared } = peers()
+      if (compared === 0 && !(waitedAlone && connected === 0 && !lost)) return
       state = 'opening'
       open().catch((error: unknown) => {
         state = 'stopped'

@@ -15,14 +15,9 @@ export interface Posting {
 }
 
 export function postingsOf(entry: Entry): readonly Posting[] {
-  switch (entry.k) {
-    case 'Grant': return [{ account: PROMO, amount: -entry.amount }, { account: toHex(entry.account), amount: entry.amount }]
-    case 'AccountOpen':
-    case 'KeyAdd':
-    case 'KeyRevoke':
-    case 'JobTicket':
-    case 'JobReceipt':
-    case 'EpochOpen':
-      return []
-  }
+  return entry.k === 'Grant' ? grantPostings(toHex(entry.account), entry.amount) : []
+}
+
+export function grantPostings(account: string, amount: bigint): readonly Posting[] {
+  return [{ account: PROMO, amount: -amount }, { account, amount }]
 }

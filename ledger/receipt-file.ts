@@ -14,7 +14,7 @@ import { observationSchema, receiptHalfSchema, receiptIdOf, ticketHashOf, type R
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf, publicKeyOf } from '../protocol/peer-key.ts'
 import { signedBytes, type Signed, type SignatureDomain } from '../protocol/signed.ts'
-import { encodeCheckedEntry } from './entries.ts'
+import { encodeReceipt } from './entries.ts'
 import { frameHeaderSchema, openEpochKey } from './frame.ts'
 import { leafHash, verifyInclusion } from './merkle.ts'
 
@@ -140,11 +140,7 @@ export function verifyReceiptFile(input: string, federation: Federation): Verifi
     if (!same) refuse(`${name} belongs to another ticket`)
   }
 
-  const { jobId } = ticket
-  const logged = encodeCheckedEntry({
-    k: 'JobReceipt', jobId, observation: receipt.observation, ...(receipt.half === undefined ? {} : { half: receipt.half }),
-  })
-  if (!bytesEqual(logged.bytes, proof.entry)) refuse('the log entry is not that of these documents')
+  if (!bytesEqual(encodeReceipt(ticket.jobId, receipt).bytes, proof.entry)) refuse('the log entry is not that of these documents')
   if (!verifyInclusion(leafHash(proof.entry), proof.index, header.n, proof.path, header.entriesRoot)) refuse('the entry is not in the frame')
   if (header.network !== federation.network) refuse('the frame belongs to another network')
 

@@ -8,10 +8,10 @@
  *
  * Where two hubs logged different entries of one id before they heard of each other, the earlier position counts.
  */
-import { toHex } from '../protocol/bytes.ts'
+import { fromHex, toHex } from '../protocol/bytes.ts'
 import type { Entry } from './entries.ts'
 import type { Account, ApiKeyRecord } from './interface.ts'
-import { postingsOf } from './postings.ts'
+import { grantPostings, postingsOf, type Posting } from './postings.ts'
 
 /** Where an entry stands. Positions are totally ordered: by frame time, then hub, epoch and number. */
 export interface Position {
@@ -21,20 +21,18 @@ export interface Position {
   readonly seq: number
 }
 
-interface Placed<T> {
-  readonly entry: T
-  readonly at: Position
-}
+interface Placed { readonly at: Position }
 
-type EntryOf<Kind extends Entry['k']> = Extract<Entry, { k: Kind }>
-
-/** Made by `createState`, changed by `applyEntry` only. Maps are keyed by hexadecimal ids. */
+/**
+ * Made by `createState`, changed by `applyEntry` only. Maps are keyed by hexadecimal ids, and ids inside are hexadecimal
+ * too: a small byte array costs three times as much memory, which counts with 100,000 accounts.
+ */
 export interface LedgerState {
-  readonly accounts: Map<string, Placed<EntryOf<'AccountOpen'>>>
-  readonly keys: Map<string, Placed<EntryOf<'KeyAdd'>>>
+  readonly accounts: Map<string, Placed & { readonly publicKey: string; readonly name: string; readonly tier: string }>
+  readonly keys: Map<string, Placed & { readonly account: string; readonly name: string }>
   readonly keysOfAccount: Map<string, Set<string>>
   readonly revokedKeys: Set<string>
-  readonly grants: Map<string, Placed<EntryOf<'Grant'>>>
+  readonly grants: Map<string, Placed & { readonly account: string; readonly amount: bigint }>
   /** By account id or system account name, µcr. */
   readonly balances: Map<string, bigint>
 }
@@ -47,21 +45,25 @@ export function createState(): LedgerState {
 
 export function applyEntry(state: LedgerState, entry: Entry, at: Position): void {
   switch (entry.k) {
-    case 'AccountOpen':
-      if (wins(state.accounts.get(toHex(entry.account)), at)) state.accounts.set(toHex(entry.account), { entry, at })
+    case 'AccountOpen': {
+      const { publicKey, name, tier } = entry
+      const id = toHex(entry.account)
+      if (wins(state.accounts.get(id), at)) state.accounts.set(id, { publicKey: toHex(publicKey), name, tier, at })
       return
+    }
     case 'KeyAdd':
-      applyKeyAdd(state, entry, at)
+      addKey(state, toHex(entry.publicKey), { account: toHex(entry.account), name: entry.name, at })
       return
     case 'KeyRevoke':
       state.revokedKeys.add(toHex(entry.publicKey))
       return
     case 'Grant': {
-      const known = state.grants.get(toHex(entry.eid))
+      const eid = toHex(entry.eid)
+      const known = state.grants.get(eid)
       if (!wins(known, at)) return
-      if (known !== undefined) post(state, known.entry, -1n)
-      post(state, entry, 1n)
-      state.grants.set(toHex(entry.eid), { entry, at })
+      if (known !== undefined) post(state, grantPostings(known.account, -known.amount))
+      post(state, postingsOf(entry))
+      state.grants.set(eid, { account: toHex(entry.account), amount: entry.amount, at })
       return
     }
     // Facts about jobs and about logs: kept in the store, without effect on accounts.
@@ -74,8 +76,8 @@ export function applyEntry(state: LedgerState, entry: Entry, at: Position): void
 export function accountOf(state: LedgerState, id: string): Account | undefined {
   const placed = state.accounts.get(id)
   if (placed === undefined) return undefined
-  const { account, publicKey, name, tier } = placed.entry
-  return { id: account, publicKey, name, tier, balanceMicroCredits: state.balances.get(id) ?? 0n }
+  const { publicKey, name, tier } = placed
+  return { id: fromHex(id)!, publicKey: fromHex(publicKey)!, name, tier, balanceMicroCredits: state.balances.get(id) ?? 0n }
 }
 
 export function accountsOf(state: LedgerState): readonly Account[] {
@@ -86,7 +88,7 @@ export function accountsOf(state: LedgerState): readonly Account[] {
 export function apiKeyOf(state: LedgerState, publicKey: string): ApiKeyRecord | undefined {
   const placed = state.keys.get(publicKey)
   if (placed === undefined || state.revokedKeys.has(publicKey)) return undefined
-  return { publicKey: placed.entry.publicKey, account: placed.entry.account, name: placed.entry.name, createdAt: placed.at.tsMs }
+  return { publicKey: fromHex(publicKey)!, account: fromHex(placed.account)!, name: placed.name, createdAt: placed.at.tsMs }
 }
 
 export function apiKeysOf(state: LedgerState, account: string): readonly ApiKeyRecord[] {
@@ -100,28 +102,26 @@ export function totalOf(state: LedgerState): bigint {
   return total
 }
 
-function wins(known: Placed<unknown> | undefined, at: Position): boolean {
+function wins(known: Placed | undefined, at: Position): boolean {
   if (known === undefined) return true
   return (at.tsMs - known.at.tsMs || at.hub - known.at.hub || at.epoch - known.at.epoch || at.seq - known.at.seq) < 0
 }
 
-function applyKeyAdd(state: LedgerState, entry: EntryOf<'KeyAdd'>, at: Position): void {
-  const key = toHex(entry.publicKey)
+function addKey(state: LedgerState, key: string, record: Placed & { readonly account: string; readonly name: string }): void {
   const known = state.keys.get(key)
-  if (!wins(known, at)) return
-  if (known !== undefined) state.keysOfAccount.get(toHex(known.entry.account))?.delete(key)
-  state.keys.set(key, { entry, at })
-  const account = toHex(entry.account)
-  const keys = state.keysOfAccount.get(account)
-  if (keys === undefined) state.keysOfAccount.set(account, new Set([key]))
+  if (!wins(known, record.at)) return
+  if (known !== undefined) state.keysOfAccount.get(known.account)?.delete(key)
+  state.keys.set(key, record)
+  const keys = state.keysOfAccount.get(record.account)
+  if (keys === undefined) state.keysOfAccount.set(record.account, new Set([key]))
   else keys.add(key)
 }
 
-function post(state: LedgerState, entry: Entry, sign: 1n | -1n): void {
+function post(state: LedgerState, postings: readonly Posting[]): void {
   let sum = 0n
-  for (const { account, amount } of postingsOf(entry)) {
+  for (const { account, amount } of postings) {
     sum += amount
-    state.balances.set(account, (state.balances.get(account) ?? 0n) + sign * amount)
+    state.balances.set(account, (state.balances.get(account) ?? 0n) + amount)
   }
-  if (sum !== 0n) throw new Error(`postings of a ${entry.k} sum to ${sum}`)
+  if (sum !== 0n) throw new Error(`postings sum to ${sum}`)
 }

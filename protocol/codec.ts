@@ -6,8 +6,10 @@ import * as dagCbor from '@ipld/dag-cbor'
 import type { z } from 'zod'
 import { TriforceError } from './errors.ts'
 
+/** Gives bytes of their own: the encoder's may be a Buffer inside a shared pool, of which `slice` makes no copy and which they would keep alive. */
 export function encode(value: unknown): Uint8Array {
-  return dagCbor.encode(value)
+  const bytes = dagCbor.encode(value)
+  return bytes.byteLength === bytes.buffer.byteLength && bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes)
 }
 
 /**

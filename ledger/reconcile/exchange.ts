@@ -33,10 +33,14 @@ export interface ExchangeOptions {
 export interface Exchange {
   readonly sync: HubSync
   durable(frames: readonly CheckedFrame[]): void
+  /** Peers with a stream. */
   readonly connected: number
+  /** Peers that have said where they stand, so that they can acknowledge. */
   readonly greeted: number
+  /** Peers whose heads were also compared with ours. */
+  readonly compared: number
   peersHave(log: LogId): number
-  /** Own logs of which a peer has more than we. */
+  /** Own logs of which a peer has more than we, or says to have another version. */
   ownLogsBehind(): readonly LogId[]
 }
 
@@ -52,6 +56,9 @@ export function createExchange(components: ExchangeComponents, options: Exchange
   const heads = [...store.tails.values()].map((tail): Head => ({ log: tail.log, no: tail.no, hash: tail.hash }))
   const state = createSyncState({ me: options.hub, heads, ...options })
   const links = new Map<number, Link>()
+  const compared = new Set<number>()
+  /** Logs of which a peer named another hash and has not yet sent the frame that would prove it. */
+  const disputes = new Map<string, { readonly log: LogId; readonly hub: number }>()
 
   function run(event: SyncEvent): void {
     for (const effect of step(state, event)) perform(effect)
@@ -111,6 +118,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
 
   async function accept({ hub, log: id, frames }: Extract<SyncEffect, { type: 'accept' }>, link: Link): Promise<void> {
     const taken = state.forked.has(logName(id)) ? { type: 'taken' as const, no: lane.tailOf(id).no, gap: false } : await takeFrames(components, id, frames)
+    if (disputes.get(logName(id))?.hub === hub) disputes.delete(logName(id))
     if (taken.type === 'forked') {
       run({ type: 'forked', log: id })
       onForked(id, taken.no)
@@ -127,7 +135,9 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       const tail = components.ownTail(id) ?? lane.tailOf(id)
       if (no > tail.no || state.forked.has(logName(id))) continue
       const ours = no === tail.no ? tail.hash : await lane.hashOf(id, no)
-      if (ours !== undefined && !bytesEqual(ours, hash)) run({ type: 'disputed', hub, log: id, no })
+      if (ours === undefined || bytesEqual(ours, hash)) continue
+      disputes.set(logName(id), { log: id, hub })
+      run({ type: 'disputed', hub, log: id, no })
     }
   }
 
@@ -147,6 +157,8 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     },
     disconnected: (hub) => {
       if (!links.delete(hub)) return
+      compared.delete(hub)
+      for (const [name, dispute] of disputes) if (dispute.hub === hub) disputes.delete(name)
       run({ type: 'disconnected', hub })
       onChange()
     },
@@ -161,6 +173,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
         if (effect.type === 'accept') await accept(effect, link)
         if (effect.type !== 'greeted') continue
         await compareHeads(hub, effect.heads)
+        if (links.get(hub) === link) compared.add(hub)
         onChange()
       }
     },
@@ -177,7 +190,10 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     },
     get connected() { return links.size },
     get greeted() { return greetedPeers(state) },
+    get compared() { return compared.size },
     peersHave: (id) => peersHave(state, id),
-    ownLogsBehind: () => ownLogsBehind(state).filter((id) => !state.forked.has(logName(id))),
+    ownLogsBehind: () => [
+      ...ownLogsBehind(state), ...[...disputes.values()].map((dispute) => dispute.log).filter((id) => id.hub === options.hub),
+    ].filter((id) => !state.forked.has(logName(id))),
   }
 }

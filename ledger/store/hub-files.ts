@@ -51,17 +51,19 @@ export async function openHubFiles(dir: string, owner: { readonly network: strin
   const anchorPath = join(dir, 'anchor.json')
   const keyPath = join(dir, 'epoch-key.json')
   await mkdir(dir, { recursive: true })
+  const readAnchor = async () => {
+    const file = parsed(anchorSchema, await readText(anchorPath))
+    if (file === undefined) return undefined
+    if (file.network !== owner.network || file.hub !== owner.hub) {
+      throw new TriforceError('CONFIG_INVALID', {}, {
+        detail: `the ledger in ${dir} is that of hub ${file.hub} of the network "${file.network}"; give this hub a folder of its own`,
+      })
+    }
+    return { epoch: file.epoch, no: file.no, hash: file.hash }
+  }
+  await readAnchor()
   return {
-    readAnchor: async () => {
-      const file = parsed(anchorSchema, await readText(anchorPath))
-      if (file === undefined) return undefined
-      if (file.network !== owner.network || file.hub !== owner.hub) {
-        throw new TriforceError('CONFIG_INVALID', {}, {
-          detail: `the ledger in ${dir} is that of hub ${file.hub} of the network "${file.network}"; give this hub a folder of its own`,
-        })
-      }
-      return { epoch: file.epoch, no: file.no, hash: file.hash }
-    },
+    readAnchor,
     writeAnchor: ({ epoch, no, hash }) => replaceFile(dir, anchorPath, 0o644, { v: 1, ...owner, epoch, no, hash: toHex(hash) }),
     readEpochKey: async () => parsed(epochKeyFileSchema, await readText(keyPath)),
     writeEpochKey: ({ epoch, seed }) => replaceFile(dir, keyPath, 0o600, { v: 1, epoch, seed: toHex(seed) }),

@@ -11,7 +11,6 @@ import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
@@ -22,6 +21,7 @@ import { CAPACITY_BYTES_MAX } from '../../protocol/limits.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Log } from '../../protocol/ports.ts'
 import type { Channel, ChannelHandler } from './channel.ts'
+import { corkedTcp } from './corked-tcp.ts'
 import { fastMessageId } from './gossip-id.ts'
 import { createStreamChannel } from './stream-channel.ts'
 
@@ -99,7 +99,7 @@ export async function createHost(components: HostComponents, options: HostOption
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'triforce', version: options.version },
     addresses: { listen: [...options.listen], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
-    transports: [tcp({ maxConnections: hub ? 6_000 : 128 })],
+    transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 })],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({
       keepAliveInterval: 20_000,

@@ -1,0 +1,284 @@
+/** Disks that lie: every broken, missing or older record is found at open, said by name, and healed from a peer where it can be. */
+import { expect } from 'chai'
+import { Level } from 'level'
+import { cp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { HubLedger } from '../../ledger/interface.ts'
+import { frameKey } from '../../ledger/store/buckets.ts'
+import type { Database } from '../../ledger/store/open.ts'
+import type { TriforceError } from '../../protocol/errors.ts'
+import { join2, openTestLedger, temporaryDir, testReceipt, testWorld } from '../support/ledger-world.ts'
+import { until } from '../support/until.ts'
+
+const world = testWorld()
+const { network } = world.federation
+const signal = AbortSignal.timeout(120_000)
+const account = new Uint8Array(16).fill(1)
+
+const openHub = (dir: string, hub: number, options = {}) => openTestLedger(world, hub, dir, { ownLog: { aloneWaitMs: 50 }, ...options })
+
+async function edit(dir: string, change: (db: Database) => Promise<void>): Promise<void> {
+  const db: Database = new Level(join(dir, 'db'), { keyEncoding: 'view', valueEncoding: 'view' })
+  await db.open()
+  await change(db)
+  await db.close()
+}
+
+const grants = async (ledger: HubLedger, names: readonly string[]) => {
+  for (const source of names) await ledger.grant({ account, amountMicroCredits: 1n, source })
+}
+
+/** Two hubs that wrote a few frames each and know all of them. */
+async function twoHubs() {
+  const dir = await temporaryDir()
+  const dirs = [join(dir.path, '0'), join(dir.path, '1')]
+  const ledgers = [await openHub(dirs[0]!, 0), await openHub(dirs[1]!, 1)]
+  join2(ledgers[0]!, 0, ledgers[1]!, 1)
+  await Promise.all(ledgers.map((ledger) => ledger.whenWritable({ signal })))
+  for (const [index, ledger] of ledgers.entries()) {
+    await grants(ledger, ['a', 'b', 'c', 'd'].map((name) => `${name}${index}`))
+    for (let job = 0; job < 3; job += 1) await ledger.appendReceipt(testReceipt(network, world.hubs[index]!.signer, { account }))
+  }
+  await until('both know all', () => JSON.stringify(ledgers[0]!.heads()) === JSON.stringify(ledgers[1]!.heads()))
+  const heads = ledgers[0]!.heads()
+  for (const ledger of ledgers) await ledger.close()
+  return { dir, dirs: [dirs[0]!, dirs[1]!] as const, heads, logs: heads.slice(0, 2).map(({ hub, epoch }) => ({ hub, epoch })) }
+}
+
+type Damage = (db: Database, log: { hub: number; epoch: number }, no: number) => Promise<void>
+const read = async (db: Database, log: { hub: number; epoch: number }, no: number) => Uint8Array.from(await db.get(frameKey(log, no)) ?? [])
+
+const damages: Readonly<Record<string, Damage>> = {
+  'a flipped bit in an entry': async (db, log, no) => {
+    const bytes = await read(db, log, no)
+    bytes[20] = bytes[20]! ^ 1
+    await db.put(frameKey(log, no), bytes)
+  },
+  'a flipped bit in the signature': async (db, log, no) => {
+    const bytes = await read(db, log, no)
+    bytes[bytes.length - 3] = bytes[bytes.length - 3]! ^ 1
+    await db.put(frameKey(log, no), bytes)
+  },
+  'a cut frame': async (db, log, no) => { await db.put(frameKey(log, no), (await read(db, log, no)).subarray(0, 100)) },
+  'a zeroed frame': async (db, log, no) => { await db.put(frameKey(log, no), new Uint8Array((await read(db, log, no)).byteLength)) },
+  'a missing frame': async (db, log, no) => { await db.del(frameKey(log, no)) },
+  'two frames swapped': async (db, log, no) => {
+    const [one, two] = [await read(db, log, no), await read(db, log, no + 1)]
+    await db.put(frameKey(log, no), two)
+    await db.put(frameKey(log, no + 1), one)
+  },
+  "another log's frame": async (db, log, no) => {
+    const other = { ...log, hub: 1 - log.hub }
+    const [found] = await db.values({ gte: frameKey(other, no), limit: 1 }).all()
+    await db.put(frameKey(log, no), found!)
+  },
+}
+
+describe('ledger: damaged disks', function () {
+  this.timeout(60_000)
+
+  it('finds every kind of damage in its own log at open and names log, frame and way out', async () => {
+    const { dir, dirs, logs } = await twoHubs()
+    for (const [name, damage] of Object.entries(damages)) {
+      const copy = join(dir.path, 'copy')
+      await cp(dirs[0], copy, { recursive: true })
+      await edit(copy, (db) => damage(db, logs[0]!, 3))
+      const error = await openHub(copy, 0).then(() => undefined, (thrown: TriforceError) => thrown)
+      expect(error?.code, name).to.equal('LOG_DAMAGED')
+      expect(error!.context, name).to.deep.include({ hub: 0, frame: 3 })
+      expect(error!.message, name).to.match(/log of hub "hub1" \(epoch \d+\) is damaged on this disk at frame 3: .+ move it aside/)
+      await rm(copy, { recursive: true })
+    }
+    await dir.remove()
+  })
+
+  it("finds every kind of damage in its copy of another hub's log, serves nothing of it, and fetches it again", async () => {
+    const { dir, dirs, heads, logs } = await twoHubs()
+    const author = await openHub(dirs[0], 0)
+    for (const [name, damage] of Object.entries(damages)) {
+      const copy = join(dir.path, 'copy')
+      await cp(dirs[1], copy, { recursive: true })
+      await edit(copy, (db) => damage(db, logs[0]!, 3))
+      const ledger = await openHub(copy, 1)
+      expect(ledger.heads().find(({ hub }) => hub === 0)!.frames, name).to.equal(2)
+      const link = join2(author, 0, ledger, 1)
+      await until(`${name} is healed`, () => JSON.stringify(ledger.heads()[0]) === JSON.stringify(heads[0]))
+      expect(await ledger.receipts({ account, limit: 100 }), name).to.have.length(6)
+      link.cut()
+      await ledger.close()
+      const again = await openHub(copy, 1)
+      expect(again.heads()[0], name).to.deep.equal(heads[0])
+      await again.close()
+      await rm(copy, { recursive: true })
+    }
+    await author.close()
+    await dir.remove()
+  })
+
+  it('repairs index rows that are missing or wrong', async () => {
+    const { dir, dirs } = await twoHubs()
+    const ledger = await openHub(dirs[0], 0)
+    const before = await ledger.receipts({ account, limit: 100 })
+    await ledger.close()
+    await edit(dirs[0], async (db) => {
+      const keys = await db.keys({ gte: Uint8Array.of(3), lt: Uint8Array.of(6) }).all()
+      for (const [index, key] of keys.entries()) {
+        if (index % 3 === 0) await db.del(key)
+        else if (index % 3 === 1 && key[0] === 3) await db.put(key, new Uint8Array(13))
+      }
+    })
+    const repaired = await openHub(dirs[0], 0)
+    expect(await repaired.receipts({ account, limit: 100 })).to.deep.equal(before)
+    for (const { id } of before) expect(await repaired.receipt(id)).to.not.equal(undefined)
+    await repaired.close()
+    await dir.remove()
+  })
+
+  it('takes its own log back from a peer after its end was lost, and goes on in a new epoch', async () => {
+    const { dir, dirs, heads, logs } = await twoHubs()
+    const end = heads[0]!.frames
+    await edit(dirs[0], async (db) => { for (const no of [end - 1, end]) await db.del(frameKey(logs[0]!, no)) })
+    const ledger = await openHub(dirs[0], 0)
+    expect(ledger.heads()[0]!.frames).to.equal(end - 2)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(ledger.writable, 'alone with a lost end').to.equal(false)
+    const peer = await openHub(dirs[1], 1)
+    join2(ledger, 0, peer, 1)
+    await ledger.whenWritable({ signal })
+    await grants(ledger, ['after'])
+    const own = ledger.heads().filter(({ hub }) => hub === 0)
+    expect(own[0]).to.deep.equal(heads[0])
+    expect(own[1]!.epoch).to.be.greaterThan(own[0]!.epoch)
+    await until('equal', () => JSON.stringify(ledger.heads()) === JSON.stringify(peer.heads()))
+    await ledger.close()
+    await peer.close()
+    await dir.remove()
+  })
+
+  it('starts with an empty folder, gets everything back, and goes on in a new epoch', async () => {
+    const { dir, dirs, heads } = await twoHubs()
+    await rm(dirs[0], { recursive: true })
+    const ledger = await openHub(dirs[0], 0, { ownLog: { aloneWaitMs: 5_000 } })
+    const peer = await openHub(dirs[1], 1)
+    join2(ledger, 0, peer, 1)
+    await ledger.whenWritable({ signal })
+    expect(ledger.heads().slice(0, 1)).to.deep.equal(heads.slice(0, 1))
+    await grants(ledger, ['after'])
+    await until('equal', () => JSON.stringify(ledger.heads()) === JSON.stringify(peer.heads()))
+    expect(ledger.heads().filter(({ hub }) => hub === 0)).to.have.length(2)
+    expect(await ledger.receipts({ account, limit: 100 })).to.have.length(6)
+    await ledger.close()
+    await peer.close()
+    await dir.remove()
+  })
+
+  it('never continues a log whose key is gone', async () => {
+    const { dir, dirs, heads } = await twoHubs()
+    await rm(join(dirs[0], 'epoch-key.json'))
+    const ledger = await openHub(dirs[0], 0)
+    await ledger.whenWritable({ signal })
+    await grants(ledger, ['after'])
+    const own = ledger.heads().filter(({ hub }) => hub === 0)
+    expect(own).to.have.length(2)
+    expect(own[0]).to.deep.equal(heads[0])
+    expect((await stat(join(dirs[0], 'epoch-key.json'))).mode & 0o777).to.equal(0o600)
+    await ledger.close()
+    await dir.remove()
+  })
+
+  it('stops writing when a copy of its folder was written to: two histories', async () => {
+    const { dir, dirs } = await twoHubs()
+    const copy = join(dir.path, 'copy')
+    await cp(dirs[0], copy, { recursive: true })
+    const peer = await openHub(dirs[1], 1)
+
+    const original = await openHub(dirs[0], 0)
+    const link = join2(original, 0, peer, 1)
+    await original.whenWritable({ signal })
+    await grants(original, ['original'])
+    await until('the peer has it', () => JSON.stringify(original.heads()) === JSON.stringify(peer.heads()))
+    link.cut()
+    await original.close()
+
+    let failed: TriforceError | undefined
+    const clone = await openHub(copy, 0, { onFailed: (error: TriforceError) => { failed = error } })
+    await clone.whenWritable({ signal })
+    await grants(clone, ['clone'])
+    join2(clone, 0, peer, 1, () => {})
+    await until('the fork is seen', () => failed !== undefined)
+    expect(failed!.code).to.equal('LOG_FORKED')
+    expect(clone.writable).to.equal(false)
+    const late = (ledger: HubLedger) => ledger.grant({ account, amountMicroCredits: 1n, source: 'late' }).then(() => 'none', (error: TriforceError) => error.code)
+    expect(await late(clone)).to.equal('LOG_FORKED')
+    await clone.close()
+
+    // Started again, it finds out before it writes.
+    failed = undefined
+    const again = await openHub(copy, 0, { ownLog: { aloneWaitMs: 5_000 }, onFailed: (error: TriforceError) => { failed = error } })
+    const frames = again.heads()[0]!.frames
+    join2(again, 0, peer, 1, () => {})
+    await until('the fork is seen again', () => failed !== undefined)
+    expect(failed!.code).to.equal('LOG_FORKED')
+    expect(again.heads().filter(({ hub }) => hub === 0).map((head) => head.frames)).to.deep.equal([frames])
+    await again.close()
+    await peer.close()
+    await dir.remove()
+  })
+
+  it('notices an older copy of itself when a peer comes, stops, takes the rest back and opens a new epoch', async () => {
+    const { dir, dirs } = await twoHubs()
+    const copy = join(dir.path, 'copy')
+    await cp(dirs[0], copy, { recursive: true })
+    const peer = await openHub(dirs[1], 1)
+    const original = await openHub(dirs[0], 0)
+    const link = join2(original, 0, peer, 1)
+    await original.whenWritable({ signal })
+    await grants(original, ['later'])
+    await until('the peer has it', () => JSON.stringify(original.heads()) === JSON.stringify(peer.heads()))
+    const latest = original.heads()[0]!
+    link.cut()
+    await original.close()
+
+    const restored = await openHub(copy, 0)
+    await restored.whenWritable({ signal })
+    join2(restored, 0, peer, 1)
+    await until('a new epoch is open', () => restored.writable && restored.heads().filter(({ hub }) => hub === 0).length === 2)
+    expect(restored.heads()[0]).to.deep.equal(latest)
+    await grants(restored, ['after'])
+    await restored.close()
+    await peer.close()
+    await dir.remove()
+  })
+
+  it('refuses a folder that is in use, of another hub, or of an unknown format, with the way out', async () => {
+    const { dir, dirs } = await twoHubs()
+    const errorOf = (promise: Promise<HubLedger>) => promise.then(() => undefined, (thrown: TriforceError) => thrown)
+    const ledger = await openHub(dirs[0], 0)
+    const locked = await errorOf(openHub(dirs[0], 0))
+    expect(locked?.code).to.equal('CONFIG_INVALID')
+    expect(locked!.message).to.contain('in use by another process')
+    await ledger.close()
+
+    const foreign = await errorOf(openHub(dirs[0], 1))
+    expect(foreign?.code).to.equal('CONFIG_INVALID')
+    expect(foreign!.message).to.contain('is that of hub')
+
+    await edit(dirs[0], (db) => db.put(Buffer.from('\u0001format'), Buffer.from('2')))
+    const newer = await errorOf(openHub(dirs[0], 0))
+    expect(newer?.code).to.equal('CONFIG_INVALID')
+    expect(newer!.message).to.match(/has format 2, but this program reads format 1/)
+    await dir.remove()
+  })
+
+  it('treats an anchor that cannot be read as a lost one', async () => {
+    const { dir, dirs } = await twoHubs()
+    const path = join(dirs[0], 'anchor.json')
+    expect(JSON.parse(await readFile(path, 'utf8'))).to.deep.include({ v: 1, hub: 0, network })
+    await writeFile(path, '{"v":1')
+    const ledger = await openHub(dirs[0], 0)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(ledger.writable).to.equal(false)
+    await ledger.close()
+    await dir.remove()
+  })
+})

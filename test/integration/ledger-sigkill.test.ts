@@ -1,0 +1,78 @@
+/** Three hubs as real processes under load, killed at random moments: nothing acknowledged may be lost anywhere. */
+import { expect } from 'chai'
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import { fromHex, toHex } from '../../protocol/bytes.ts'
+import { freePorts, startHubProcess, type HubProcess } from '../support/ledger-processes.ts'
+import { openTestLedger, temporaryDir, testWorld } from '../support/ledger-world.ts'
+import { until } from '../support/until.ts'
+
+const ROUNDS = 20
+
+/** Small seeded generator, so that a failing run can be repeated. */
+function seededRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+describe('ledger: SIGKILL under load', () => {
+  it(`keeps every acknowledged receipt on all hubs through ${ROUNDS} rounds of SIGKILL`, async function () {
+    this.timeout(180_000)
+    const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+    const random = seededRandom(seed)
+    const world = testWorld()
+    const dir = await temporaryDir()
+    const ports = await freePorts(3)
+    const acked = new Map<string, string>()
+    const problems: string[] = []
+    const start = (hub: number) => startHubProcess({
+      hub, dir: join(dir.path, String(hub)), federation: world.text, seed: toHex(world.hubs[hub]!.seed), ports, workers: 8,
+    }, (id, durability) => acked.set(id, durability), (problem) => problems.push(problem))
+
+    const hubs: HubProcess[] = [0, 1, 2].map(start)
+    try {
+      await Promise.all(hubs.map((hub) => hub.writable()))
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const before = acked.size
+        await until('receipts are acknowledged', () => acked.size > before + 10, 20_000)
+        await new Promise((resolve) => setTimeout(resolve, Math.floor(random() * 120)))
+        const victims = random() < 0.25 ? [0, 1, 2] : [Math.floor(random() * 3)]
+        await Promise.all(victims.map((hub) => hubs[hub]!.kill()))
+        for (const hub of victims) hubs[hub] = start(hub)
+        await Promise.all(victims.map((hub) => hubs[hub]!.writable()))
+        expect(problems, `round ${round}`).to.deep.equal([])
+      }
+      await Promise.all(hubs.map((hub) => hub.stopLoad()))
+      await until('the heads of all hubs are equal', async () => {
+        const [first, ...others] = (await Promise.all(hubs.map((hub) => hub.heads()))).map((heads) => JSON.stringify(heads))
+        return others.every((other) => other === first)
+      }, 20_000)
+      await Promise.all(hubs.map((hub) => hub.close()))
+
+      for (const hub of [0, 1, 2]) {
+        const ledger = await openTestLedger(world, hub, join(dir.path, String(hub)))
+        const missing = []
+        for (const id of acked.keys()) if (await ledger.receipt(fromHex(id)!) === undefined) missing.push(id)
+        // A kill is no lost disk: every hub has gone on with its first log.
+        expect(ledger.heads().length, 'logs').to.equal(3)
+        await ledger.close()
+        expect(missing, `missing at hub ${hub}`).to.deep.equal([])
+      }
+      expect(problems).to.deep.equal([])
+      const replicated = [...acked.values()].filter((durability) => durability === 'replicated').length
+      expect(replicated, 'receipts on two disks').to.be.greaterThan(ROUNDS)
+      process.stderr.write(`      ${acked.size} receipts acknowledged, ${replicated} of them by a peer\n`)
+    } catch (error) {
+      process.stderr.write(`      repeat with SEED=${seed}\n`)
+      throw error
+    } finally {
+      await Promise.all(hubs.map((hub) => hub.kill()))
+      await dir.remove()
+    }
+  })
+})

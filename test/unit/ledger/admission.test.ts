@@ -1,0 +1,67 @@
+import { expect } from 'chai'
+import { admitReceipt, admitTicket, RUN_MS_TOLERANCE, type AdmissionOptions } from '../../../ledger/admission.ts'
+import type { TriforceError } from '../../../protocol/errors.ts'
+import type { Receipt } from '../../../protocol/messages/receipt.ts'
+import { testKey } from '../../support/federation.ts'
+import { testReceipt, testTicket, type TestJob } from '../../support/ledger-world.ts'
+
+const hub = testKey().signer
+const other = testKey().signer
+const options: AdmissionOptions = { network: 'net', hubKey: hub.publicKey, isOwnTicket: () => false }
+const job: TestJob = { jobId: new Uint8Array(16).fill(3) }
+
+function fieldOf(receipt: Receipt, with_: AdmissionOptions = options): unknown {
+  try {
+    admitReceipt(receipt, with_)
+    return 'admitted'
+  } catch (error) {
+    expect((error as TriforceError).code).to.equal('RECEIPT_INVALID')
+    return (error as TriforceError).context['field']
+  }
+}
+
+const forged = (signed: Receipt['ticket']) => ({ ...signed, signature: Uint8Array.from(signed.signature, (byte, index) => index === 5 ? byte ^ 1 : byte) })
+
+describe('ledger/admission', () => {
+  it('admits a good receipt, with and without the half of the contributor', () => {
+    const { ticket, receipt } = admitReceipt(testReceipt('net', hub, job), options)
+    expect([ticket.entry.k, receipt.entry.k]).to.deep.equal(['JobTicket', 'JobReceipt'])
+    expect(fieldOf(testReceipt('net', hub, { ...job, half: null }))).to.equal('admitted')
+  })
+
+  it('names the field that does not fit', () => {
+    const good = testReceipt('net', hub, job)
+    const cases: readonly (readonly [string, Receipt])[] = [
+      ['ticket.network', testReceipt('other', hub, job)],
+      ['ticket.hub', testReceipt('net', other, job)],
+      ['ticket.hub', testReceipt('net', hub, { ...job, ticket: { hub: other.publicKey } })],
+      ['ticket.signature', { ...good, ticket: forged(good.ticket) }],
+      ['observation.ticketHash', { ...good, observation: testReceipt('net', hub, job).observation }],
+      ['observation.hub', testReceipt('net', hub, { ...job, observation: { hub: other.publicKey } })],
+      ['observation.jobId', testReceipt('net', hub, { ...job, observation: { jobId: new Uint8Array(16) } })],
+      ['observation.observedUsage', testReceipt('net', hub, { ...job, observation: { observedUsage: { promptTokens: 1, completionTokens: 513 } } })],
+      ['observation.observedMs', testReceipt('net', hub, { ...job, observation: { observedMs: -1 } })],
+      ['half.key', testReceipt('net', hub, { ...job, contributor: other }, testTicket('net', hub, job))],
+      ['half.ticketHash', { ...good, half: testReceipt('net', hub, job).half! }],
+      ['half.jobId', testReceipt('net', hub, { ...job, half: { jobId: new Uint8Array(16) } })],
+      ['half.usage', testReceipt('net', hub, { ...job, half: { usage: { promptTokens: 1, completionTokens: 513 } } })],
+      ['half.endMs', testReceipt('net', hub, { ...job, half: { startMs: 10, endMs: 9 } })],
+      ['half.endMs', testReceipt('net', hub, { ...job, half: { startMs: 0, endMs: 60_000 + RUN_MS_TOLERANCE + 1 } })],
+      ['half.signature', { ...good, half: forged(good.half!) }],
+      ['half', { ...good, half: { ...good.half!, body: Uint8Array.of(0xff) } }],
+    ]
+    for (const [field, receipt] of cases) expect(fieldOf(receipt)).to.equal(field)
+  })
+
+  it('allows exactly the tokens and the time of the ticket', () => {
+    expect(fieldOf(testReceipt('net', hub, {
+      ...job, half: { startMs: 0, endMs: 60_000 + RUN_MS_TOLERANCE, usage: { promptTokens: 1, completionTokens: 512 } },
+    }))).to.equal('admitted')
+  })
+
+  it('does not check the signature of a ticket again that this hub remembers', () => {
+    const good = testReceipt('net', hub, job)
+    expect(fieldOf({ ...good, ticket: forged(good.ticket) }, { ...options, isOwnTicket: () => true })).to.equal('admitted')
+    expect(admitTicket(good.ticket, options).network).to.equal('net')
+  })
+})

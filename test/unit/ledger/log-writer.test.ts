@@ -1,0 +1,215 @@
+import { expect } from 'chai'
+import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry } from '../../../ledger/entries.ts'
+import type { CheckedFrame } from '../../../ledger/frame.ts'
+import { emptyTail } from '../../../ledger/frame.ts'
+import { createLogWriter, type LogWriter } from '../../../ledger/log-writer.ts'
+import type { StoredPosition } from '../../../ledger/store/buckets.ts'
+import type { StoredEntry } from '../../../ledger/store/log-store.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import type { TriforceError } from '../../../protocol/errors.ts'
+import { fakeClock, settled } from '../../support/fake-clock.ts'
+import { testKey } from '../../support/federation.ts'
+import { epochOpen, grantOf } from '../../support/ledger-frames.ts'
+import { testReceipt, testTicket, testWorld } from '../../support/ledger-world.ts'
+
+const world = testWorld()
+const hub = world.hubs[0]!.signer
+const log = { hub: 0, epoch: 1 }
+
+/** A writer over a store that is a map; `commit` plays the commit lane for one frame. */
+function writerWorld({ peers = 1, queueMax = 100 } = {}) {
+  const clock = fakeClock()
+  const logged = new Map<string, StoredEntry & StoredPosition>()
+  const acked = { no: 0 }
+  let kicks = 0
+  const connected = { peers }
+  const writer: LogWriter = createLogWriter({
+    clock, kick: () => { kicks += 1 }, peers: () => connected.peers, peersHave: () => acked.no,
+    seen: () => [0, 1, 2].map(() => ({ epoch: 0, no: 0 })),
+    store: {
+      locate: (eids) => Promise.resolve(eids.map((eid) => logged.get(toHex(eid)))),
+      entryAt: (position) => Promise.resolve([...logged.values()].find((entry) => entry.no === position.no && entry.index === position.index)!),
+    },
+  }, { network: world.federation.network, hub: 0, queueMax })
+
+  const logKey = testKey().signer
+  writer.open(emptyTail(log), logKey, epochOpen(world, 0, 1, logKey))
+
+  async function commit(): Promise<CheckedFrame | undefined> {
+    const frame = await writer.take()
+    if (frame === undefined) return undefined
+    for (const [index, entry] of frame.entries.entries()) {
+      logged.set(toHex(entry.eid), { entry, bytes: frame.entryBytes[index]!, frame, index, log, no: frame.header.no })
+    }
+    writer.durable(frame)
+    return frame
+  }
+  const ack = (no: number) => {
+    acked.no = no
+    writer.acked(log, no)
+  }
+  return { clock, writer, commit, ack, connected, get kicks() { return kicks } }
+}
+
+const stateOf = (promise: Promise<unknown>) => {
+  const seen = { now: 'waiting' }
+  promise.then((result) => { seen.now = (result as { durability: string }).durability }, (error: TriforceError) => { seen.now = error.code })
+  return seen
+}
+
+describe('ledger/log-writer', () => {
+  it('opens a log with its EpochOpen and puts what waits into one frame', async () => {
+    const { writer, commit } = writerWorld()
+    void writer.append(grantOf('a'))
+    void writer.append(grantOf('b'))
+    const frame = await commit()
+    expect(frame!.entries.map(({ k }) => k)).to.deep.equal(['EpochOpen', 'Grant', 'Grant'])
+    expect(await commit()).to.equal(undefined)
+  })
+
+  it('waits for company for 1 ms, then asks for a commit once', () => {
+    const world = writerWorld()
+    const before = world.kicks
+    void world.writer.append(grantOf('a'))
+    void world.writer.append(grantOf('b'))
+    expect(world.kicks).to.equal(before)
+    world.clock.advance(1)
+    expect(world.kicks).to.equal(before + 1)
+  })
+
+  it('acknowledges as replicated when a peer has it on its disk, and not before', async () => {
+    const { writer, commit, ack } = writerWorld()
+    const first = stateOf(writer.append(grantOf('a')))
+    await commit()
+    const second = stateOf(writer.append(grantOf('b')))
+    await commit()
+    await settled()
+    expect([first.now, second.now]).to.deep.equal(['waiting', 'waiting'])
+    ack(1)
+    await settled()
+    expect([first.now, second.now]).to.deep.equal(['replicated', 'waiting'])
+    ack(2)
+    await settled()
+    expect(second.now).to.equal('replicated')
+  })
+
+  it('acknowledges as local after 150 ms without a peer, not one millisecond earlier, and at once where none is connected', async () => {
+    const { writer, commit, clock, connected } = writerWorld()
+    const first = stateOf(writer.append(grantOf('a')))
+    await commit()
+    await settled()
+    clock.advance(149)
+    await settled()
+    expect(first.now).to.equal('waiting')
+    clock.advance(1)
+    await settled()
+    expect(first.now).to.equal('local')
+    connected.peers = 0
+    const second = stateOf(writer.append(grantOf('b')))
+    await commit()
+    await settled()
+    expect(second.now).to.equal('local')
+  })
+
+  it('takes the same entry twice as one, whether it waits, is being written or is logged', async () => {
+    const { writer, commit, ack } = writerWorld()
+    const first = writer.append(grantOf('a'))
+    const waiting = writer.append(grantOf('a'))
+    const frame = await commit()
+    const written = writer.append(grantOf('a'))
+    ack(1)
+    const results = await Promise.all([first, waiting, written])
+    const later = writer.append(grantOf('a'))
+    expect(await commit()).to.equal(undefined)
+    results.push(await later)
+    expect(frame!.entries.filter(({ k }) => k === 'Grant')).to.have.length(1)
+    expect(results.map(({ known }) => known)).to.deep.equal([false, true, true, true])
+    expect(new Set(results.map(({ seq }) => seq))).to.deep.equal(new Set([1]))
+  })
+
+  it('refuses other content under a known id with ENTRY_CONFLICT', async () => {
+    const { writer, commit } = writerWorld({ peers: 0 })
+    const first = stateOf(writer.append(grantOf('a', 1n)))
+    const waiting = stateOf(writer.append(grantOf('a', 2n)))
+    await commit()
+    await settled()
+    const logged = stateOf(writer.append(grantOf('a', 3n)))
+    await commit()
+    await settled()
+    expect([first.now, waiting.now, logged.now]).to.deep.equal(['local', 'ENTRY_CONFLICT', 'ENTRY_CONFLICT'])
+  })
+
+  it('logs a ticket in front of its receipt, unless it stands there already', async () => {
+    const { writer, commit } = writerWorld({ peers: 0 })
+    const entriesOf = (jobByte: number): { ticket: EncodedEntry; receipt: EncodedEntry } => {
+      const jobId = new Uint8Array(16).fill(jobByte)
+      const signed = testTicket('net', hub, { jobId })
+      return {
+        ticket: encodeTicket({ jobId, ticket: signed }),
+        receipt: encodeReceipt(jobId, testReceipt('net', hub, { jobId, half: null }, signed)),
+      }
+    }
+    const [one, two, three] = [entriesOf(1), entriesOf(2), entriesOf(3)]
+    void writer.append(two.ticket)
+    void writer.append(one.receipt, one.ticket)
+    void writer.append(two.receipt, two.ticket)
+    const frame = await commit()
+    expect(frame!.entries.map(({ k }) => k)).to.deep.equal(['EpochOpen', 'JobTicket', 'JobTicket', 'JobReceipt', 'JobReceipt'])
+    void writer.append(three.ticket)
+    await commit()
+    void writer.append(three.receipt, three.ticket)
+    expect((await commit())!.entries.map(({ k }) => k)).to.deep.equal(['JobReceipt'])
+    const other = { ...entriesOf(3), ticket: encodeTicket({ jobId: new Uint8Array(16).fill(3), ticket: testTicket('net', hub, { jobId: new Uint8Array(16).fill(3) }) }) }
+    const conflicting = encodeReceipt(new Uint8Array(16).fill(5), testReceipt('net', hub))
+    const refused = stateOf(writer.append(conflicting, other.ticket))
+    await commit()
+    await settled()
+    expect(refused.now).to.equal('ENTRY_CONFLICT')
+  })
+
+  it('cuts frames at 1,000 entries and at 256 KiB', async () => {
+    const { writer, commit } = writerWorld({ queueMax: 2_000 })
+    for (let index = 0; index < 1_100; index += 1) void writer.append(grantOf(`g${index}`))
+    expect((await commit())!.entries).to.have.length(1_000)
+    expect((await commit())!.entries).to.have.length(101)
+    const large = (index: number) => encodeTicket({
+      jobId: new Uint8Array(16).fill(index), ticket: { body: new Uint8Array(7_000), key: hub.publicKey, signature: new Uint8Array(64) },
+    })
+    for (let index = 0; index < 60; index += 1) void writer.append(large(index))
+    const frame = await commit()
+    expect(frame!.entries.length).to.be.greaterThan(30)
+    expect(frame!.entryBytes.reduce((sum, bytes) => sum + bytes.byteLength, 0)).to.be.at.most(256 * 1024)
+  })
+
+  it('refuses the entry after the last free place with QUEUE_FULL, and one that is too large', async () => {
+    const { writer } = writerWorld({ queueMax: 3 })
+    void writer.append(grantOf('a'))
+    void writer.append(grantOf('b'))
+    const full = stateOf(writer.append(grantOf('c')))
+    const large = stateOf(writer.append({ entry: grantOf('d').entry, bytes: new Uint8Array(8_193) }))
+    await settled()
+    expect([full.now, large.now]).to.deep.equal(['QUEUE_FULL', 'ENTRY_INVALID'])
+  })
+
+  it('keeps what waits while the log is paused, and writes it to the next one', async () => {
+    const { writer, commit } = writerWorld({ peers: 0 })
+    await commit()
+    writer.pause()
+    const waiting = stateOf(writer.append(grantOf('a')))
+    expect(await commit()).to.equal(undefined)
+    const logKey = testKey().signer
+    writer.open(emptyTail({ hub: 0, epoch: 2 }), logKey, epochOpen(world, 0, 2, logKey))
+    const frame = await commit()
+    await settled()
+    expect(frame!.log.epoch).to.equal(2)
+    expect(waiting.now).to.equal('local')
+  })
+
+  it('fails everything that waits when the ledger has failed', async () => {
+    const { writer } = writerWorld()
+    const waiting = stateOf(writer.append(encodeEntry({ k: 'KeyRevoke', publicKey: new Uint8Array(32) })))
+    writer.fail({ code: 'LOG_FORKED' } as TriforceError)
+    await settled()
+    expect(waiting.now).to.equal('LOG_FORKED')
+  })
+})

@@ -1,0 +1,143 @@
+import { expect } from 'chai'
+import { createOwnLog } from '../../../ledger/own-log.ts'
+import type { LogTail } from '../../../ledger/frame.ts'
+import type { Anchor, EpochKeyFile, HubFiles } from '../../../ledger/store/hub-files.ts'
+import type { LogId } from '../../../protocol/messages/ledger.ts'
+import { fakeClock, settled } from '../../support/fake-clock.ts'
+import { testKey } from '../../support/federation.ts'
+import { cryptoRandom, testWorld } from '../../support/ledger-world.ts'
+import { logBuilder } from '../../support/ledger-frames.ts'
+import { quietLog } from '../../support/quiet-log.ts'
+
+const world = testWorld()
+const started = 1_800_000_000
+/** An epoch is named after the second of its opening: 3 s later where a hub has waited for peers. */
+const startedAlone = started + 3
+
+/** A hub with a log of three frames, its files as given; `opened` collects the epochs that were opened. */
+async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3 }: { anchorNo?: number | 'none' | 'foreign'; keyOf?: 'log' | 'other' | 'none'; frames?: number } = {}) {
+  const clock = fakeClock(started * 1_000)
+  const key = testKey()
+  const builder = logBuilder(world, 0, { epoch: 5, logKey: key.signer })
+  const tails: LogTail[] = []
+  for (let no = 1; no <= frames; no += 1) tails.push(builder.next().tail)
+  const files: { anchor: Anchor | undefined; key: EpochKeyFile | undefined } = {
+    anchor: anchorNo === 'none' ? undefined : { epoch: 5, no: anchorNo === 'foreign' ? 2 : anchorNo, hash: anchorNo === 'foreign' ? new Uint8Array(32) : tails[anchorNo - 1]?.hash ?? new Uint8Array(32) },
+    key: keyOf === 'none' ? undefined : { epoch: 5, seed: keyOf === 'log' ? key.seed : testKey().seed },
+  }
+  const hubFiles: HubFiles = {
+    readAnchor: () => Promise.resolve(files.anchor), writeAnchor: (anchor) => { files.anchor = anchor; return Promise.resolve() },
+    readEpochKey: () => Promise.resolve(files.key), writeEpochKey: (file) => { files.key = file; return Promise.resolve() },
+  }
+  const peers = { connected: 0, compared: 0 }
+  const behind: LogId[] = []
+  const opened: number[] = []
+  const own = await createOwnLog({
+    clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-1),
+    hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, peers: () => peers, idle: () => Promise.resolve(),
+    openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),
+  }, { network: world.federation.network, hub: 0 }, { onOpen: () => {}, onFailed: (error) => { throw error } })
+  const meet = async () => {
+    peers.connected = 1
+    peers.compared = 1
+    own.review()
+    await settled()
+  }
+  const waitAlone = async () => {
+    clock.advance(3_000)
+    await settled()
+  }
+  return { own, clock, files, peers, behind, opened, meet, waitAlone, tails }
+}
+
+describe('ledger/own-log', () => {
+  it('goes on with a whole log when a peer has nothing newer', async () => {
+    const { own, opened, meet } = await ownLogWorld()
+    expect(own.writable).to.equal(false)
+    await meet()
+    expect([own.writable, opened]).to.deep.equal([true, [5]])
+  })
+
+  it('goes on alone after 3 s without a peer and not one millisecond earlier, also with an anchor that lags', async () => {
+    const { own, clock, opened } = await ownLogWorld({ anchorNo: 1 })
+    clock.advance(2_999)
+    await settled()
+    expect(own.writable).to.equal(false)
+    clock.advance(1)
+    await settled()
+    expect([own.writable, opened]).to.deep.equal([true, [5]])
+  })
+
+  it('waits on while a peer is connected that has not said where it stands', async () => {
+    const { own, peers, waitAlone } = await ownLogWorld()
+    peers.connected = 1
+    await waitAlone()
+    expect(own.writable).to.equal(false)
+  })
+
+  it('waits until everything that a peer has of its log is here, and then opens a new epoch', async () => {
+    const { own, behind, opened, meet } = await ownLogWorld()
+    behind.push({ hub: 0, epoch: 5 })
+    await meet()
+    expect(own.writable).to.equal(false)
+    behind.pop()
+    await meet()
+    expect([own.writable, opened]).to.deep.equal([true, [started]])
+  })
+
+  for (const [what, options] of [['ends before its anchor', { anchorNo: 4 }], ['has another history than its anchor', { anchorNo: 'foreign' }], ['has no anchor', { anchorNo: 'none' }]] as const) {
+    it(`never continues a log that ${what}, and not even a new one without a peer`, async () => {
+      const { own, opened, meet, waitAlone, files } = await ownLogWorld(options)
+      await waitAlone()
+      expect(own.writable).to.equal(false)
+      await meet()
+      expect([own.writable, opened]).to.deep.equal([true, [startedAlone]])
+      expect([files.key!.epoch, files.anchor!.epoch, files.anchor!.no]).to.deep.equal([startedAlone, startedAlone, 0])
+    })
+  }
+
+  it('opens a new epoch where the key is gone or is another, also alone', async () => {
+    for (const keyOf of ['none', 'other'] as const) {
+      const { opened, waitAlone } = await ownLogWorld({ keyOf })
+      await waitAlone()
+      expect(opened).to.deep.equal([startedAlone])
+    }
+  })
+
+  it('starts a first log where there is nothing', async () => {
+    const { opened, waitAlone } = await ownLogWorld({ frames: 0, anchorNo: 'none', keyOf: 'none' })
+    await waitAlone()
+    expect(opened).to.deep.equal([startedAlone])
+  })
+
+  it('closes the log when a peer turns up with more of it, and opens a new one when that is here', async () => {
+    const { own, behind, opened, meet, clock } = await ownLogWorld()
+    await meet()
+    behind.push({ hub: 0, epoch: 5 })
+    own.review()
+    expect([own.writable, opened]).to.deep.equal([false, [5, -1]])
+    clock.advance(1_000)
+    behind.pop()
+    await meet()
+    expect(opened).to.deep.equal([5, -1, started + 1])
+  })
+
+  it('lets the anchor follow the log at most 200 ms behind', async () => {
+    const { own, clock, files, meet, tails } = await ownLogWorld({ anchorNo: 1 })
+    await meet()
+    own.advanced(tails[2]!)
+    clock.advance(199)
+    await settled()
+    expect(files.anchor!.no).to.equal(1)
+    clock.advance(1)
+    await settled()
+    expect(files.anchor!.no).to.equal(3)
+  })
+
+  it('never writes again once stopped', async () => {
+    const { own, meet } = await ownLogWorld()
+    own.stop()
+    await meet()
+    expect(own.writable).to.equal(false)
+  })
+})

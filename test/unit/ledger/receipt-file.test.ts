@@ -1,0 +1,116 @@
+import { expect } from 'chai'
+import { encodeReceipt } from '../../../ledger/entries.ts'
+import { inclusionPath, leafHash } from '../../../ledger/merkle.ts'
+import { verifyReceiptFile, writeReceiptFile, type ReceiptProof } from '../../../ledger/receipt-file.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import type { TriforceError } from '../../../protocol/errors.ts'
+import { receiptIdOf, type Receipt } from '../../../protocol/messages/receipt.ts'
+import { epochOpen, grantOf, logBuilder } from '../../support/ledger-frames.ts'
+import { testReceipt, testWorld } from '../../support/ledger-world.ts'
+
+const world = testWorld()
+const { federation } = world
+const hub = world.hubs[1]!.signer
+const jobId = new Uint8Array(16).fill(4)
+
+/** The proof of a receipt that stands between other entries in the second frame of hub 2's log. */
+function proofOf(receipt: Receipt, entryOf = receipt): ReceiptProof {
+  const log = logBuilder(world, 1)
+  const first = log.next()
+  const entry = encodeReceipt(jobId, entryOf)
+  const frame = log.next([grantOf('a'), grantOf('b'), entry, grantOf('c'), grantOf('d')])
+  return {
+    receipt, entry: entry.bytes, index: 2, path: inclusionPath(frame.entryBytes.map(leafHash), 2), header: frame.headerBytes,
+    headerSignature: frame.signature, epochKey: first.tail.epochKey!.certificate,
+  }
+}
+
+function reasonOf(text: string, in_ = federation): string {
+  try {
+    verifyReceiptFile(text, in_)
+    return 'valid'
+  } catch (error) {
+    expect((error as TriforceError).code).to.equal('RECEIPT_INVALID')
+    return (error as TriforceError).message
+  }
+}
+
+const receipt = testReceipt(federation.network, hub, { jobId })
+const proof = proofOf(receipt)
+const file = writeReceiptFile(proof, federation)
+
+describe('ledger/receipt-file', () => {
+  it('is verified with the federation file alone, with and without the half', () => {
+    const verified = verifyReceiptFile(file, federation)
+    expect(toHex(verified.id)).to.equal(toHex(receiptIdOf(jobId)))
+    expect(verified).to.deep.include({ hub: 1, epoch: 1, seq: 4 })
+    const lone = testReceipt(federation.network, hub, { jobId, half: null })
+    expect(reasonOf(writeReceiptFile(proofOf(lone), federation))).to.equal('valid')
+  })
+
+  it('tells people first what the documents say', () => {
+    const lines = file.split('\n')
+    expect(JSON.parse(file)).to.deep.include({
+      id: `rcpt_${toHex(receiptIdOf(jobId))}`, network: 'ledger-test', model: 'triforce-demo:1m', promptTokens: 12, completionTokens: 40,
+      finish: 'stop', computedMs: 1_500, observedMs: 1_600, signedBy: ['contributor', 'hub'],
+    })
+    expect(lines.findIndex((line) => line.includes('"documents"'))).to.be.greaterThan(20)
+  })
+
+  it('fails after a change of any single byte', function () {
+    this.timeout(60_000)
+    const bytes = Buffer.from(file, 'utf8')
+    for (let at = 0; at < bytes.length; at += 1) {
+      const old = bytes[at]!
+      for (const value of [old ^ 1, old === 0x30 ? 0x31 : 0x30]) {
+        bytes[at] = value
+        const reason = reasonOf(bytes.toString('utf8'))
+        expect(reason, `byte ${at}: ${old} → ${value}`).to.not.equal('valid')
+      }
+      bytes[at] = old
+    }
+    expect(reasonOf(bytes.toString('utf8'))).to.equal('valid')
+  })
+
+  it('fails after a byte is added or taken away, anywhere', function () {
+    this.timeout(60_000)
+    for (let at = 0; at <= file.length; at += 7) {
+      expect(reasonOf(`${file.slice(0, at)} ${file.slice(at)}`), `added at ${at}`).to.not.equal('valid')
+      if (at < file.length) expect(reasonOf(file.slice(0, at) + file.slice(at + 1)), `taken at ${at}`).to.not.equal('valid')
+    }
+    expect(reasonOf(file.trimEnd())).to.not.equal('valid')
+  })
+
+  it('says precisely what does not fit', () => {
+    const forged = (signed: Receipt['ticket']) => ({ ...signed, signature: Uint8Array.from(signed.signature, (byte, place) => place === 3 ? byte ^ 4 : byte) })
+    const withReceipt = (change: Partial<Receipt>) => writeReceiptFile({ ...proof, receipt: { ...receipt, ...change } }, federation)
+    const other = testWorld()
+    const elsewhere = proofOf(testReceipt(federation.network, world.hubs[0]!.signer, { jobId }))
+    const cases: readonly (readonly [RegExp, string, typeof federation?])[] = [
+      [/not JSON/, file.slice(0, 500)],
+      [/format is "triforce-receipt\/9"/, file.replace('triforce-receipt/1', 'triforce-receipt/9')],
+      [/no readable proof.path/, file.replace('"path": [', '"path": 3, "path2": [')],
+      [/line 11 says .* but the signed documents give/, file.replace('"name": "hub2"', '"name": "hub3"')],
+      [/line \d+ says `"completionTokens": 41,`, but the signed documents give `"completionTokens": 40,`/, file.replace('"completionTokens": 40', '"completionTokens": 41')],
+      [/something after its end/, `${file}\n`],
+      [/signature of the contributor/, withReceipt({ half: forged(receipt.half!) })],
+      [/signature of the hub on the ticket/, withReceipt({ ticket: forged(receipt.ticket) })],
+      [/signature of the hub on the observation/, withReceipt({ observation: forged(receipt.observation) })],
+      [/belongs to another ticket/, withReceipt({ observation: testReceipt(federation.network, hub, { jobId }).observation })],
+      [/log entry is not that of these documents/, writeReceiptFile(proofOf(receipt, testReceipt(federation.network, hub, { jobId })), federation)],
+      [/entry is not in the frame/, writeReceiptFile({ ...proof, index: 3 }, federation)],
+      [/not signed with its log's key/, writeReceiptFile({ ...proof, headerSignature: receipt.ticket.signature }, federation)],
+      [/key of the log was not certified by the hub "hub2"/, writeReceiptFile({ ...proof, epochKey: certificateOf(epochOpen(world, 1, 2, hub)) }, federation)],
+      [/hub 12D3\S+ that issued the ticket is not in this federation/, file, { ...other.federation, network: federation.network }],
+      [/of the network "ledger-test", the federation file of "elsewhere"/, file, { ...federation, network: 'elsewhere' }],
+    ]
+    for (const [reason, text, in_] of cases) expect(reasonOf(text, in_)).to.match(reason)
+    // A hub may log a receipt of another hub: it is the ticket that says who cleared it.
+    expect(reasonOf(writeReceiptFile(elsewhere, federation))).to.equal('valid')
+  })
+})
+
+function certificateOf({ entry }: ReturnType<typeof epochOpen>) {
+  if (entry.k !== 'EpochOpen') throw new Error('no EpochOpen')
+  return entry.key
+}

@@ -1,0 +1,177 @@
+import { expect } from 'chai'
+import { createSyncState, ownLogsBehind, peersHave, step, type SyncEffect, type SyncState } from '../../../../ledger/reconcile/hub-sync.ts'
+import type { TriforceError } from '../../../../protocol/errors.ts'
+import type { LedgerMessage, LogId } from '../../../../protocol/messages/ledger.ts'
+
+const logOf = (hub: number): LogId => ({ hub, epoch: 0 })
+const headOf = (hub: number, no: number) => ({ log: logOf(hub), no, hash: new Uint8Array(32).fill(no) })
+const frame = (bytes = 100) => new Uint8Array(bytes)
+const hello = (...heads: readonly ReturnType<typeof headOf>[]): LedgerMessage => ({ t: 'hello', v: 1, network: 'net', heads: [...heads] })
+
+function machine(heads: readonly ReturnType<typeof headOf>[] = [], inFlightBytesMax?: number): SyncState {
+  return createSyncState({ network: 'net', me: 0, heads, ...(inFlightBytesMax === undefined ? {} : { inFlightBytesMax }) })
+}
+
+function connect(state: SyncState, hub: number, ...heads: readonly ReturnType<typeof headOf>[]): readonly SyncEffect[] {
+  return [...step(state, { type: 'connected', hub }), ...step(state, { type: 'message', hub, message: hello(...heads) })]
+}
+
+const sent = (effects: readonly SyncEffect[], hub: number) => effects.flatMap((effect) => effect.type === 'send' && effect.hub === hub ? [effect.message] : [])
+const wants = (effects: readonly SyncEffect[], hub: number) => sent(effects, hub).filter((message) => message.t === 'want')
+const loads = (effects: readonly SyncEffect[]) => effects.filter((effect) => effect.type === 'load')
+const durable = (state: SyncState, hub: number, no: number, bytes = 100) => step(state, { type: 'durable', head: headOf(hub, no), frames: [frame(bytes)] })
+
+describe('ledger/reconcile/hub-sync', () => {
+  it('says hello with its heads, first and once', () => {
+    const effects = step(machine([headOf(0, 4)]), { type: 'connected', hub: 1 })
+    expect(sent(effects, 1)).to.deep.equal([hello(headOf(0, 4))])
+  })
+
+  it('refuses messages before hello, a second hello and another network', () => {
+    const codeOf = (run: () => unknown) => {
+      try {
+        run()
+        return 'none'
+      } catch (error) {
+        return (error as TriforceError).code
+      }
+    }
+    const state = machine()
+    step(state, { type: 'connected', hub: 1 })
+    expect(codeOf(() => step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(0), no: 1 } }))).to.equal('PROTOCOL_VIOLATION')
+    expect(codeOf(() => step(state, { type: 'message', hub: 1, message: { ...hello(), network: 'x' } as LedgerMessage }))).to.equal('PROTOCOL_VIOLATION')
+    step(state, { type: 'message', hub: 1, message: hello() })
+    expect(codeOf(() => step(state, { type: 'message', hub: 1, message: hello() }))).to.equal('PROTOCOL_VIOLATION')
+  })
+
+  it('reads from where the peer stands, sends that, and then pushes new frames from memory', () => {
+    const state = machine([headOf(0, 5)])
+    const [load] = loads(connect(state, 1, headOf(0, 3)))
+    expect(load).to.deep.include({ hub: 1, log: logOf(0), from: 4 })
+    const effects = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 4, frames: [frame(), frame()] })
+    expect(sent(effects, 1)).to.have.length(1)
+    expect(sent(durable(state, 0, 6), 1).map(({ t }) => t)).to.deep.equal(['frames'])
+  })
+
+  it('stops at the in-flight bound and goes on after the acknowledgement', () => {
+    const state = machine([], 250)
+    connect(state, 1)
+    expect(sent(durable(state, 0, 1), 1)).to.have.length(1)
+    expect(sent(durable(state, 0, 2), 1)).to.have.length(1)
+    expect(sent(durable(state, 0, 3), 1)).to.have.length(1)
+    expect(durable(state, 0, 4)).to.deep.equal([])
+    const [load] = loads(step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(0), no: 2 } }))
+    expect(load).to.deep.include({ from: 4 })
+    expect(peersHave(state, logOf(0))).to.equal(2)
+  })
+
+  it('sends nothing while the stream is full and only the newest acknowledgement after it', () => {
+    const state = machine()
+    connect(state, 1)
+    step(state, { type: 'blocked', hub: 1 })
+    for (const no of [1, 2, 3]) expect(durable(state, 1, no)).to.deep.equal([])
+    expect(durable(state, 0, 1)).to.deep.equal([])
+    const effects = step(state, { type: 'drained', hub: 1 })
+    expect(sent(effects, 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 3 }])
+    expect(loads(effects)).to.have.length(1)
+  })
+
+  it("acknowledges a third hub's frames to both, so each knows what the other has", () => {
+    const state = machine()
+    connect(state, 1)
+    connect(state, 2)
+    const effects = durable(state, 1, 1)
+    expect(sent(effects, 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 1 }])
+    expect(sent(effects, 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 1 }])
+  })
+
+  it("asks a peer for an absent author's frames, and not while the author is there to push", () => {
+    const absent = machine([headOf(2, 3)])
+    expect(wants(connect(absent, 1, headOf(2, 7)), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 4, bytesMax: 1024 * 1024 }])
+
+    const present = machine([headOf(2, 3)])
+    connect(present, 2, headOf(2, 7))
+    expect(wants(connect(present, 1, headOf(2, 7)), 1)).to.deep.equal([])
+    expect(wants(step(present, { type: 'disconnected', hub: 2 }), 1)).to.have.length(1)
+  })
+
+  it('asks on until it has what the peer has, one question at a time', () => {
+    const state = machine()
+    connect(state, 1, headOf(2, 7))
+    expect(wants(step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(2), no: 8 } }), 1)).to.deep.equal([])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 5, gap: false }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 6, bytesMax: 1024 * 1024 }])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 8, gap: false }), 1)).to.deep.equal([])
+  })
+
+  it('asks for its own lost frames', () => {
+    const state = machine([headOf(0, 2)])
+    expect(wants(connect(state, 1, headOf(0, 5)), 1)).to.have.length(1)
+    expect(ownLogsBehind(state)).to.deep.equal([logOf(0)])
+    step(state, { type: 'accepted', hub: 1, log: logOf(0), no: 5, gap: false })
+    expect(ownLogsBehind(state)).to.deep.equal([])
+  })
+
+  it('asks again where a gap came, and only once', () => {
+    const state = machine()
+    connect(state, 1, headOf(1, 3))
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 1, gap: true }), 1)).to.deep.equal([{ t: 'want', log: logOf(1), from: 2, bytesMax: 1024 * 1024 }])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 1, gap: true }), 1)).to.deep.equal([])
+  })
+
+  it('serves what was asked, up to the bytes asked for', () => {
+    const state = machine([headOf(2, 9)])
+    connect(state, 1, headOf(2, 3))
+    const [load] = loads(step(state, { type: 'message', hub: 1, message: { t: 'want', log: logOf(2), from: 4, bytesMax: 150 } }))
+    expect(load).to.deep.include({ log: logOf(2), from: 4, bytesMax: 150 })
+    const effects = step(state, { type: 'loaded', hub: 1, log: logOf(2), from: 4, frames: [frame(), frame()] })
+    expect(sent(effects, 1)).to.have.length(1)
+    expect(loads(effects), 'nothing beyond the question').to.deep.equal([])
+  })
+
+  it('does not send what the peer got elsewhere meanwhile, and forgets it as in flight', () => {
+    const state = machine([headOf(0, 5)], 1_000)
+    connect(state, 1, headOf(0, 1))
+    step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(0), no: 5 } })
+    expect(sent(step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 2, frames: [frame(), frame()] }), 1)).to.deep.equal([])
+    expect(sent(durable(state, 0, 6), 1)).to.have.length(1)
+  })
+
+  it('acknowledges again what it had already, or it would stay in flight at the sender', () => {
+    const state = machine([headOf(1, 4)])
+    connect(state, 1, headOf(1, 4))
+    expect(sent(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 4, gap: false }), 1).map(({ t }) => t)).to.deep.equal(['ack'])
+  })
+
+  it('cuts a long catch-up into messages of at most 1 MiB and 256 frames', () => {
+    const state = machine([headOf(0, 400)], 10 ** 9)
+    connect(state, 1)
+    const many = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 1, frames: Array.from({ length: 300 }, () => frame(10)) })
+    expect(sent(many, 1).map((message) => message.t === 'frames' ? message.frames.length : 0)).to.deep.equal([256, 44])
+    const large = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 301, frames: Array.from({ length: 5 }, () => frame(250_000)) })
+    expect(sent(large, 1).map((message) => message.t === 'frames' ? message.frames.length : 0)).to.deep.equal([4, 1])
+  })
+
+  it('drops what was read for a position that is no longer the right one', () => {
+    const state = machine([headOf(0, 9)])
+    connect(state, 1, headOf(0, 5))
+    step(state, { type: 'message', hub: 1, message: { t: 'want', log: logOf(0), from: 3, bytesMax: 1 } })
+    const effects = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 6, frames: [frame()] })
+    expect(sent(effects, 1)).to.deep.equal([])
+    expect(loads(effects)[0]).to.deep.include({ from: 3 })
+  })
+
+  it('asks for no log that has two histories', () => {
+    const state = machine()
+    step(state, { type: 'forked', log: logOf(2) })
+    expect(wants(connect(state, 1, headOf(2, 7)), 1)).to.deep.equal([])
+  })
+
+  it('starts anew after a lost connection', () => {
+    const state = machine([], 250)
+    connect(state, 1)
+    for (const no of [1, 2, 3]) durable(state, 0, no)
+    step(state, { type: 'disconnected', hub: 1 })
+    const [load] = loads(connect(state, 1, headOf(0, 1)))
+    expect(load).to.deep.include({ from: 2 })
+  })
+})
