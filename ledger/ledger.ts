@@ -184,6 +184,12 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
     return await writer.append(encoded, before)
   }
 
+  async function appendTicket(encoded: EncodedEntry): Promise<AppendResult> {
+    if (failure !== undefined) throw failure
+    if (ownLog?.writable !== true) throw new TriforceError('LEDGER_READ_ONLY')
+    return await writer.appendLazily(encoded)
+  }
+
   /** Encodes what an admin or the node asks for; what does not fit is ENTRY_INVALID. */
   function entryFrom(encodeIt: () => EncodedEntry): EncodedEntry {
     try {
@@ -217,7 +223,7 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
       const { jobId } = admitTicket(signed, { ...admission, isOwnTicket: () => true })
       if (issued.size >= TICKETS_ISSUED_MAX) issued.delete(issued.keys().next().value!)
       issued.set(toHex(jobId), signed.signature)
-      append(encodeTicket({ jobId, ticket: signed })).catch((error: unknown) => {
+      appendTicket(encodeTicket({ jobId, ticket: signed })).catch((error: unknown) => {
         log.debug('ticket not logged on its own; its receipt brings it', { code: toTriforceError(error).code })
       })
     },

@@ -37,13 +37,15 @@ export interface LogWriterOptions {
   readonly hub: number
   /** How long an idle writer waits for company before it commits. Default 1 ms. */
   readonly lingerMs?: number
+  /** How long an entry that nobody waits for may wait for company. Default 200 ms: the receipts of most short jobs come within it. */
+  readonly lazyMs?: number
   /** How long a peer may take to acknowledge. Default 150 ms, several times a round trip around the world's slower half. */
   readonly peerWaitMs?: number
   /** Entries that may wait; the next one is refused with QUEUE_FULL. Default 16,384: some seconds of work. */
   readonly queueMax?: number
 }
 
-export const logWriterDefaults = Object.freeze({ lingerMs: 1, peerWaitMs: 150, queueMax: 16_384 })
+export const logWriterDefaults = Object.freeze({ lingerMs: 1, lazyMs: 200, peerWaitMs: 150, queueMax: 16_384 })
 
 /** Logged tickets whose bytes are remembered, so that their receipts need no look into the store. */
 const TICKETS_REMEMBERED_MAX = 8_192
@@ -55,6 +57,8 @@ export interface LogWriter {
   pause(): void
   /** `before` is logged in front of the entry, unless it stands in this log already. */
   append(entry: EncodedEntry, before?: EncodedEntry): Promise<AppendResult>
+  /** Logs the entry with the next one that somebody waits for, or alone after `lazyMs`. */
+  appendLazily(entry: EncodedEntry): Promise<AppendResult>
   /** The end of the log that was opened last, with the frame that is being written. */
   readonly tail: LogTail | undefined
   take(): Promise<CheckedFrame | undefined>
@@ -82,11 +86,13 @@ interface AckWaiter {
 
 export function createLogWriter(components: LogWriterComponents, options: LogWriterOptions): LogWriter {
   const { clock, store, kick, peers, peersHave, seen } = components
-  const { network, hub, lingerMs, peerWaitMs, queueMax } = { ...logWriterDefaults, ...options }
+  const { network, hub, lingerMs, lazyMs, peerWaitMs, queueMax } = { ...logWriterDefaults, ...options }
   let lastTail: LogTail | undefined
   let own: { tail: LogTail; readonly signer: Signer } | undefined
   let queue: Queued[] = []
-  let lingering = false
+  /** When the next commit is due, on the monotonic clock. */
+  let dueMs: number | undefined
+  let cancelDue = () => {}
   /** Entries from their append until their acknowledgement, by id. */
   const pending = new Map<string, { readonly bytes: Uint8Array; readonly result: Promise<AppendResult> }>()
   const tickets = new Map<string, Uint8Array>()
@@ -94,11 +100,14 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
   /** The frame that is being written, and whose entries it holds. */
   let building: { readonly frame: CheckedFrame; readonly items: readonly { readonly item: Queued; readonly seq: number }[] } | undefined
 
-  function startSoon(): void {
-    if (lingering || own === undefined || queue.length === 0) return
-    lingering = true
-    clock.after(lingerMs, () => {
-      lingering = false
+  function startWithin(waitMs: number): void {
+    if (own === undefined || queue.length === 0) return
+    const atMs = clock.monotonicMs() + waitMs
+    if (dueMs !== undefined && dueMs <= atMs) return
+    cancelDue()
+    dueMs = atMs
+    cancelDue = clock.after(waitMs, () => {
+      dueMs = undefined
       kick()
     })
   }
@@ -191,6 +200,23 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     return { entries, items }
   }
 
+  function enqueue(encoded: EncodedEntry, before: EncodedEntry | undefined, waitMs: number): Promise<AppendResult> {
+    if (encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX || (before?.bytes.byteLength ?? 0) > LOG_ENTRY_BYTES_MAX) {
+      return Promise.reject(new TriforceError('ENTRY_INVALID', { problem: 'too large', kind: encoded.entry.k }))
+    }
+    const name = toHex(encoded.entry.eid)
+    const same = pending.get(name)
+    if (same !== undefined) {
+      return bytesEqual(same.bytes, encoded.bytes) ? same.result.then((result) => ({ ...result, known: true })) : Promise.reject(conflict(encoded))
+    }
+    if (queue.length >= queueMax) return Promise.reject(new TriforceError('QUEUE_FULL', { queue: 'ledger' }))
+    const result = new Promise<AppendResult>((resolve, reject) => { queue.push({ encoded, before, resolve, reject }) })
+      .finally(() => { pending.delete(name) })
+    pending.set(name, { bytes: encoded.bytes, result })
+    startWithin(waitMs)
+    return result
+  }
+
   return {
     get tail() { return lastTail },
     get waiting() { return queue.length },
@@ -207,22 +233,8 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       tickets.clear()
     },
 
-    append: (encoded, before) => {
-      if (encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX || (before?.bytes.byteLength ?? 0) > LOG_ENTRY_BYTES_MAX) {
-        return Promise.reject(new TriforceError('ENTRY_INVALID', { problem: 'too large', kind: encoded.entry.k }))
-      }
-      const name = toHex(encoded.entry.eid)
-      const same = pending.get(name)
-      if (same !== undefined) {
-        return bytesEqual(same.bytes, encoded.bytes) ? same.result.then((result) => ({ ...result, known: true })) : Promise.reject(conflict(encoded))
-      }
-      if (queue.length >= queueMax) return Promise.reject(new TriforceError('QUEUE_FULL', { queue: 'ledger' }))
-      const result = new Promise<AppendResult>((resolve, reject) => { queue.push({ encoded, before, resolve, reject }) })
-        .finally(() => { pending.delete(name) })
-      pending.set(name, { bytes: encoded.bytes, result })
-      startSoon()
-      return result
-    },
+    append: (encoded, before) => enqueue(encoded, before, lingerMs),
+    appendLazily: (encoded) => enqueue(encoded, undefined, lazyMs),
 
     async take() {
       for (;;) {

@@ -44,7 +44,7 @@ export interface Served {
 }
 
 export type CompletionEvent =
-  /** Nothing to send yet; the bridge shows it as an SSE comment. */
+  /** Nothing to send yet; the bridge shows it as an SSE comment. `at`: place in the queue (1 is next), or the loaded part (0 to 1). */
   | { readonly type: 'waiting'; readonly state: 'placing' | 'queued' | 'loading' | 'running'; readonly at?: number }
   | { readonly type: 'text'; readonly text: string; readonly tokens: number }
   /** The answer is complete, its receipt not yet durable. */

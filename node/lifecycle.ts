@@ -2,7 +2,7 @@
  * Starts parts in order and stops them in reverse, each with a deadline, so that one part that hangs cannot keep the
  * process from ending.
  */
-import { toTriforceError } from '../protocol/errors.ts'
+import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import type { Clock, Log } from '../protocol/ports.ts'
 
 export interface LifecyclePart {
@@ -14,7 +14,7 @@ export interface LifecyclePart {
 }
 
 export interface Lifecycle {
-  /** Starts all; where one fails, stops those that run and throws its error. */
+  /** Starts all; where one fails, is not done when `signal` aborts, or a stop comes between, stops those that run and throws why. */
   start(options: { signal: AbortSignal }): Promise<void>
   /** Stops all once; an aborted `signal` skips the waiting. */
   stop(options: { signal: AbortSignal }): Promise<void>
@@ -39,12 +39,13 @@ export function createLifecycle(components: { readonly clock: Clock; readonly lo
   return {
     async start({ signal }) {
       for (const part of parts) {
+        // Before its start, so that a stop in the middle of it stops it too.
+        running.push(part)
         try {
-          await part.start?.({ signal })
-          running.push(part)
+          await inTime(part.name, signal, Promise.resolve(part.start?.({ signal })))
+          if (stopping !== undefined) throw new TriforceError('STOPPING')
         } catch (error) {
           log.debug('a part did not start', { part: part.name, code: toTriforceError(error).code })
-          running.push(part)
           await stopAll(AbortSignal.timeout(STOP_MS_MAX))
           throw error
         }
@@ -55,6 +56,16 @@ export function createLifecycle(components: { readonly clock: Clock; readonly lo
       return stopping
     },
   }
+}
+
+/** A part that does not heed its signal must not hold up the start for ever. */
+function inTime(part: string, signal: AbortSignal, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(new TriforceError('STARTING', { part }, { detail: `"${part}" did not start in time` }))
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 function within(clock: Clock, signal: AbortSignal, msMax: number, work: Promise<void>): Promise<string> {

@@ -4,8 +4,8 @@
  */
 import { encode } from '../../protocol/codec.ts'
 import { toTriforceError } from '../../protocol/errors.ts'
-import { CAPACITY_BEAT_MS, CAPACITY_BYTES_MAX, CAPACITY_MODELS_MAX, CAPACITY_VALID_MS } from '../../protocol/limits.ts'
-import type { Capacity } from '../../protocol/messages/capacity.ts'
+import { CAPACITY_BEAT_MS, CAPACITY_BYTES_MAX, CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CAPACITY_VALID_MS } from '../../protocol/limits.ts'
+import { offeredModelSchema, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
 import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import type { Host } from '../net/host.ts'
 
@@ -52,7 +52,7 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
     seq = Math.max(seq + 1, clock.now())
     const now = options.measure()
     return {
-      v: 1, ...now, models: now.models.slice(0, CAPACITY_MODELS_MAX), seq, draining, sentAt: clock.now(),
+      v: 1, ...now, gpus: now.gpus.slice(0, CAPACITY_GPUS_MAX), models: now.models.filter(isWellFormed).slice(0, CAPACITY_MODELS_MAX), seq, draining, sentAt: clock.now(),
       validUntil: clock.now() + CAPACITY_VALID_MS,
     }
   }
@@ -72,12 +72,15 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
   }
 
   async function announce(): Promise<void> {
-    const { capacity, bytes } = fit(announcement())
-    options.onAnnounced?.(capacity)
     try {
+      const { capacity, bytes } = fit(announcement())
+      options.onAnnounced?.(capacity)
       await host.publish(options.topic, bytes)
     } catch (error) {
-      log.debug('not announced', { code: toTriforceError(error).code })
+      const { code } = toTriforceError(error)
+      // Without a hub nobody listens yet; anything else is ours.
+      if (code === 'NO_HUB') log.debug('not announced', { code })
+      else log.error('capacity cannot be announced', { code, cause: error instanceof Error ? error.message : '' })
     }
   }
 
@@ -109,7 +112,10 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
     async leave() {
       if (!running) return
       draining = true
+      running = false
       cancelBeat()
+      cancelChange?.()
+      cancelChange = undefined
       await announce()
     },
     stop() {
@@ -119,4 +125,9 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
       cancelChange = undefined
     },
   }
+}
+
+/** A hub refuses a whole announcement for one field that does not fit, so a model with an odd name must not hide the others. */
+function isWellFormed(model: OfferedModel): boolean {
+  return offeredModelSchema.safeParse(model).success
 }

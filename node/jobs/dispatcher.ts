@@ -143,7 +143,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     const request = order.requestBytes ?? encode(order.request)
     const requestHash = sha256(request)
     const hosts = (await rankedHosts(order.request.model, needsOf(order.request))).slice(0, attemptsMax)
-    let lastError = new TriforceError('NO_HOST')
+    let lastError: TriforceError | undefined
     for (const [index, host] of hosts.entries()) {
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
       const issued = issue({
@@ -168,7 +168,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       counts.served += 1
       return
     }
-    throw lastError
+    throw lastError ?? new TriforceError('NO_HOST', { model: order.request.model }, { retryAfterMs: 5_000 })
   }
 
   function settle(issued: IssuedTicket, seen: JobSeen): Promise<Settled> {

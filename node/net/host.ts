@@ -180,6 +180,9 @@ export async function createHost(components: HostComponents, options: HostOption
 
   const gossip: GossipSub = node.services.gossip
   const dht: KadDHT = node.services.dht
+  const connected = new Set<string>()
+  node.addEventListener('peer:connect', (event) => connected.add(event.detail.toString()))
+  node.addEventListener('peer:disconnect', (event) => connected.delete(event.detail.toString()))
   const handlers: { protocol: string; handler: ChannelHandler }[] = []
 
   return {
@@ -219,8 +222,8 @@ export async function createHost(components: HostComponents, options: HostOption
     async dial(addresses, { signal }) {
       await node.dial(addresses.map((address) => multiaddr(address)), { signal })
     },
-    isConnected: (peer) => openConnections(node, peer).length > 0,
-    peers: () => [...new Set(node.getConnections().filter((c) => c.status === 'open').map((c) => c.remotePeer.toString()))],
+    isConnected: (peer) => connected.has(peer),
+    peers: () => [...connected],
     connectionCount: () => node.getConnections().length,
     drop(peer, reason) {
       for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error(reason))

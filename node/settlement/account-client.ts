@@ -40,7 +40,7 @@ export interface AccountClient {
   hubs(): FederationHub[]
 }
 
-/** The hub was not reached, so another may be asked. */
+/** The hub was not reached or cannot help now, so another may be asked. */
 const UNREACHED: ReadonlySet<string> = new Set(['NO_HOST', 'HOST_LOST', 'HOST_SILENT', 'LEDGER_READ_ONLY', 'STARTING', 'STOPPING'])
 
 export function createAccountClient(components: AccountClientComponents, options: AccountClientOptions): AccountClient {
@@ -75,7 +75,9 @@ export function createAccountClient(components: AccountClientComponents, options
         } catch (reason) {
           const error = toTriforceError(reason, 'HOST_LOST')
           if (!UNREACHED.has(error.code)) throw error
-          lastError = new TriforceError('NO_HUB', { hub: hub.name }, { cause: error, retryAfterMs: 3_000 })
+          // A hub that answered was reached, whatever it said.
+          const hasAnswered = error.context['remote'] === true
+          lastError = hasAnswered ? error : new TriforceError('NO_HUB', { hub: hub.name }, { cause: error, retryAfterMs: 3_000 })
         }
       }
       throw lastError

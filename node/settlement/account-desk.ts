@@ -6,7 +6,7 @@ import type { Account, HubLedger, ReceiptRecord } from '../../ledger/interface.t
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
-import { accountActions, type ControlAsk } from '../../protocol/messages/control.ts'
+import { accountActions, MODELS_LISTED_MAX, type ControlAsk } from '../../protocol/messages/control.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -38,7 +38,7 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
   const { gate, ledger, table, dispatcher, signer } = components
 
   async function models(): Promise<Uint8Array> {
-    return encode({ models: listModels(table) })
+    return encode({ models: listModels(table).slice(0, MODELS_LISTED_MAX) })
   }
 
   async function receipts(account: Account, body: Uint8Array): Promise<Uint8Array> {
@@ -58,9 +58,9 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     const ask = decode(accountActions.ticket.ask, body)
     const { issued, host } = await dispatcher.place({
       account: account.id, model: ask.model, requestHash: ask.requestHash, priority: priorityOf(account.tier),
-      exclude: ask.exclude.map(peerIdOf), ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
+      exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
     })
-    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: host.addresses.slice(0, 16) })
+    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: host.addresses.filter((address) => address.length <= 256).slice(0, 16) })
   }
 
   async function settle(account: Account, body: Uint8Array): Promise<Uint8Array> {

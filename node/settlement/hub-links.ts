@@ -88,7 +88,7 @@ export function createHubLinks(components: HubLinksComponents, options: HubLinks
     } catch (reason) {
       const error = toTriforceError(reason)
       channel?.abort(error)
-      if (error.spec.blame === 'self') log.error('ledger link broke inside this hub', { hub: name, code: error.code, cause: String(error.cause ?? '') })
+      if (error.spec.blame === 'self') log.error('ledger link broke inside this hub', { hub: name, code: error.code, cause: error.cause instanceof Error ? error.cause.message : '' })
       else log.debug('ledger link ended', { hub: name, code: error.code })
     } finally {
       opening.delete(hub)

@@ -1,10 +1,10 @@
 /**
  * Settles a job at the hub that clears it: the contributor's half and what was seen become one receipt in the log.
  */
-import type { HubLedger } from '../../ledger/interface.ts'
+import type { AppendResult, HubLedger } from '../../ledger/interface.ts'
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { observationSchema, receiptHalfSchema, receiptIdOf, ticketHashOf, type Observation } from '../../protocol/messages/receipt.ts'
+import { receiptHalfSchema, receiptIdOf, ticketHashOf, type Observation, type Receipt } from '../../protocol/messages/receipt.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { decode } from '../../protocol/codec.ts'
 import { signDocument, type Signed } from '../../protocol/signed.ts'
@@ -44,13 +44,24 @@ export async function settleJob(components: SettleComponents, { issued, seen, pa
     observedUsage: seen.usage, outputHash: seen.outputHash, finish: seen.finish, path, endedAt: clock.now(),
   }
   const half = seen.half !== undefined && halfFits(seen.half, observation, components.log) ? seen.half : undefined
-  const { durability } = await ledger.appendReceipt({
-    ticket: signed, ...(half === undefined ? {} : { half }), observation: signDocument(signer, 'observation', observationSchema.parse(observation)),
-  })
+  const receipt = { ticket: signed, observation: signDocument(signer, 'observation', observation) }
+  const { durability } = half === undefined ? await ledger.appendReceipt(receipt) : await appendWithHalf(components, { ...receipt, half })
   return { receiptId: receiptIdOf(ticket.jobId), durability, costMicroCredits: 0n }
 }
 
-/** Same text, same tokens, same end. The signature is the ledger's to check. */
+/** The ledger checks the half's signature and its names; a half that it refuses must not cost the client the receipt. */
+async function appendWithHalf({ ledger, log }: SettleComponents, { half, ...receipt }: Receipt): Promise<AppendResult> {
+  try {
+    return await ledger.appendReceipt({ ...receipt, ...(half === undefined ? {} : { half }) })
+  } catch (reason) {
+    const error = toTriforceError(reason)
+    if (error.code !== 'RECEIPT_INVALID' || !String(error.context['field']).startsWith('half')) throw error
+    log.warn('a contributor signed a half that is not valid', { field: String(error.context['field']) })
+    return ledger.appendReceipt(receipt)
+  }
+}
+
+/** Same text, same tokens, same end. */
 function halfFits(half: Signed, observation: Observation, log: Log): boolean {
   try {
     const said = decode(receiptHalfSchema, half.body)

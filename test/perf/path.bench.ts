@@ -28,6 +28,7 @@ interface UpLine {
 const ROUNDS = 5
 const PATH = '/v1/chat/completions'
 const root = join(import.meta.dirname, '..', '..')
+const DEMO_MODEL = 'triforce-demo'
 const benchDemo = join(root, 'providers', 'demo-model', 'triforce-demo.gguf')
 
 export async function run(say: (text: string) => void): Promise<readonly BenchRow[]> {
@@ -74,9 +75,9 @@ async function engineRows(up: UpLine, dir: string): Promise<BenchRow[]> {
   await provider.start()
   const question = 'What is TriForce?'
   const request: CompletionRequest = {
-    model: up.model, messages: [{ role: 'user', content: question }], continueLast: false, temperature: 0, stop: [], responseFormat: { type: 'text' },
+    model: DEMO_MODEL, messages: [{ role: 'user', content: question }], continueLast: false, temperature: 0, stop: [], responseFormat: { type: 'text' },
   }
-  const body = JSON.stringify({ model: up.model, stream: true, temperature: 0, messages: request.messages })
+  const body = JSON.stringify({ model: DEMO_MODEL, stream: true, temperature: 0, messages: request.messages })
   const direct: { first: number[]; total: number[] } = { first: [], total: [] }
   const through: { first: number[]; total: number[] } = { first: [], total: [] }
   for (let round = 0; round < 12; round += 1) {

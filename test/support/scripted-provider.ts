@@ -37,7 +37,7 @@ export function scriptedProvider(script: ProviderScript, models: readonly Offere
     },
   }, {
     requests: { get: () => seen.requests }, taken: { get: () => seen.taken }, aborted: { get: () => seen.aborted }, ended: { get: () => seen.ended },
-  }) as ScriptedProvider
+  }) as unknown as ScriptedProvider
 }
 
 /** Says the words, then ends; a cancelled run ends with what was said so far. */

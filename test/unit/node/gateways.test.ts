@@ -1,0 +1,110 @@
+import { expect } from 'chai'
+import { createCapacityTable } from '../../../node/capacity/table.ts'
+import { createAdminGateway, createHubGateway } from '../../../node/hub-gateway.ts'
+import type { Dispatcher, JobOrder } from '../../../node/jobs/dispatcher.ts'
+import type { NodeStatus } from '../../../node/gateway.ts'
+import { createRemoteGateway } from '../../../node/remote-gateway.ts'
+import { createStatus } from '../../../node/status.ts'
+import type { AccountClient } from '../../../node/settlement/account-client.ts'
+import type { HubLedger } from '../../../ledger/interface.ts'
+import { apiKeyFromSeed } from '../../../protocol/api-key.ts'
+import { codeOf } from '../../support/code-of.ts'
+import { aCapacity, aRequest } from '../../support/completions.ts'
+import { fakeClock } from '../../support/fake-clock.ts'
+import { fakeLedger } from '../../support/fake-ledger.ts'
+import { testFederation, testKey } from '../../support/federation.ts'
+
+const noStatus = () => ({}) as NodeStatus
+
+describe('node/hub-gateway', () => {
+  function setUp() {
+    const clock = fakeClock()
+    const fake = fakeLedger()
+    const ledger = fake as unknown as HubLedger
+    const table = createCapacityTable({ clock }, { demoAllowed: true })
+    table.put(aCapacity({ peer: testKey().signer.publicKey }, clock.now()))
+    const orders: JobOrder[] = []
+    const dispatcher = { run: (order: JobOrder) => { orders.push(order); return (async function* () { yield* [] })() } } as unknown as Dispatcher
+    return { fake, orders, gateway: createHubGateway({ ledger, table, dispatcher, status: noStatus }), admin: createAdminGateway({ ledger }) }
+  }
+
+  it('knows a key by its public half, and refuses others', async () => {
+    const { fake, gateway } = setUp()
+    const key = testKey()
+    const account = fake.addAccount(key.signer.publicKey, { name: 'me', tier: 'unlimited' })
+    const principal = await gateway.authenticate(apiKeyFromSeed(key.seed))
+    expect(principal).to.deep.include({ account: account.id, accountName: 'me', tier: 'unlimited' })
+    for (const text of ['', 'tf-', 'sk-123', apiKeyFromSeed(testKey().seed)]) expect(await codeOf(gateway.authenticate(text)), text).to.equal('INVALID_API_KEY')
+    await fake.revokeKey({ publicKey: key.signer.publicKey })
+    expect(await codeOf(gateway.authenticate(apiKeyFromSeed(key.seed)))).to.equal('INVALID_API_KEY')
+  })
+
+  it('runs a job for the account with the priority of its tier', async () => {
+    const { fake, gateway, orders } = setUp()
+    const key = testKey()
+    fake.addAccount(key.signer.publicKey, { tier: 'unlimited' })
+    const principal = await gateway.authenticate(apiKeyFromSeed(key.seed))
+    gateway.complete(principal, aRequest(), { signal: new AbortController().signal })
+    expect(orders[0]).to.deep.include({ priority: 0, account: principal.account })
+    expect((await gateway.models(principal)).map((model) => model.id)).to.deep.equal(['tiny'])
+    expect(await codeOf(gateway.receiptFile(principal, new Uint8Array(16)))).to.equal('RECEIPT_NOT_FOUND')
+  })
+
+  it('opens accounts for an admin and shows them', async () => {
+    const { admin } = setUp()
+    const opened = await admin.openAccount({ publicKey: testKey().signer.publicKey, name: 'new', tier: 'free' })
+    expect(opened).to.include({ name: 'new', tier: 'free', balanceMicroCredits: 0n })
+    expect(admin.accounts()).to.deep.equal([opened])
+  })
+})
+
+describe('node/remote-gateway', () => {
+  it('asks a hub in the name of the key, and never sends the key', async () => {
+    const key = testKey()
+    const asked: string[] = []
+    const client = {
+      ask: (signer: unknown, action: string, body: unknown) => {
+        asked.push(`${action} ${JSON.stringify(body)}`)
+        return Promise.resolve({ answer: { account: new Uint8Array(16), name: 'me', tier: 'free', balance: '5', models: [], receipts: [], file: 'f' } })
+      },
+    } as unknown as AccountClient
+    const gateway = createRemoteGateway({ client, jobs: { run: () => (async function* () { yield* [] })(), counts: { running: 0, served: 0, failed: 0 } }, status: noStatus })
+    expect(await codeOf(gateway.authenticate('nonsense'))).to.equal('INVALID_API_KEY')
+    const text = apiKeyFromSeed(key.seed)
+    const principal = await gateway.authenticate(text)
+    expect(Buffer.from(principal.signer.publicKey)).to.deep.equal(Buffer.from(key.signer.publicKey))
+    expect((await gateway.account(principal)).balanceMicroCredits).to.equal(5n)
+    await gateway.receipts(principal, { limit: 3, before: 9 })
+    expect(await gateway.receiptFile(principal, new Uint8Array(16))).to.equal('f')
+    expect(asked[0]).to.equal('account {}')
+    expect(asked[2]).to.equal('receipts {"limit":3,"before":9}')
+    expect(asked.join()).to.not.contain(text)
+  })
+})
+
+describe('node/status', () => {
+  const { federation } = testFederation()
+  function statusOf(part: { connected?: readonly string[]; writable?: boolean; offered?: readonly string[]; mode?: 'hub' | 'contributor' | 'consumer' }) {
+    const clock = fakeClock()
+    return createStatus({
+      host: { peerId: 'me', isConnected: (peer) => (part.connected ?? []).includes(peer), connectionCount: () => 3 }, clock,
+      jobs: () => ({ running: 0, queued: 0, served: 0, failed: 0 }), offered: () => part.offered ?? [],
+      ...(part.writable === undefined ? {} : { ledger: { writable: part.writable, heads: () => [{ hub: 0, epoch: 1, frames: 2, entries: 3, hash: Uint8Array.of(0xab) }] } }),
+    }, { name: 'n', mode: part.mode ?? 'consumer', federation, version: '1' })()
+  }
+  const hub = federation.hubs[1]!.peerId
+
+  it('is ready with a hub, a caught-up ledger where it is a hub, and an engine where it lends', () => {
+    expect(statusOf({ connected: [hub] })).to.include({ ready: true, connections: 3 })
+    expect(statusOf({}).waitingFor).to.deep.equal(['a connection to a hub'])
+    expect(statusOf({ connected: [hub], mode: 'hub', writable: false }).waitingFor).to.deep.equal(['the ledger to be checked and caught up'])
+    expect(statusOf({ connected: [hub], mode: 'contributor' }).waitingFor).to.deep.equal(['an engine with a model'])
+    expect(statusOf({ connected: [hub], mode: 'contributor', offered: ['tiny'] })).to.deep.include({ ready: true, models: [{ id: 'tiny', hosts: 1 }] })
+  })
+
+  it('shows hubs by name and the heads of a hub', () => {
+    const status = statusOf({ connected: [hub], mode: 'hub', writable: true })
+    expect(status.hubs.map((one) => one.connected)).to.deep.equal([false, true, false])
+    expect(status.logs).to.deep.equal([{ hub: federation.hubs[0]!.name, epoch: 1, frames: 2, entries: 3, hash: 'ab' }])
+  })
+})

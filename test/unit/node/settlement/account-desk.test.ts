@@ -1,0 +1,119 @@
+import { expect } from 'chai'
+import { createCapacityTable } from '../../../../node/capacity/table.ts'
+import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
+import { issueTicket } from '../../../../node/jobs/tickets.ts'
+import { createAccountDesk } from '../../../../node/settlement/account-desk.ts'
+import { createAccountGate } from '../../../../node/settlement/account-gate.ts'
+import type { HubLedger } from '../../../../ledger/interface.ts'
+import { decode, encode } from '../../../../protocol/codec.ts'
+import { sha256 } from '../../../../protocol/crypto.ts'
+import { accountActions, type AccountAction } from '../../../../protocol/messages/control.ts'
+import { receiptIdOf } from '../../../../protocol/messages/receipt.ts'
+import { signDocument } from '../../../../protocol/signed.ts'
+import { codeOf } from '../../../support/code-of.ts'
+import { aCapacity } from '../../../support/completions.ts'
+import { fakeClock } from '../../../support/fake-clock.ts'
+import { fakeLedger } from '../../../support/fake-ledger.ts'
+import { testKey, type TestKey } from '../../../support/federation.ts'
+import { quietLog } from '../../../support/quiet-log.ts'
+import { seededRandom } from '../../../support/seeded-random.ts'
+
+const hub = testKey()
+const payer = testKey()
+const other = testKey()
+const contributor = testKey()
+
+function setUp() {
+  const clock = fakeClock()
+  const random = seededRandom(8)
+  const ledger = fakeLedger()
+  const account = ledger.addAccount(payer.signer.publicKey, { name: 'payer', tier: 'pro', balanceMicroCredits: 12_345_678_901_234_567_890n })
+  ledger.addAccount(other.signer.publicKey)
+  const table = createCapacityTable({ clock }, { demoAllowed: true })
+  const capacity = aCapacity({ peer: contributor.signer.publicKey, name: 'c' }, clock.now())
+  table.put(capacity)
+  const placed: Parameters<Dispatcher['place']>[0][] = []
+  const issue = (signer = hub.signer, forAccount = account.id) => issueTicket({ signer, clock, random }, 'net', {
+    contributor: contributor.signer.publicKey, account: forAccount, model: 'tiny', requestHash: new Uint8Array(32), priority: 1,
+  })
+  const desk = createAccountDesk({
+    ledger: ledger as unknown as HubLedger, table, signer: hub.signer, clock, log: quietLog(),
+    gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
+    dispatcher: {
+      place(order) {
+        placed.push(order)
+        return Promise.resolve({ issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, model: capacity.models[0]!, addresses: ['/a', 'x'.repeat(300)] } })
+      },
+    },
+  })
+  async function answerTo(action: AccountAction | 'relay', body: unknown, as: TestKey): Promise<Uint8Array> {
+    const bytes = encode(body)
+    const authorization = signDocument(as.signer, 'accountRequest', {
+      v: 1, network: 'net', hub: hub.signer.publicKey, action, bodyHash: sha256(bytes), nonce: random.bytes(16), sentAt: clock.now(),
+    })
+    return desk.answer('peer', { t: 'account', authorization, body: bytes })
+  }
+  const ask = {
+    account: async (as = payer) => decode(accountActions.account.tell, await answerTo('account', {}, as)),
+    models: async () => decode(accountActions.models.tell, await answerTo('models', {}, payer)),
+    receipts: async (limit: number) => decode(accountActions.receipts.tell, await answerTo('receipts', { limit }, payer)),
+    receipt: async (id: Uint8Array, as = payer) => decode(accountActions.receipt.tell, await answerTo('receipt', { id }, as)),
+    ticket: async (body: unknown) => decode(accountActions.ticket.tell, await answerTo('ticket', body, payer)),
+    settle: async (body: unknown, as = payer) => decode(accountActions.settle.tell, await answerTo('settle', body, as)),
+    relay: () => answerTo('relay', {}, payer),
+  }
+  const settleBody = (ticket = issue().signed) => ({
+    ticket, observedMs: 5, observedUsage: { promptTokens: 1, completionTokens: 2 }, outputHash: new Uint8Array(32), finish: 'stop',
+  })
+  return { clock, ledger, account, placed, issue, ask, settleBody }
+}
+
+describe('node/settlement/account-desk', () => {
+  it('tells an account who it is, and every digit of its balance', async () => {
+    const { ask, account } = setUp()
+    expect(await ask.account()).to.deep.equal({ account: account.id, name: 'payer', tier: 'pro', balance: '12345678901234567890' })
+  })
+
+  it('lists the models that are there', async () => {
+    const { ask } = setUp()
+    expect((await ask.models()).models.map((model) => model.id)).to.deep.equal(['tiny'])
+  })
+
+  it('gives a ticket, with the priority of the tier and the needs of the request', async () => {
+    const { ask, placed } = setUp()
+    const answer = await ask.ticket({ model: 'tiny', requestHash: new Uint8Array(32), tokensMax: 0, exclude: [other.signer.publicKey], needs: ['chat', 'json'] })
+    expect(answer.hostName).to.equal('c')
+    expect(answer.addresses, 'an address that no message can carry is left out').to.deep.equal(['/a'])
+    expect(placed[0]).to.deep.include({ priority: 1, exclude: [other.peerId], needs: ['chat', 'json'] })
+    expect(placed[0]).to.not.have.property('tokensMax')
+  })
+
+  it('settles a job of the account, and shows its receipt to it and to nobody else', async () => {
+    const { ask, issue, settleBody } = setUp()
+    const issued = issue()
+    const settled = await ask.settle(settleBody(issued.signed))
+    const id = receiptIdOf(issued.ticket.jobId)
+    expect(Buffer.from(settled.receiptId)).to.deep.equal(Buffer.from(id))
+    expect((await ask.receipt(id)).file).to.contain('file of')
+    expect(await codeOf(ask.receipt(id, other))).to.equal('RECEIPT_NOT_FOUND')
+    expect(await codeOf(ask.receipt(new Uint8Array(16)))).to.equal('RECEIPT_NOT_FOUND')
+    const { receipts } = await ask.receipts(10)
+    expect(receipts[0]).to.deep.include({ model: 'tiny', contributor: contributor.peerId, hub: hub.peerId, completionTokens: 2, signedBy: ['hub'] })
+  })
+
+  it('refuses to settle what another hub issued, what is forged, and what another account asked for', async () => {
+    const { ask, issue, settleBody, ledger } = setUp()
+    expect(await codeOf(ask.settle(settleBody(issue(other.signer).signed)))).to.equal('TICKET_INVALID')
+    const { signed } = issue()
+    expect(await codeOf(ask.settle(settleBody({ ...signed, signature: new Uint8Array(64) })))).to.equal('SIGNATURE_INVALID')
+    expect(await codeOf(ask.settle(settleBody(signed), other))).to.equal('FORBIDDEN')
+    expect(ledger.appended).to.have.length(0)
+  })
+
+  it('refuses a body that does not fit, a stranger, and a job to relay', async () => {
+    const { ask } = setUp()
+    expect(await codeOf(ask.receipts(101))).to.equal('FRAME_MALFORMED')
+    expect(await codeOf(ask.account(testKey()))).to.equal('INVALID_API_KEY')
+    expect(await codeOf(ask.relay())).to.equal('PROTOCOL_VIOLATION')
+  })
+})

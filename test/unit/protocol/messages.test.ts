@@ -1,0 +1,164 @@
+import { expect } from 'chai'
+import type { z } from 'zod'
+import { decode, encode } from '../../../protocol/codec.ts'
+import { completionRequestSchema } from '../../../protocol/completion.ts'
+import { COMPLETION_TOKENS_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX } from '../../../protocol/limits.ts'
+import { capacitySchema } from '../../../protocol/messages/capacity.ts'
+import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
+import { accountRequestSchema, jobAskSchema, jobTellSchema, progressNoteSchema } from '../../../protocol/messages/job.ts'
+import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema, LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger.ts'
+import { observationSchema, receiptHalfSchema, receiptIdOf, receiptSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
+import { ticketSchema } from '../../../protocol/messages/ticket.ts'
+import { signDocument, signedSchema } from '../../../protocol/signed.ts'
+import { codeOf } from '../../support/code-of.ts'
+import { aCapacity, aModel, aRequest } from '../../support/completions.ts'
+import { testKey } from '../../support/federation.ts'
+
+const b16 = new Uint8Array(16).fill(1)
+const b32 = new Uint8Array(32).fill(2)
+const signed = signDocument(testKey().signer, 'ticket', { n: 1 })
+const usage = { promptTokens: 1, completionTokens: 2 }
+const ticket = {
+  v: 1, network: 'net', jobId: b16, hub: b32, contributor: b32, account: b16, model: 'tiny', requestHash: b32, tokensMax: 10, msMax: 10, priority: 0, priceRev: 0, classRev: 0,
+  issuedAt: 1, expiresAt: 2,
+}
+const half = { v: 1, ticketHash: b32, jobId: b16, modelDigest: 'ab'.repeat(32), device: 'cpu', boot: b16, startMs: 0, endMs: 1, usage, outputHash: b32, finish: 'stop' }
+const observation = { v: 1, ticketHash: b32, jobId: b16, hub: b32, observedMs: 1, observedUsage: usage, outputHash: b32, finish: 'stop', path: 'hub', endedAt: 1 }
+const accountRequest = { v: 1, network: 'net', hub: b32, action: 'account', bodyHash: b32, nonce: b16, sentAt: 1 }
+const log = { hub: 0, epoch: 1 }
+const settle = { ticket: signed, observedMs: 1, observedUsage: usage, outputHash: b32, finish: 'stop' }
+
+type Value = Record<string, unknown>
+interface Vector {
+  readonly schema: z.ZodType
+  /** Values that must pass and come back as they are. */
+  readonly good: readonly Value[]
+  /** What is changed in the first good value so that it must be refused. */
+  readonly bad: Readonly<Record<string, Value>>
+}
+
+const vectors: Readonly<Record<string, Vector>> = {
+  signed: { schema: signedSchema, good: [signed], bad: { 'short key': { key: new Uint8Array(31) }, 'long signature': { signature: new Uint8Array(65) }, 'body as text': { body: 'x' } } },
+  capacity: {
+    schema: capacitySchema, good: [aCapacity({ peer: b32, gpus: [{ name: 'RTX', vramBytes: 1, vramFreeBytes: 0 }] }, 1)],
+    bad: {
+      'newer version': { v: 2 }, 'short key': { peer: b16 }, 'long name': { name: 'x'.repeat(65) }, 'negative number': { seq: -1 }, 'no integer': { seq: 1.5 },
+      'number that a double does not hold': { seq: 2 ** 53 }, 'unknown mode': { mode: 'boss' }, 'too many gpus': { gpus: Array.from({ length: 17 }, () => ({ name: '', vramBytes: 0, vramFreeBytes: 0 })) },
+      'too many models': { models: Array.from({ length: 33 }, () => aModel()) }, 'model id with a space': { models: [aModel({ id: 'a b' })] },
+      'long model id': { models: [aModel({ id: 'x'.repeat(MODEL_ID_CHARS_MAX + 1) })] }, 'digest in capitals': { models: [aModel({ digest: 'AB'.repeat(32) })] },
+      'negative speed': { models: [aModel({ tokensPerSecond: -1 })] }, 'missing slots': { slots: undefined },
+    },
+  },
+  'control ping': { schema: controlAskSchema, good: [{ t: 'ping' }, { t: 'account', authorization: signed, body: b16 }], bad: { 'unknown question': { t: 'shutdown' }, 'no question': { t: undefined } } },
+  'control account': { schema: controlAskSchema, good: [{ t: 'account', authorization: signed, body: b16 }], bad: { 'no authorization': { authorization: undefined }, 'body as text': { body: 'x' } } },
+  'control answer': {
+    schema: controlTellSchema, good: [{ t: 'error', code: 'NO_HOST', detail: '', retryAfterMs: 1 }, { t: 'error', code: 'X', detail: '' }, { t: 'pong' }, { t: 'ok', body: b16 }],
+    bad: { 'long code': { code: 'x'.repeat(65) }, 'long detail': { detail: 'x'.repeat(1_025) }, 'negative time': { retryAfterMs: -1 } },
+  },
+  'job open': { schema: jobAskSchema, good: [{ t: 'open', ticket: signed, request: b16 }, { t: 'cancel' }, { t: 'relay', authorization: signed, request: b16 }], bad: { 'no ticket': { ticket: undefined }, 'an answer': { t: 'accept' } } },
+  'job relay': { schema: jobAskSchema, good: [{ t: 'relay', authorization: signed, request: b16 }], bad: { 'unsigned': { authorization: { body: b16 } } } },
+  'job reject': { schema: jobTellSchema, good: [{ t: 'reject', code: 'QUEUE_FULL', detail: '' }, { t: 'accept' }], bad: { 'long detail': { detail: 'x'.repeat(1_025) }, 'a question': { t: 'open' } } },
+  'job beat': { schema: jobTellSchema, good: [{ t: 'beat', state: 'loading', at: 5 }, { t: 'beat', state: 'running' }], bad: { 'unknown state': { state: 'placing' }, 'negative place': { at: -1 } } },
+  'job chunk': { schema: jobTellSchema, good: [{ t: 'chunk', text: 'Hé\u{1f600}', tokens: 3 }], bad: { 'text as bytes': { text: b16 }, 'tokens below 0': { tokens: -1 }, 'tokens of no number': { tokens: 'many' } } },
+  'job progress': { schema: jobTellSchema, good: [{ t: 'progress', note: signed }], bad: { 'no note': { note: undefined } } },
+  'job end': {
+    schema: jobTellSchema,
+    good: [{ t: 'end', finish: 'stop', usage, half: signed }, { t: 'end', finish: 'cancelled', usage, relayed: { receiptId: b16, host: 'h', hostName: 'n', hub: 'u', durability: 'local', costMicroCredits: 0 } }],
+    bad: { 'unknown end': { finish: 'bored' }, 'usage below 0': { usage: { promptTokens: -1, completionTokens: 0 } }, 'no usage': { usage: undefined } },
+  },
+  'job fail': { schema: jobTellSchema, good: [{ t: 'fail', code: 'ENGINE_FAILED', detail: '', usage }, { t: 'fail', code: 'X', detail: '', usage, half: signed }], bad: { 'no usage': { usage: undefined } } },
+  'progress note': { schema: progressNoteSchema, good: [{ v: 1, jobId: b16, n: 1, completionTokens: 64, atMs: 9 }], bad: { 'long id': { jobId: b32 }, 'newer version': { v: 2 } } },
+  'account request': { schema: accountRequestSchema, good: [accountRequest], bad: { 'unknown action': { action: 'mint' }, 'short hub': { hub: b16 }, 'short hash': { bodyHash: b16 }, 'long nonce': { nonce: b32 } } },
+  ticket: { schema: ticketSchema, good: [ticket], bad: { 'newer version': { v: 2 }, 'short account': { account: new Uint8Array(15) }, 'time below 0': { expiresAt: -1 }, 'long network': { network: 'x'.repeat(65) } } },
+  'receipt half': { schema: receiptHalfSchema, good: [half], bad: { 'digest of no hash': { modelDigest: 'x' }, 'long device': { device: 'x'.repeat(257) }, 'short hash': { outputHash: b16 } } },
+  observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hub': { hub: b16 } } },
+  receipt: { schema: receiptSchema, good: [{ ticket: signed, half: signed, observation: signed }, { ticket: signed, observation: signed }], bad: { 'no ticket': { ticket: undefined } } },
+  'completion request': {
+    schema: completionRequestSchema,
+    good: [{ ...aRequest() }, { ...aRequest({ maxTokens: COMPLETION_TOKENS_MAX, temperature: 0, topP: 1, seed: 0, stop: ['a'], responseFormat: { type: 'json_schema', schema: '{}' } }) }],
+    bad: {
+      'no message': { messages: [] }, 'too many messages': { messages: Array.from({ length: MESSAGES_MAX + 1 }, () => ({ role: 'user', content: '' })) },
+      'too many characters together': { messages: [{ role: 'user', content: 'x'.repeat(PROMPT_CHARS_MAX) }, { role: 'user', content: 'x' }] },
+      'unknown role': { messages: [{ role: 'root', content: '' }] }, 'too many tokens': { maxTokens: COMPLETION_TOKENS_MAX + 1 }, 'no tokens': { maxTokens: 0 },
+      'too hot': { temperature: 2.1 }, 'large seed': { seed: 2 ** 32 }, 'five stops': { stop: ['a', 'b', 'c', 'd', 'e'] }, 'empty stop': { stop: [''] },
+      'large schema': { responseFormat: { type: 'json_schema', schema: 'x'.repeat(SCHEMA_BYTES_MAX + 1) } }, 'unknown format': { responseFormat: { type: 'xml' } },
+    },
+  },
+  'ledger hello': {
+    schema: ledgerMessageSchema, good: [{ t: 'hello', v: 1, network: 'net', heads: [{ log, no: 1, hash: b32 }] }],
+    bad: { 'newer version': { v: 2 }, 'unknown hub': { heads: [{ log: { hub: 3, epoch: 0 }, no: 1, hash: b32 }] }, 'too many heads': { heads: Array.from({ length: 193 }, () => ({ log, no: 1, hash: b32 })) } },
+  },
+  'ledger frames': {
+    schema: ledgerMessageSchema, good: [{ t: 'frames', log, frames: [b32] }],
+    bad: { 'none': { frames: [] }, 'too many': { frames: Array.from({ length: LOG_MESSAGE_FRAMES_MAX + 1 }, () => b16) }, 'too long': { frames: [new Uint8Array(300_000)] }, 'large epoch': { log: { hub: 0, epoch: 2 ** 32 } } },
+  },
+  'ledger want': { schema: ledgerMessageSchema, good: [{ t: 'want', log, from: 1, bytesMax: 1 }], bad: { 'from 0': { from: 0 }, 'no room': { bytesMax: 0 } } },
+  'ledger ack': { schema: ledgerMessageSchema, good: [{ t: 'ack', log, no: 7 }], bad: { 'number 0': { no: 0 }, 'unknown field in the log': { log: { ...log, more: 1 } } } },
+  'ask account': { schema: accountActions.account.ask, good: [{}], bad: {} },
+  'tell account': { schema: accountActions.account.tell, good: [{ account: b16, name: 'n', tier: 'free', balance: '-12345678901234567890' }], bad: { 'balance as a number': { balance: 5 }, 'balance of no number': { balance: '1.5' }, 'endless balance': { balance: '1'.repeat(21) } } },
+  'ask models': { schema: accountActions.models.ask, good: [{}], bad: {} },
+  'tell models': {
+    schema: accountActions.models.tell, good: [{ models: [{ id: 'm', hosts: 1, contextTokens: 1, capabilities: ['chat'], quantizations: ['Q8'], demo: false, firstSeenAt: 1 }] }],
+    bad: { 'too many': { models: Array.from({ length: MODELS_LISTED_MAX + 1 }, () => ({ id: 'm', hosts: 1, contextTokens: 1, capabilities: [], quantizations: [], demo: false, firstSeenAt: 1 })) } },
+  },
+  'ask receipts': { schema: accountActions.receipts.ask, good: [{ limit: 100 }, { limit: 1, before: 5 }], bad: { 'none': { limit: 0 }, 'too many': { limit: 101 } } },
+  'tell receipts': {
+    schema: accountActions.receipts.tell,
+    good: [{ receipts: [{ id: 'rcpt_1', jobId: 'j', model: 'm', contributor: 'c', hub: 'h', account: 'a', promptTokens: 1, completionTokens: 1, finish: 'stop', observedMs: 1, signedBy: ['hub'], loggedAt: 1 }] }],
+    bad: { 'no list': { receipts: {} } },
+  },
+  'ask receipt': { schema: accountActions.receipt.ask, good: [{ id: b16 }], bad: { 'long id': { id: b32 } } },
+  'tell receipt': { schema: accountActions.receipt.tell, good: [{ file: 'text' }], bad: { 'too long': { file: 'x'.repeat(256 * 1024 + 1) } } },
+  'ask ticket': {
+    schema: accountActions.ticket.ask, good: [{ model: 'm', requestHash: b32, tokensMax: 0, exclude: [b32], needs: ['chat'] }],
+    bad: { 'too many excluded': { exclude: Array.from({ length: 9 }, () => b32) }, 'unknown need': { needs: ['fly'] }, 'no needs': { needs: undefined } },
+  },
+  'tell ticket': { schema: accountActions.ticket.tell, good: [{ ticket: signed, hostName: 'h', addresses: ['/a'] }], bad: { 'too many addresses': { addresses: Array.from({ length: 17 }, () => '/a') }, 'long address': { addresses: ['x'.repeat(257)] } } },
+  'ask settle': { schema: accountActions.settle.ask, good: [settle, { ...settle, half: signed }], bad: { 'no usage': { observedUsage: undefined }, 'time below 0': { observedMs: -1 } } },
+  'tell settle': { schema: accountActions.settle.tell, good: [{ receiptId: b16, durability: 'local', costMicroCredits: '0' }], bad: { 'unknown durability': { durability: 'maybe' } } },
+}
+
+/** A field that is absent, as nothing on the wire is `undefined`. */
+function without(value: Value): Value {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined))
+}
+
+describe('protocol/messages', () => {
+  for (const [name, { schema, good, bad }] of Object.entries(vectors)) {
+    it(`${name}: comes back as it was sent, and refuses ${Object.keys(bad).length} bad ones`, async () => {
+      for (const value of good) {
+        const bytes = encode(value)
+        expect(decode(schema, bytes)).to.deep.equal(value)
+        expect(Buffer.from(encode(decode(schema, bytes)))).to.deep.equal(Buffer.from(bytes))
+      }
+      for (const [problem, part] of Object.entries(bad)) {
+        expect(await codeOf(() => decode(schema, encode(without({ ...good[0]!, ...part })))), problem).to.equal('FRAME_MALFORMED')
+      }
+      for (const other of [null, 7, 'text', []]) expect(await codeOf(() => decode(schema, encode(other)))).to.equal('FRAME_MALFORMED')
+    })
+  }
+
+  it('covers each kind of message of the unions', () => {
+    const seen = new Set(Object.values(vectors).flatMap(({ good }) => good.map((value) => value['t'])))
+    for (const schema of [controlAskSchema, controlTellSchema, jobAskSchema, jobTellSchema, ledgerMessageSchema]) {
+      for (const option of schema.options) expect([...seen]).to.include(option.shape.t.value)
+    }
+    for (const action of Object.keys(accountActions)) expect(Object.keys(vectors)).to.include.members([`ask ${action}`, `tell ${action}`])
+  })
+
+  it('drops fields that it does not know, so that a newer peer may send more', () => {
+    expect(decode(jobTellSchema, encode({ t: 'accept', later: 1 }))).to.deep.equal({ t: 'accept' })
+  })
+
+  it('reads ledger messages from their bytes', async () => {
+    const message = { t: 'ack', log, no: 1 } as const
+    expect(decodeLedgerMessage(encodeLedgerMessage(message))).to.deep.equal(message)
+    expect(await codeOf(() => decodeLedgerMessage(Uint8Array.of(0xff)))).to.equal('FRAME_MALFORMED')
+  })
+
+  it('names receipts by job and tickets by their signed bytes', () => {
+    expect(receiptIdOf(b16)).to.have.length(16)
+    expect(Buffer.from(receiptIdOf(b16))).to.not.deep.equal(Buffer.from(receiptIdOf(new Uint8Array(16))))
+    expect(ticketHashOf(signed)).to.have.length(32)
+  })
+})
