@@ -131,6 +131,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     { name: 'engines', stop: () => provider.close() },
     ...(ledger === undefined ? [] : [{ name: 'ledger', stop: () => ledger.close() }]),
     { name: 'network', start: () => host.start(), stop: () => host.stop() },
+    { name: 'channels', stop: () => jobPool.close() },
     { name: 'heartbeat', stop: () => heartbeat.stop() },
     ...side.parts,
     {

@@ -52,8 +52,8 @@ export const SCHEMA_BYTES_MAX = 64 * 1024
 /** A slow source's tokens are collected at most this long before they are sent; the first goes out at once. */
 export const CHUNK_WAIT_MS_MAX = 10
 
-/** ... or until this much text has come together. */
-export const CHUNK_BYTES_TARGET = 1_024
+/** ... or until this much text has come together. Only a source of over 400 KB/s gets there; 1 KiB relayed half as much. */
+export const CHUNK_BYTES_TARGET = 4_096
 
 /** A signed progress note is sent every so many tokens ... */
 export const PROGRESS_TOKENS = 64

@@ -48,6 +48,10 @@ const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
   'BAD_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'CAPABILITY_MISSING', 'CANCELLED', 'MODEL_NOT_FOUND', 'INVALID_API_KEY', 'FORBIDDEN', 'INSUFFICIENT_CREDITS',
 ])
 
+/** A hub that restarts is back within some seconds: waits of 1, 2, 3 and 4 s. */
+const SETTLE_ATTEMPTS_MAX = 5
+const SETTLE_WAIT_MS = 1_000
+
 export function createRemoteJobs(components: RemoteJobComponents, options: RemoteJobOptions = {}): RemoteJobs {
   const { host, pool, client, clock } = components
   const log = components.log.child('remote-job')
@@ -113,10 +117,10 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
         continue
       }
       if (seen.error === undefined) void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
-      const { answer } = await client.ask(signer, 'settle', {
+      const answer = await settle(signer, ticketed.hub, {
         ticket: ticketed.signed, observedMs: seen.observedMs, observedUsage: seen.usage, outputHash: seen.outputHash, finish: seen.finish,
         ...(seen.half === undefined ? {} : { half: seen.half }),
-      }, ticketed.hub)
+      })
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (seen.error !== undefined) throw fromHost(seen.error)
       void handoff.offer({
@@ -129,6 +133,21 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       return true
     }
     return false
+  }
+
+  /** Only the hub that issued the ticket can settle it: where it is away for a moment, it is asked again. */
+  async function settle(signer: Signer, hub: FederationHub, body: Parameters<typeof client.ask<'settle'>>[2]) {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return (await client.ask(signer, 'settle', body, hub)).answer
+      } catch (reason) {
+        const error = toTriforceError(reason)
+        if (error.code !== 'NO_HUB' || attempt >= SETTLE_ATTEMPTS_MAX) throw error
+        await new Promise<void>((resolve) => {
+          clock.after(SETTLE_WAIT_MS * attempt, resolve)
+        })
+      }
+    }
   }
 
   async function relayed(signer: Signer, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {

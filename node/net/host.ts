@@ -23,6 +23,7 @@ import type { Log } from '../../protocol/ports.ts'
 import type { Channel, ChannelHandler } from './channel.ts'
 import { corkedTcp } from './corked-tcp.ts'
 import { fastMessageId } from './gossip-id.ts'
+import { createHeldBytes, type HeldBytes } from './held-bytes.ts'
 import { createStreamChannel } from './stream-channel.ts'
 
 export interface HostComponents {
@@ -180,6 +181,7 @@ export async function createHost(components: HostComponents, options: HostOption
 
   const gossip: GossipSub = node.services.gossip
   const dht: KadDHT = node.services.dht
+  const held = createHeldBytes()
   const connected = new Set<string>()
   node.addEventListener('peer:connect', (event) => connected.add(event.detail.toString()))
   node.addEventListener('peer:disconnect', (event) => connected.delete(event.detail.toString()))
@@ -189,7 +191,7 @@ export async function createHost(components: HostComponents, options: HostOption
     peerId: node.peerId.toString(),
     async start() {
       for (const { protocol, handler } of handlers) {
-        await node.handle(protocol, (stream, connection) => serve(log, handler, stream, connection), {
+        await node.handle(protocol, (stream, connection) => serve(log, handler, held, stream, connection), {
           maxInboundStreams: STREAMS_PER_PROTOCOL_MAX, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX,
         })
       }
@@ -214,7 +216,7 @@ export async function createHost(components: HostComponents, options: HostOption
       if (connection === undefined) throw new TriforceError('NO_HOST', { peer }, { detail: 'there is no connection to this peer' })
       try {
         const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX })
-        return createStreamChannel(stream, peer)
+        return createStreamChannel(stream, peer, { held })
       } catch (cause) {
         throw new TriforceError('HOST_LOST', { peer }, { cause, detail: 'the peer did not open a stream' })
       }
@@ -296,9 +298,9 @@ function openConnections(node: Libp2p, peer: string): Connection[] {
 }
 
 /** Makes the channel in the same tick, then lets the handler run; its throw ends the stream. */
-function serve(log: Log, handler: ChannelHandler, stream: Stream, connection: Connection): void {
+function serve(log: Log, handler: ChannelHandler, held: HeldBytes, stream: Stream, connection: Connection): void {
   const peer = connection.remotePeer.toString()
-  const channel = createStreamChannel(stream, peer)
+  const channel = createStreamChannel(stream, peer, { held })
   handler(channel).then(
     () => channel.close(),
     (reason: unknown) => {

@@ -12,6 +12,7 @@ import { TriforceError } from '../../protocol/errors.ts'
 import { FRAME_BYTES_MAX } from '../../protocol/limits.ts'
 import type { Channel } from './channel.ts'
 import { createFrameSplitter, prefixBytes, writeFrame } from './frame-splitter.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import { createReadQueue } from './read-queue.ts'
 
 export interface StreamChannelOptions {
@@ -20,18 +21,21 @@ export interface StreamChannelOptions {
   readonly readBytesHigh?: number
   /** Bytes that may wait to be sent before `send` answers false. */
   readonly sendBytesHigh?: number
+  /** Counts unfinished frames over all streams of the peer. */
+  readonly held?: HeldBytes
 }
 
 export const streamChannelDefaults = Object.freeze({
   frameBytesMax: FRAME_BYTES_MAX,
   readBytesHigh: 64 * 1024, // several thousand tokens: far above what a live reader leaves, far below what hurts
   sendBytesHigh: 64 * 1024,
-}) satisfies Required<StreamChannelOptions>
+}) satisfies Required<Omit<StreamChannelOptions, 'held'>>
 
 export function createStreamChannel(stream: Stream, peer: string, options: StreamChannelOptions = {}): Channel {
   const { frameBytesMax, readBytesHigh, sendBytesHigh } = { ...streamChannelDefaults, ...options }
   const closed = new AbortController()
   const splitter = createFrameSplitter(frameBytesMax)
+  let heldBytes = 0
   let paused = false
   let pending: Uint8Array[] = []
   let pendingBytes = 0
@@ -47,8 +51,16 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
     }
   })
 
+  /** False where this peer holds too much in unfinished frames. */
+  function hold(bytes: number): boolean {
+    const change = bytes - heldBytes
+    heldBytes = bytes
+    return change === 0 || options.held === undefined || options.held.count(peer, change)
+  }
+
   function finish(reason: Error | undefined): void {
     if (closed.signal.aborted) return
+    hold(0)
     const lost = reason ?? new TriforceError('HOST_LOST', {}, { detail: 'the connection ended' })
     queue.end(reason)
     closed.abort(lost)
@@ -94,6 +106,11 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
       splitter.push(data instanceof Uint8Array ? data : data.subarray(), (frame) => queue.push(frame))
     } catch (reason) {
       queueMicrotask(() => abort(asError(reason)))
+      return
+    }
+    if (!closed.signal.aborted && !hold(splitter.partialBytes)) {
+      const reason = new TriforceError('FRAME_TOO_LARGE', { peer }, { detail: 'too many unfinished frames at once' })
+      queueMicrotask(() => abort(reason))
       return
     }
     // Only whole frames count: a large partial frame must be able to arrive in full.

@@ -7,6 +7,7 @@ import { bytesEqual } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { accountActions, MODELS_LISTED_MAX, type ControlAsk } from '../../protocol/messages/control.ts'
+import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -70,6 +71,9 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
       throw new TriforceError('TICKET_INVALID', {}, { detail: 'the ticket was issued by another hub' })
     }
     if (!bytesEqual(opened.account, account.id)) throw new TriforceError('FORBIDDEN')
+    // A consumer that did not get the answer asks again; the job is settled once.
+    const receiptId = receiptIdOf(opened.jobId)
+    if (await ledger.receipt(receiptId) !== undefined) return encode({ receiptId, durability: 'replicated', costMicroCredits: '0' })
     const settled = await settleJob(components, {
       issued: { ticket: opened, signed: ask.ticket },
       seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs: ask.observedMs, half: ask.half },
