@@ -3,7 +3,7 @@
  * noise write each frame in two pieces, and a frame that is read is answered by a window update in two more: without
  * this, a small job costs the hub eight system calls in place of three.
  */
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 import { tcp, type TCPComponents, type TCPOptions } from '@libp2p/tcp'
 
@@ -40,7 +40,7 @@ function cork(connection: MultiaddrConnection): void {
   // Not part of the interface: where a later version names it otherwise, everything works as before, only slower.
   const { socket } = connection as MultiaddrConnection & { readonly socket?: Socket }
   if (socket === undefined) return
-  const write = socket.write.bind(socket) as (chunk: Uint8Array) => boolean
+  const write = (chunk: Uint8Array | string) => Socket.prototype.write.call(socket, chunk)
   let isCorked = false
   socket.write = (chunk: Uint8Array | string): boolean => {
     if (!isCorked) {
@@ -51,6 +51,6 @@ function cork(connection: MultiaddrConnection): void {
         socket.uncork()
       })
     }
-    return write(chunk as Uint8Array)
+    return write(chunk)
   }
 }

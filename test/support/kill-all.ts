@@ -30,10 +30,10 @@ export async function killAllRounds({ dir, rounds, unit, say = () => {} }: KillO
   for (let round = 1; round <= rounds; round += 1) {
     const up = await startUp({ dir, env: { TRIFORCE_BENCH_SOURCE: 'on' } })
     const { hubs, apiKey } = up.report
-    let running = true
+    const traffic = new AbortController()
     const before = seen.length
     const clients = Array.from({ length: CLIENTS }, async (_, client) => {
-      while (running) {
+      while (!traffic.signal.aborted) {
         const answer = await chat({
           api: hubs[client % hubs.length]!.api, apiKey, model: 'bench-source', content: `tokens=${1 + Math.floor(unit() * 40)}`,
         })
@@ -42,7 +42,7 @@ export async function killAllRounds({ dir, rounds, unit, say = () => {} }: KillO
     })
     await until('some answers in this round', () => seen.length > before + 10, 20_000)
     await new Promise((resolve) => setTimeout(resolve, unit() * 300))
-    running = false
+    traffic.abort()
     await up.killAll()
     await Promise.all(clients)
     say(`round ${round}: ${seen.length - before} answers seen before the kill`)

@@ -88,7 +88,7 @@ describe('node/jobs/coalesce', () => {
     await output.next()
     await output.next()
     await settled()
-    // 1 for the first text, 11 for the first 1,024 characters, one that is on its way.
+    // One for the first text, then a target full of pieces of 100, and one that is on its way.
     expect(seen.asked).to.be.at.most(Math.ceil(CHUNK_BYTES_TARGET / 100) + 2)
   })
 
