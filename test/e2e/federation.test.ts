@@ -128,9 +128,9 @@ describe('a federation in real processes', function () {
     expect((await client.models.list()).data.map((model) => model.id)).to.include('triforce-demo')
     expect((await client.models.retrieve('triforce-demo')).id).to.equal('triforce-demo')
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: 'tf-nobody', maxRetries: 0 })
-    expect(await stranger.models.list().then(() => undefined, (error: unknown) => error)).to.be.instanceOf(OpenAI.AuthenticationError)
+    expect(await stranger.models.list().then(() => undefined, (error: unknown) => error)).to.be.instanceOf(AuthenticationError)
     const unknown = await client.chat.completions.create({ ...ask, model: 'no-such-model' }).then(() => undefined, (error: unknown) => error)
-    expect(unknown).to.be.instanceOf(OpenAI.NotFoundError)
+    expect(unknown).to.be.instanceOf(NotFoundError)
   })
 
   it('stops the engine within 100 ms of the client leaving, as the contributor itself signs it', async () => {
