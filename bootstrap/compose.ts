@@ -83,7 +83,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const hubIndex = hubIndexOf(federation, signer.publicKey) ?? -1
 
   // Network.
-  const host = await createHost({ log }, {
+  const host = await createHost({ clock, log }, {
     seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version: version,
     ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
   })

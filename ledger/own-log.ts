@@ -5,11 +5,14 @@
  *   nothing newer. With no peer connected it goes on alone after `aloneWaitMs`.
  * - Where anything of its log was lost, it first takes back what the peers have of it and never continues that log: the
  *   lost end may be in somebody's hands. It opens a new epoch, with a new key.
+ * - Overtaken once, its folder was an old copy. Overtaken again, another process writes with the hub's key: each would open
+ *   epoch after epoch to outdo the other, until the peers take no more (LOG_EPOCHS_MAX). So it fails.
  * Spec: docs/ledger.md#recovery
  */
 import { bytesEqual } from '../protocol/bytes.ts'
 import { createSigner, SEED_BYTES } from '../protocol/crypto.ts'
-import type { LogId } from '../protocol/messages/ledger.ts'
+import { TriforceError } from '../protocol/errors.ts'
+import { LOG_EPOCHS_MAX, type LogId } from '../protocol/messages/ledger.ts'
 import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
 import { signDocument } from '../protocol/signed.ts'
 import { encodeEntry, type EncodedEntry, type EpochKey } from './entries.ts'
@@ -59,7 +62,7 @@ export interface OwnLog {
   close(): Promise<void>
 }
 
-/** `onOpen` is called each time the log becomes writable, `onFailed` where its files cannot be written. */
+/** `onOpen` is called each time the log becomes writable, `onFailed` where it can never be written again by this process. */
 export async function createOwnLog(
   components: OwnLogComponents, options: OwnLogOptions,
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
@@ -72,6 +75,8 @@ export async function createOwnLog(
   let lost = await isBroken(anchor)
   let state: 'closed' | 'opening' | 'open' | 'stopped' = 'closed'
   let openEpoch: number | undefined
+  /** A peer turned up with more of this hub's logs while this process wrote. */
+  let overtaken = false
   let waitedAlone = false
   let anchorDue: Anchor | undefined
   let anchorTimer: (() => void) | undefined
@@ -126,6 +131,12 @@ export async function createOwnLog(
 
   async function openNewEpoch(): Promise<void> {
     const previous = newestTail()
+    if (ownTails().length >= LOG_EPOCHS_MAX) {
+      throw new TriforceError('LOG_FORKED', { epochs: LOG_EPOCHS_MAX }, {
+        detail: `this hub has opened ${LOG_EPOCHS_MAX} logs, and the others take no more: its key was used on two machines, or its disk loses data; `
+          + 'call the other hubs\' admins',
+      })
+    }
     // The time makes the number new also where a hub lost everything and meets no peer that could tell it of its past.
     const epoch = Math.min(Math.max((previous?.log.epoch ?? -1) + 1, Math.floor(clock.now() / 1_000)), 0xffff_ffff)
     const seed = random.bytes(SEED_BYTES)
@@ -162,7 +173,16 @@ export async function createOwnLog(
       if (state === 'open') {
         // A peer has frames of the log being written, or a newer log: this disk is an old copy of itself.
         if (!ahead.some(({ epoch }) => epoch >= openEpoch!)) return
+        if (overtaken) {
+          own.stop()
+          onFailed(new TriforceError('LOG_FORKED', { epoch: openEpoch }, {
+            detail: 'another process writes the log of this hub: its key is in use twice. Stop the one that must not run and remove '
+              + 'its copy of node.key, then start this one again',
+          }))
+          return
+        }
         log.warn('another hub has frames of the own log that this disk has lost; writing stops until they are here')
+        overtaken = true
         lost = true
         state = 'closed'
         pauseLog()

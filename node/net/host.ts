@@ -19,14 +19,16 @@ import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { ProtocolIds } from '../../protocol/ids.ts'
 import { CAPACITY_BYTES_MAX } from '../../protocol/limits.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
-import type { Log } from '../../protocol/ports.ts'
+import type { Clock, Log } from '../../protocol/ports.ts'
 import type { Channel, ChannelHandler } from './channel.ts'
 import { corkedTcp } from './corked-tcp.ts'
 import { fastMessageId } from './gossip-id.ts'
-import { createHeldBytes, type HeldBytes } from './held-bytes.ts'
+import { createHeldBytes } from './held-bytes.ts'
+import { createMisconduct } from './misconduct.ts'
 import { createStreamChannel } from './stream-channel.ts'
 
 export interface HostComponents {
+  readonly clock: Clock
   readonly log: Log
 }
 
@@ -41,6 +43,8 @@ export interface HostOptions {
   /** Multiaddrs to tell others, where they differ. */
   readonly announce?: readonly string[]
   readonly version: string
+  /** Peers that are kept whatever they do. */
+  readonly neverBan?: (peer: string) => boolean
 }
 
 /** What a gossip message is worth: `reject` also costs the peer that passed it on its score. */
@@ -64,8 +68,6 @@ export interface Host {
   connectionCount(): number
   /** Cuts every connection to the peer. */
   drop(peer: string, reason: string): void
-  /** Cuts the peer and keeps it out until the process ends. */
-  ban(peer: string): void
   onConnect(listener: (peer: string) => void): void
   onDisconnect(listener: (peer: string) => void): void
   /** Hubs only, before `start`: judges each message before it is passed on. */
@@ -93,7 +95,7 @@ const MINUTE_MS = 60_000
 
 export async function createHost(components: HostComponents, options: HostOptions): Promise<Host> {
   const log = components.log.child('net')
-  const banned = new Set<string>()
+  const misconduct = createMisconduct(components, options.neverBan === undefined ? {} : { spares: options.neverBan })
   const { hub, ids } = options
   const node = await createLibp2p({
     start: false,
@@ -123,8 +125,8 @@ export async function createHost(components: HostComponents, options: HostOption
     peerStore: hub ? {} : { maxAddressAge: Infinity, maxPeerAge: Infinity },
     connectionGater: {
       denyDialMultiaddr: () => false,
-      denyInboundEncryptedConnection: (peer: PeerId) => banned.has(peer.toString()),
-      denyDialPeer: (peer: PeerId) => banned.has(peer.toString()),
+      denyInboundEncryptedConnection: (peer: PeerId) => misconduct.isBanned(peer.toString()),
+      denyDialPeer: (peer: PeerId) => misconduct.isBanned(peer.toString()),
     },
     services: {
       identify: identify(),
@@ -187,11 +189,34 @@ export async function createHost(components: HostComponents, options: HostOption
   node.addEventListener('peer:disconnect', (event) => connected.delete(event.detail.toString()))
   const handlers: { protocol: string; handler: ChannelHandler }[] = []
 
+  /** Makes the channel in the same tick, then lets the handler run; its throw ends the stream. */
+  function serve(handler: ChannelHandler, stream: Stream, connection: Connection): void {
+    const peer = connection.remotePeer.toString()
+    const channel = createStreamChannel(stream, peer, { held })
+    handler(channel).then(
+      () => channel.close(),
+      (reason: unknown) => {
+        const error = toTriforceError(reason)
+        const context = { code: error.code, peer, protocol: stream.protocol }
+        if (error.spec.blame === 'peer') log.debug('channel ended badly', context)
+        else log.warn('channel ended badly', context)
+        channel.abort(error)
+        if (!misconduct.report(peer, error.code)) return
+        log.warn('peer breaks the protocol again and again, kept out for a while', context)
+        drop(peer, 'banned')
+      },
+    )
+  }
+
+  function drop(peer: string, reason: string): void {
+    for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error(reason))
+  }
+
   return {
     peerId: node.peerId.toString(),
     async start() {
       for (const { protocol, handler } of handlers) {
-        await node.handle(protocol, (stream, connection) => serve(log, handler, held, stream, connection), {
+        await node.handle(protocol, (stream, connection) => serve(handler, stream, connection), {
           maxInboundStreams: STREAMS_PER_PROTOCOL_MAX, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX,
         })
       }
@@ -227,13 +252,7 @@ export async function createHost(components: HostComponents, options: HostOption
     isConnected: (peer) => connected.has(peer),
     peers: () => [...connected],
     connectionCount: () => node.getConnections().length,
-    drop(peer, reason) {
-      for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error(reason))
-    },
-    ban(peer) {
-      banned.add(peer)
-      for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error('banned'))
-    },
+    drop,
     onConnect(listener) {
       node.addEventListener('peer:connect', (event) => listener(event.detail.toString()))
     },
@@ -295,19 +314,4 @@ function withPeer(address: string, peer: string): string {
 
 function openConnections(node: Libp2p, peer: string): Connection[] {
   return node.getConnections(peerIdFromString(peer)).filter((connection) => connection.status === 'open')
-}
-
-/** Makes the channel in the same tick, then lets the handler run; its throw ends the stream. */
-function serve(log: Log, handler: ChannelHandler, held: HeldBytes, stream: Stream, connection: Connection): void {
-  const peer = connection.remotePeer.toString()
-  const channel = createStreamChannel(stream, peer, { held })
-  handler(channel).then(
-    () => channel.close(),
-    (reason: unknown) => {
-      const error = toTriforceError(reason)
-      if (error.spec.blame === 'peer') log.debug('channel ended badly', { code: error.code, peer, protocol: stream.protocol })
-      else log.warn('channel ended badly', { code: error.code, peer, protocol: stream.protocol })
-      channel.abort(error)
-    },
-  )
 }

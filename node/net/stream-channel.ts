@@ -135,6 +135,11 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
     finish(event.error === undefined ? undefined : new TriforceError('HOST_LOST', {}, { cause: event.error }))
   })
 
+  // It may have ended while it was being opened, before anyone listened.
+  if (stream.status === 'reset' || stream.status === 'aborted' || stream.status === 'closed') {
+    finish(new TriforceError('HOST_LOST', {}, { detail: 'the peer ended the stream at once' }))
+  }
+
   return {
     peer,
     send(frame) {

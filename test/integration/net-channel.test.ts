@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { createClock } from '../../bootstrap/system.ts'
 import { protocolIds } from '../../protocol/ids.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Channel } from '../../node/net/channel.ts'
@@ -11,7 +12,7 @@ import { until } from '../support/until.ts'
 const ids = protocolIds('test-net')
 
 function openHost(hub: boolean): Promise<Host> {
-  return createHost({ log: quietLog() }, { seed: testKey().seed, ids, hub, listen: ['/ip4/127.0.0.1/tcp/0'], version: 'test' })
+  return createHost({ clock: createClock(), log: quietLog() }, { seed: testKey().seed, ids, hub, listen: ['/ip4/127.0.0.1/tcp/0'], version: 'test' })
 }
 
 describe('node/net: channels over libp2p', () => {
@@ -139,6 +140,30 @@ describe('node/net: channels over libp2p', () => {
     expect(third).to.not.equal(first)
     pool.giveBack(third)
     pool.close()
+  })
+
+  it('keeps a peer out that breaks the protocol again and again', async () => {
+    serve = async () => {
+      throw new TriforceError('PROTOCOL_VIOLATION')
+    }
+    const stranger = await openHost(false)
+    await stranger.start()
+    try {
+      await stranger.dial(server.addresses(), { signal: AbortSignal.timeout(5_000) })
+      for (let strike = 0; strike < 10; strike += 1) {
+        const channel = await stranger.open(server.peerId, ids.job, { signal: AbortSignal.timeout(5_000) })
+        expect(await channel.read().then(() => 'end', (error: TriforceError) => error.code)).to.equal('HOST_LOST')
+      }
+      await until('the stranger is cut', () => !server.isConnected(stranger.peerId))
+      // The handshake may pass on the stranger's side before the server closes; what counts is that the server keeps nothing.
+      await stranger.dial(server.addresses(), { signal: AbortSignal.timeout(5_000) }).catch(() => {})
+      const refused = await stranger.open(server.peerId, ids.job, { signal: AbortSignal.timeout(5_000) }).then((channel) => channel.read(), (error: TriforceError) => error.code)
+      expect(refused).to.be.oneOf(['HOST_LOST', 'NO_HOST'])
+      expect(server.isConnected(stranger.peerId)).to.equal(false)
+      expect(client.isConnected(server.peerId)).to.equal(true)
+    } finally {
+      await stranger.stop()
+    }
   })
 
   it('opens 200 streams at once over one connection', async () => {

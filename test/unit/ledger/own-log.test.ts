@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import { createOwnLog } from '../../../ledger/own-log.ts'
 import type { LogTail } from '../../../ledger/frame.ts'
 import type { Anchor, EpochKeyFile, HubFiles } from '../../../ledger/store/hub-files.ts'
-import type { LogId } from '../../../protocol/messages/ledger.ts'
+import { toTriforceError, type TriforceError } from '../../../protocol/errors.ts'
+import { LOG_EPOCHS_MAX, type LogId } from '../../../protocol/messages/ledger.ts'
 import { fakeClock, settled } from '../../support/fake-clock.ts'
 import { testKey } from '../../support/federation.ts'
 import { cryptoRandom, testWorld } from '../../support/ledger-world.ts'
@@ -15,7 +16,7 @@ const started = 1_800_000_000
 const startedAlone = started + 3
 
 /** A hub with a log of three frames, its files as given; `opened` collects the epochs that were opened. */
-async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3 }: { anchorNo?: number | 'none' | 'foreign'; keyOf?: 'log' | 'other' | 'none'; frames?: number } = {}) {
+async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMax = 1 }: { anchorNo?: number | 'none' | 'foreign'; keyOf?: 'log' | 'other' | 'none'; frames?: number; ownTailsMax?: number } = {}) {
   const clock = fakeClock(started * 1_000)
   const key = testKey()
   const builder = logBuilder(world, 0, { epoch: 5, logKey: key.signer })
@@ -32,11 +33,12 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3 }: { anchor
   const peers = { connected: 0, compared: 0 }
   const behind: LogId[] = []
   const opened: number[] = []
+  const failures: TriforceError[] = []
   const own = await createOwnLog({
-    clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-1),
+    clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-ownTailsMax),
     hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, peers: () => peers, idle: () => Promise.resolve(),
     openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),
-  }, { network: world.federation.network, hub: 0 }, { onOpen: () => {}, onFailed: (error) => { throw error } })
+  }, { network: world.federation.network, hub: 0 }, { onOpen: () => {}, onFailed: (error) => { failures.push(toTriforceError(error)) } })
   const meet = async () => {
     peers.connected = 1
     peers.compared = 1
@@ -47,7 +49,7 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3 }: { anchor
     clock.advance(3_000)
     await settled()
   }
-  return { own, clock, files, peers, behind, opened, meet, waitAlone, tails }
+  return { own, clock, files, peers, behind, opened, failures, meet, waitAlone, tails }
 }
 
 describe('ledger/own-log', () => {
@@ -120,6 +122,29 @@ describe('ledger/own-log', () => {
     behind.pop()
     await meet()
     expect(opened).to.deep.equal([5, -1, started + 1])
+  })
+
+  it('fails when it is overtaken a second time: another process writes with its key', async () => {
+    const { own, behind, opened, failures, meet } = await ownLogWorld()
+    await meet()
+    behind.push({ hub: 0, epoch: 5 })
+    own.review()
+    behind.pop()
+    await meet()
+    behind.push({ hub: 0, epoch: started + 1 })
+    own.review()
+    behind.pop()
+    await meet()
+    expect([own.writable, opened]).to.deep.equal([false, [5, -1, started, -1]])
+    expect(failures.map(({ code }) => code)).to.deep.equal(['LOG_FORKED'])
+    expect(failures[0]!.message).to.include('its key is in use twice')
+  })
+
+  it('opens no more logs than the other hubs take', async () => {
+    const { own, opened, failures, waitAlone } = await ownLogWorld({ keyOf: 'none', frames: LOG_EPOCHS_MAX, anchorNo: LOG_EPOCHS_MAX, ownTailsMax: LOG_EPOCHS_MAX })
+    await waitAlone()
+    expect([own.writable, opened]).to.deep.equal([false, []])
+    expect(failures.map(({ code }) => code)).to.deep.equal(['LOG_FORKED'])
   })
 
   it('lets the anchor follow the log at most 200 ms behind', async () => {
