@@ -151,8 +151,10 @@ describe('node/net: channels over libp2p', () => {
     try {
       await stranger.dial(server.addresses(), { signal: AbortSignal.timeout(5_000) })
       for (let strike = 0; strike < 10; strike += 1) {
-        const channel = await stranger.open(server.peerId, ids.job, { signal: AbortSignal.timeout(5_000) })
-        expect(await channel.read().then(() => 'end', (error: TriforceError) => error.code)).to.equal('HOST_LOST')
+        const outcome = await stranger.open(server.peerId, ids.job, { signal: AbortSignal.timeout(5_000) })
+          .then((channel) => channel.read())
+          .then(() => 'end', (error: TriforceError) => error.code)
+        expect(outcome).to.equal('HOST_LOST')
       }
       await until('the stranger is cut', () => !server.isConnected(stranger.peerId))
       // The handshake may pass on the stranger's side before the server closes; what counts is that the server keeps nothing.
