@@ -33,12 +33,14 @@ export interface OllamaProviderOptions {
   readonly windowTokens?: number
   /** Default 30,000 ms. */
   readonly refreshMs?: number
+  /** The same while an Ollama that was there is gone. Default 3,000 ms. */
+  readonly lostMs?: number
   /** Time for one reading of the catalogue. Default 10,000 ms. */
   readonly refreshMsMax?: number
 }
 
 export const ollamaProviderDefaults = Object.freeze({
-  slots: 1, contextTokensMax: 8_192, windowTokens: 64, refreshMs: 30_000, refreshMsMax: 10_000,
+  slots: 1, contextTokensMax: 8_192, windowTokens: 64, refreshMs: 30_000, lostMs: 3_000, refreshMsMax: 10_000,
 })
 
 export interface OllamaProvider extends Provider {
@@ -76,6 +78,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
   let models: readonly OllamaModel[] = []
   let loaded: ReadonlySet<string> = new Set()
   let found: boolean | undefined
+  let wasEverFound = false
   let refreshing: Promise<void> | undefined
   let cancelTimer = (): void => undefined
 
@@ -127,7 +130,9 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
       found = false
     }
     if (closing.signal.aborted) return
-    cancelTimer = clock.after(settings.refreshMs, () => { void refresh() })
+    wasEverFound ||= found
+    // One that was there is most likely being restarted.
+    cancelTimer = clock.after(wasEverFound && !found ? settings.lostMs : settings.refreshMs, () => { void refresh() })
     if (found !== wasFound && (found || wasFound !== undefined)) log.info(found ? 'Ollama found' : 'Ollama is gone', { address: http.address, models: models.length })
     if (JSON.stringify([found, models, [...loaded]]) !== before) listeners.forEach((listener) => listener())
   }
