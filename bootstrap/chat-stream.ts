@@ -73,7 +73,7 @@ export async function* streamChat(client: ApiClient, request: ChatRequest, optio
   let finish: string | undefined
   let usage: ChatUsage | undefined
   let served: ChatServed | undefined
-  for await (const event of serverEvents(response)) {
+  for await (const event of serverEvents(response, options.signal)) {
     if (event.type === 'comment') {
       yield { type: 'waiting', what: event.text }
       continue
@@ -100,7 +100,7 @@ export async function* streamChat(client: ApiClient, request: ChatRequest, optio
 
 type ServerEvent = { readonly type: 'comment'; readonly text: string } | { readonly type: 'data'; readonly data: string }
 
-async function* serverEvents(response: Response): AsyncGenerator<ServerEvent> {
+async function* serverEvents(response: Response, signal: AbortSignal): AsyncGenerator<ServerEvent> {
   if (response.body === null) return
   const ready: ServerEvent[] = []
   const parser = createParser({
@@ -108,9 +108,14 @@ async function* serverEvents(response: Response): AsyncGenerator<ServerEvent> {
     onEvent: (event) => { ready.push({ type: 'data', data: event.data }) },
     onComment: (comment) => { ready.push({ type: 'comment', text: comment.trim() }) },
   })
-  for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
-    parser.feed(piece)
-    yield* ready.splice(0)
+  try {
+    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+      parser.feed(piece)
+      yield* ready.splice(0)
+    }
+  } catch (cause) {
+    if (signal.aborted) throw cause
+    throw new TriforceError('HOST_LOST', {}, { detail: 'the node went away in the middle of the answer; ask again', cause })
   }
 }
 

@@ -41,7 +41,7 @@ export function createProgram(context: CommandContext): Command {
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),
       // One line: what is wrong, the nearest right word, and where to look.
-      outputError: (text, write) => write(`triforce: ${text.trim().replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')}; --help shows what there is`),
+      outputError: (text, write) => write(`triforce: ${text.trim().replace(/^error: /, '').replace(/\.$/, '').replaceAll(/\s*\n\s*/g, ' ')}; --help shows what there is`),
     })
   // Settings above go over to the commands that are added below.
   for (const add of [

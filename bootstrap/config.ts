@@ -72,9 +72,14 @@ export function federationPathOf(settings: NodeSettings): string {
 }
 
 /** Throws CONFIG_INVALID. */
+export function modeOf(settings: NodeSettings): NodeMode {
+  return settings.mode ?? refuse('--mode is missing; give --mode hub, contributor, consumer or hybrid')
+}
+
+/** Throws CONFIG_INVALID. */
 export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): NodeConfig {
   const { federation, identity } = parts
-  const mode = settings.mode ?? refuse('--mode is missing; give --mode hub, contributor, consumer or hybrid')
+  const mode = modeOf(settings)
   const hub = federation.hubs.find((known) => known.peerId === identity.peerId)
   checkRole(mode, hub, identity.peerId)
   const lends = mode === 'contributor' || mode === 'hybrid'

@@ -1,6 +1,6 @@
 /** From flags and environment to a checked configuration: reads the federation file, opens the key, makes the admin token. */
 import { loadOrCreateAdminToken } from './admin-token.ts'
-import { createNodeConfig, federationPathOf, nodeDirOf, type NodeConfig } from './config.ts'
+import { createNodeConfig, federationPathOf, modeOf, nodeDirOf, type NodeConfig } from './config.ts'
 import { readFederationFile } from './federation-file.ts'
 import { inspectKeyFile, loadOrCreateIdentity } from './identity.ts'
 import type { NodeSettings } from './option-table.ts'
@@ -13,6 +13,7 @@ export interface OpenNodeComponents {
 
 export async function openNodeConfig(settings: NodeSettings, components: OpenNodeComponents): Promise<NodeConfig> {
   const dir = nodeDirOf(settings)
+  modeOf(settings)
   // The file first: a missing one is the usual slip, and nothing should be made on disk before it is noticed.
   const federation = await readFederationFile(federationPathOf(settings))
   const identity = await loadOrCreateIdentity(dir, { passphrase: await passphraseFor(dir, components) })

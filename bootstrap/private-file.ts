@@ -9,7 +9,15 @@ export const PRIVATE_FILE_MODE = 0o600
 export const PRIVATE_DIR_MODE = 0o700
 
 export async function makePrivateDir(dir: string): Promise<void> {
-  await mkdir(dir, { recursive: true, mode: PRIVATE_DIR_MODE })
+  try {
+    // Alone first: a recursive mkdir says ENOENT where the file system is read-only, and never ends below /proc.
+    await mkdir(dir, { mode: PRIVATE_DIR_MODE })
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'EEXIST' && (await stat(dir)).isDirectory()) return
+    if (code !== 'ENOENT' || await exists(dirname(dir))) throw error
+    await mkdir(dir, { recursive: true, mode: PRIVATE_DIR_MODE })
+  }
 }
 
 /** Writes beside the target and renames, so that a crash leaves the old file or the new one, never half of one. */
@@ -32,13 +40,13 @@ export async function createPrivateFile(path: string, text: string): Promise<boo
   }
 }
 
-/** The text of a file; undefined where there is none. */
+/** The text of a file; undefined where there is none. Throws a file error that names the path. */
 export async function readTextFile(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
-    throw error
+    throw withPath(error, path)
   }
 }
 
@@ -52,6 +60,15 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
+/** Node names no path where a file was opened and then could not be read or written, as with a folder or a full disk. */
+export function withPath(error: unknown, path: string): unknown {
+  return error instanceof Error ? Object.assign(error, { path }) : error
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(() => true, () => false)
+}
+
 async function writeBeside(path: string, text: string): Promise<string> {
   await makePrivateDir(dirname(path))
   const temporary = `${path}.${randomUUID()}.tmp`
@@ -59,6 +76,9 @@ async function writeBeside(path: string, text: string): Promise<string> {
   try {
     await file.writeFile(text)
     await file.sync()
+  } catch (error) {
+    await unlink(temporary)
+    throw withPath(error, path)
   } finally {
     await file.close()
   }

@@ -59,6 +59,7 @@ export async function runUp(options: UpOptions, { terminal, env, entry }: UpComp
       terminal.note(`ended at once (${why}); the nodes end with it`)
     },
   })
+  stop.signal.addEventListener('abort', () => terminal.note('stopping the federation; once more ends it at once'), { once: true })
   // Timers of the clock and the lock let a process end; this one must not while its nodes are being started again.
   const keepAlive = setInterval(() => {}, 60_000)
   const statePath = upStatePath(options.dir)
@@ -78,7 +79,6 @@ export async function runUp(options: UpOptions, { terminal, env, entry }: UpComp
     else for (const line of welcome(running, options.dir, terminal)) terminal.print(line)
     const outcome = await Promise.race([stop.requested, running.failed])
     if (outcome instanceof Error) throw outcome
-    terminal.note('stopping the federation; once more ends it at once')
   } catch (error) {
     throw launched === undefined && stop.signal.aborted ? new CommandError('stopped before the federation was ready') : error
   } finally {
@@ -117,6 +117,9 @@ function welcome(launched: LaunchedFederation, dir: string, terminal: Terminal):
     '',
   ]
   if (model !== undefined) {
+    // Without a name, chat takes the first of all models.
+    const isOnly = contributors.every(({ models }) => models.every((id) => id === model.id))
+    const chatModel = isOnly ? '' : ` --model ${shellQuoted(model.id)}`
     const body = JSON.stringify({ model: model.id, stream: true, messages: [{ role: 'user', content: QUESTION }] })
     lines.push(
       'Ask it:',
@@ -126,7 +129,7 @@ function welcome(launched: LaunchedFederation, dir: string, terminal: Terminal):
       `  -H 'Content-Type: application/json' \\`,
       `  -d ${shellQuoted(body)}`,
       '',
-      `npx triforce chat "${QUESTION}"${chatDir}`,
+      `npx triforce chat${chatModel} "${QUESTION}"${chatDir}`,
       '',
     )
   }

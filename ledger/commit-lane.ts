@@ -5,7 +5,7 @@
  * A failed write ends the lane for good: after a failed sync nobody knows what is on the disk (research: LevelDB itself
  * then refuses all writes), so the process has to start again and verify.
  */
-import { toTriforceError, TriforceError } from '../protocol/errors.ts'
+import { TriforceError } from '../protocol/errors.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
 import { emptyTail, type CheckedFrame, type LogTail } from './frame.ts'
 import { logName, type LogStore } from './store/log-store.ts'
@@ -76,7 +76,7 @@ export function createCommitLane({ store, takeOwn, onDurable, onFailed }: Commit
       await writeAll()
     } catch (cause) {
       failure = new TriforceError('LOG_DAMAGED', {}, {
-        detail: `the ledger could not be written: ${toTriforceError(cause).message}. Check the disk, then start the hub again; it will verify its log`, cause,
+        detail: `the ledger could not be written: ${cause instanceof Error ? cause.message : String(cause)}. Check the disk (is it full?), then start the hub again; it will verify its log`, cause,
       })
       onFailed(failure)
       wakeRoom()

@@ -175,7 +175,7 @@ export async function createOwnLog(
         if (!ahead.some(({ epoch }) => epoch >= openEpoch!)) return
         if (overtaken) {
           own.stop()
-          onFailed(new TriforceError('LOG_FORKED', { epoch: openEpoch }, {
+          onFailed(new TriforceError('LOG_FORKED', { epoch: openEpoch! }, {
             detail: 'another process writes the log of this hub: its key is in use twice. Stop the one that must not run and remove '
               + 'its copy of node.key, then start this one again',
           }))

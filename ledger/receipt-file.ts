@@ -193,7 +193,9 @@ function compare(input: string, canonical: string): void {
   const line = canonical.split('\n').findIndex((text, index) => text !== given[index])
   if (line === -1) refuse('there is something after its end')
   const short = (text: string | undefined) => text === undefined ? 'nothing' : `\`${text.trim().slice(0, 80)}\``
-  refuse(`line ${line + 1} says ${short(given[line])}, but the signed documents give ${short(canonical.split('\n')[line])}`)
+  const [says, gives] = [short(given[line]), short(canonical.split('\n')[line])]
+  if (says === gives) refuse(`line ${line + 1} differs from what the signed documents give, in white space, its line end, or far to the right`)
+  refuse(`line ${line + 1} says ${says}, but the signed documents give ${gives}`)
 }
 
 function time(unixMs: number): string {

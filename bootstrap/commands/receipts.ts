@@ -1,5 +1,6 @@
 /** `triforce receipts`: what was served and paid, and the proof of it. */
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { RECEIPT_FILE_CHARS_MAX, verifyReceiptFile } from '../../ledger/receipt-file.ts'
@@ -8,16 +9,14 @@ import { CommandError, usageError } from '../command-error.ts'
 import { readFederationFile } from '../federation-file.ts'
 import { localDirOf } from '../find-node.ts'
 import { parseCount } from '../option-parsers.ts'
+import { errorCode, withPath } from '../private-file.ts'
 import { receiptFacts, receiptPairs } from '../receipt-lines.ts'
 import { formatPairs, formatTable, formatTime } from '../table.ts'
 import { argumentOf } from './arguments.ts'
 import { clientFor, printJson, withClientFlags, type ClientFlags, type CommandContext } from './context.ts'
 
-/** In the worst case each character has three bytes. */
-const FILE_BYTES_MAX = 3 * RECEIPT_FILE_CHARS_MAX
-
 /** What the bridge gives at most in one answer. */
-const LIST_MAX = 200
+const LIST_MAX = 100
 
 interface ListFlags extends ClientFlags {
   readonly limit: number
@@ -111,19 +110,19 @@ function federationPath(flags: VerifyFlags, { env }: CommandContext): string {
   return resolve(flags.federation ?? (env['TRIFORCE_FEDERATION'] || join(localDirOf(flags, env), 'federation.json')))
 }
 
+/** Read piece by piece, so that a device or a pipe without end is given up at the bound. */
 async function receiptText(file: string): Promise<string> {
-  if (file !== '-') {
-    const size = await stat(file).then((found) => found.size, (cause: unknown) => {
-      throw new CommandError(`there is no file ${file}; write one with "triforce receipts show ID --out FILE"`, { cause })
-    })
-    if (size > FILE_BYTES_MAX) throw new CommandError(`${file} is larger than a receipt can be; give a file that "receipts show ID --out FILE" wrote`)
-    return readFile(file, 'utf8')
-  }
+  const input = file === '-' ? process.stdin : createReadStream(file)
   let text = ''
-  process.stdin.setEncoding('utf8')
-  for await (const piece of process.stdin) {
-    text += String(piece)
-    if (text.length > FILE_BYTES_MAX) throw new CommandError('the input is larger than a receipt can be')
+  try {
+    for await (const piece of input.setEncoding('utf8')) {
+      text += String(piece)
+      if (text.length > RECEIPT_FILE_CHARS_MAX) break
+    }
+  } catch (cause) {
+    if (errorCode(cause) !== 'ENOENT') throw withPath(cause, file)
+    throw new CommandError(`there is no file ${file}; write one with "triforce receipts show ID --out FILE"`, { cause })
   }
-  return text
+  if (text.length <= RECEIPT_FILE_CHARS_MAX) return text
+  throw new CommandError(`${file === '-' ? 'the input' : file} is larger than a receipt can be; give what "triforce receipts show ID --out FILE" wrote`)
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { Option, type Command } from 'commander'
 import { passphrasePrompt } from '../ask-passphrase.ts'
+import { TriforceError } from '../../protocol/errors.ts'
 import { CommandError, describeError } from '../command-error.ts'
 import type { NodeConfig } from '../config.ts'
 import { waitForDirLock } from '../dir-lock.ts'
@@ -38,7 +39,8 @@ export function addStartCommand(program: Command, context: CommandContext): void
     try {
       await runStart(flags, context)
     } catch (error) {
-      tellParent({ type: 'failed', sentence: describeError(error).sentence })
+      const reason = error instanceof TriforceError ? error.context['reason'] : undefined
+      tellParent({ type: 'failed', sentence: describeError(error).sentence, ...(typeof reason === 'string' ? { reason } : {}) })
       throw error
     } finally {
       // An open channel to `up` would keep this process alive.

@@ -84,12 +84,13 @@ export function createChildNode(components: ChildNodeComponents, options: ChildN
     const exited = Promise.withResolvers<void>()
     gone = exited.promise
     let sentence: string | undefined
+    let reason: string | undefined
     let wasReady = false
     launched.on('message', (message) => {
       const parsed = childMessageSchema.safeParse(message)
       if (!parsed.success) return
       if (parsed.data.type === 'failed') {
-        sentence = parsed.data.sentence
+        ({ sentence, reason } = parsed.data)
         return
       }
       report = parsed.data.node
@@ -108,7 +109,7 @@ export function createChildNode(components: ChildNodeComponents, options: ChildN
       if (stopping) ready.reject(new CommandError(`${place.name} was stopped`))
       else if (wasReady) restart(sentence ?? how)
       else if (sentence === undefined) void withTail(`${place.name} could not start: ${how}`).then(ready.reject)
-      else ready.reject(new CommandError(`${place.name} could not start: ${sentence}`))
+      else ready.reject(new CommandError(`${place.name} could not start: ${sentence}`, { reason }))
     }
     launched.once('error', (error) => onEnd(error.message))
     launched.once('exit', (code, signal) => onEnd(signal === null ? `exit code ${String(code)}` : signal))

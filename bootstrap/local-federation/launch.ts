@@ -11,12 +11,12 @@ import { printable } from '../terminal.ts'
 import { loadOrCreateIdentity } from '../identity.ts'
 import { ensureAccounts, loadOrCreateAccountKeys, type AccountKeys } from './accounts.ts'
 import { createChildNode, type ChildNode } from './child-node.ts'
-import { prepareLocalFederation, portOf } from './federation.ts'
+import { prepareLocalFederation } from './federation.ts'
 import { logFileOf, type LocalLayout } from './layout.ts'
 import { tailOf } from './log-file.ts'
 import type { NodeReport } from './messages.ts'
 import { waitForModel } from './models.ts'
-import { isPortFree, nextFreePort } from './ports.ts'
+import { nextFreePort } from './ports.ts'
 
 export interface LaunchComponents {
   readonly clock: Clock
@@ -118,7 +118,7 @@ async function startNodes(components: LaunchComponents, options: LaunchOptions, 
   const { progress, note } = components
   for (let round = 1; ; round++) {
     progress.waitFor('choosing ports')
-    const { hubs, ports } = await hubsOf(components, options)
+    const hubs = await hubsOf(components, options)
     const contributors = contributorsOf(components, options)
     const stopTelling = tellLastWords(components, [...hubs, ...contributors])
     try {
@@ -128,9 +128,12 @@ async function startNodes(components: LaunchComponents, options: LaunchOptions, 
       ])
       return { hubs, contributors }
     } catch (error) {
+      stopTelling()
+      progress.waitFor('waiting for the nodes to stop')
       await stopNodes({ hubs, contributors })
-      const free = await Promise.all(ports.map(isPortFree))
-      if (options.signal.aborted || round >= PORT_ROUNDS_MAX || !free.includes(false)) throw error
+      // Whoever had the port may have left it by now; only the node that could not listen knows.
+      const wasTaken = error instanceof CommandError && error.reason === 'EADDRINUSE'
+      if (options.signal.aborted || round >= PORT_ROUNDS_MAX || !wasTaken) throw error
       note('a port was taken while the hubs started; trying others')
     } finally {
       stopTelling()
@@ -144,20 +147,18 @@ async function stopNodes({ hubs, contributors }: Nodes): Promise<void> {
   await Promise.all(hubs.map((child) => child.stop()))
 }
 
-async function hubsOf(components: LaunchComponents, options: LaunchOptions): Promise<{ hubs: readonly ChildNode[]; ports: readonly number[] }> {
+async function hubsOf(components: LaunchComponents, options: LaunchOptions): Promise<readonly ChildNode[]> {
   const { clock, env } = components
   const taken = new Set<number>()
-  const { federation } = await prepareLocalFederation(options.layout, taken, { p2pPort: options.p2pPort, now: clock.now(), ...passphraseOf(env) })
-  const ports: number[] = []
+  await prepareLocalFederation(options.layout, taken, { p2pPort: options.p2pPort, now: clock.now(), ...passphraseOf(env) })
   const hubs: ChildNode[] = []
   for (const [index, place] of options.layout.hubs.entries()) {
     const port = await nextFreePort(options.apiPort + index, taken)
-    ports.push(port, portOf(federation.hubs[index]?.addresses[0])!)
     hubs.push(createChildNode({ ...components, env: without(env, [...NOT_FOR_NODES, ...NOT_FOR_HUBS]) }, {
       place, args: [...nodeArgs('hub', place.dir, options.layout), '--api-port', String(port), '--ollama', 'off', ...options.hubArgs],
     }))
   }
-  return { hubs, ports }
+  return hubs
 }
 
 async function openAccounts({ env }: LaunchComponents, { layout, signal }: LaunchOptions, hubs: readonly ChildNode[], keys: AccountKeys): Promise<void> {

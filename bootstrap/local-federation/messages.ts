@@ -17,7 +17,7 @@ export type NodeReport = z.output<typeof nodeReportSchema>
 /** From a node: `ready` once it runs and again whenever it is asked to `describe` itself; `failed` before it ends badly. */
 export const childMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready'), node: nodeReportSchema }),
-  z.object({ type: z.literal('failed'), sentence: z.string() }),
+  z.object({ type: z.literal('failed'), sentence: z.string(), reason: z.string().optional() }),
 ])
 export type ChildMessage = z.output<typeof childMessageSchema>
 

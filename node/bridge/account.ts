@@ -12,6 +12,8 @@ import { checkBody } from './request-check.ts'
 export interface AccountComponents {
   readonly gateway: Pick<Gateway, 'account' | 'receipts' | 'receiptFile' | 'status'>
   readonly requireKey: OnRequestHook
+  /** Where the status is not for everybody who can reach the server. */
+  readonly statusKey: OnRequestHook | undefined
 }
 
 const RECEIPTS_DEFAULT = 20
@@ -24,7 +26,7 @@ const receiptsQuery = z.object({
 })
 
 export function routeAccount(app: FastifyInstance, components: AccountComponents): void {
-  const { gateway, requireKey } = components
+  const { gateway, requireKey, statusKey } = components
 
   app.get('/v1/credits', { onRequest: requireKey }, async (request) => {
     return { object: 'credits', ...accountBody(await gateway.account(principalOf(request))) }
@@ -49,7 +51,7 @@ export function routeAccount(app: FastifyInstance, components: AccountComponents
     return reply.header('content-type', 'application/json; charset=utf-8').send(file)
   })
 
-  app.get('/v1/status', { onRequest: requireKey }, () => Promise.resolve(statusBody(gateway.status())))
+  app.get('/v1/status', statusKey === undefined ? {} : { onRequest: statusKey }, () => Promise.resolve(statusBody(gateway.status())))
 }
 
 export function accountBody(account: AccountInfo) {

@@ -9,7 +9,7 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unkno
   const issue = result.error.issues[0]
   const param = fieldPath(issue?.path ?? [])
   if (param === '') throw new TriforceError('BAD_REQUEST', {}, { detail: 'the body must be a JSON object' })
-  throw invalid(param, issue?.message ?? 'is not valid')
+  throw invalid(param, issue === undefined ? 'is not valid' : problemOf(issue))
 }
 
 export function invalid(param: string, problem: string): TriforceError {
@@ -18,6 +18,19 @@ export function invalid(param: string, problem: string): TriforceError {
 
 export function unsupported(param: string, problem: string): TriforceError {
   return new TriforceError('BAD_REQUEST', { param, unsupported: true }, { detail: `${param}: ${problem}` })
+}
+
+/** The checker's own words are for its programmers; a schema's own `error` stays as it is. */
+function problemOf(issue: z.core.$ZodIssue): string {
+  if (issue.message.endsWith('received undefined')) return 'is missing'
+  if (issue.message.startsWith('Too small') && issue.code === 'too_small') return `must ${limitOf(issue.origin, 'at least', issue.minimum)}`
+  if (issue.message.startsWith('Too big') && issue.code === 'too_big') return `must ${limitOf(issue.origin, 'at most', issue.maximum)}`
+  return issue.message.replace(/^Invalid input: expected/, 'expected')
+}
+
+function limitOf(origin: string, which: string, bound: number | bigint): string {
+  const unit = origin === 'string' ? ' characters' : origin === 'array' ? ' items' : ''
+  return unit === '' ? `be ${which} ${bound}` : `have ${which} ${bound}${unit}`
 }
 
 /** `['messages', 0, 'content']` → `messages[0].content`. */

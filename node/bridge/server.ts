@@ -108,8 +108,10 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const runner = createCompletionRunner({ gateway, clock, log, metrics }, settings)
   routeChatCompletions(app, { runner, requireKey, clock })
   routeModels(app, { gateway, requireKey })
-  routeAccount(app, { gateway, requireKey })
-  routeHealth(app, { gateway, metrics, metricsKey: loopback ? undefined : requireKey, isStopping: () => stopping !== undefined })
+  // Who runs the node must see how it is without an account, and while no hub is there to check a key.
+  const operatorKey = loopback ? undefined : requireKey
+  routeAccount(app, { gateway, requireKey, statusKey: operatorKey })
+  routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
   if (components.admin !== undefined) routeAdmin(app, components.admin)
 
   /** Resolves after `delayMs`, or at once where `signal` aborts. */

@@ -251,7 +251,9 @@ function stillSettling(model: string): TriforceError {
 
 function nothingFor(model: string, offers: number, able: number): TriforceError {
   if (offers === 0) {
-    return new TriforceError('MODEL_NOT_FOUND', { model }, { detail: `no peer of the federation offers the model "${model}"; GET /v1/models lists what is there` })
+    return new TriforceError('MODEL_NOT_FOUND', { model }, {
+      detail: `no peer of the federation offers the model "${model}"; GET /v1/models or "triforce models" lists what is there`,
+    })
   }
   if (able === 0) {
     return new TriforceError('NO_HOST', { model }, { retryAfterMs: 5_000, detail: `the hosts of "${model}" cannot be reached, are leaving, or cannot do what the request asks for` })

@@ -223,8 +223,8 @@ export async function createHost(components: HostComponents, options: HostOption
       try {
         await node.start()
       } catch (cause) {
-        throw new TriforceError('CONFIG_INVALID', {}, {
-          cause, detail: `cannot listen on ${options.listen.join(', ')}: ${cause instanceof Error ? cause.message : 'unknown reason'}`,
+        throw new TriforceError('CONFIG_INVALID', reasonOf(cause), {
+          cause, detail: `cannot listen on ${options.listen.join(', ')}: ${listenProblems[reasonOf(cause).reason] ?? reasonOf(cause).reason}`,
         })
       }
       if (hub) gossip.subscribe(ids.capacityTopic)
@@ -310,6 +310,18 @@ const verdicts = {
 
 function withPeer(address: string, peer: string): string {
   return address.endsWith(`/p2p/${peer}`) ? address : `${address}/p2p/${peer}`
+}
+
+const listenProblems: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use; end what listens there, or give another with --p2p',
+  EADDRNOTAVAIL: 'this machine does not have that address; give one that it has with --p2p',
+  EACCES: 'the system allows this port to administrators only; give one above 1023 with --p2p',
+}
+
+/** libp2p puts every address and its stack trace into one message; the system's code in it says enough. */
+function reasonOf(cause: unknown): { readonly reason: string } {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return { reason: Object.keys(listenProblems).find((code) => message.includes(code)) ?? message.split('\n', 1)[0]! }
 }
 
 function openConnections(node: Libp2p, peer: string): Connection[] {

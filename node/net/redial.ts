@@ -56,7 +56,7 @@ export function startRedial(components: RedialComponents, targets: readonly Redi
     try {
       await host.dial(target.addresses.map((address) => `${address}/p2p/${target.peerId}`), { signal: AbortSignal.timeout(dialMsMax) })
       waits.delete(target.peerId)
-      log.debug('connected', { hub: target.name })
+      log.info('connected', { hub: target.name })
     } catch (error) {
       waits.set(target.peerId, Math.min((waits.get(target.peerId) ?? waitMsMin) * growth, waitMsMax))
       log.debug('hub not reached', { hub: target.name, code: toTriforceError(error).code })

@@ -50,9 +50,8 @@ describe('bridge: account, admin, supervision', () => {
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
 
-  it('asks for a key everywhere under /v1', async () => {
-    for (const path of ['/v1/models', '/v1/models/demo', '/v1/credits', '/v1/receipts', '/v1/receipts/rcpt_x', '/v1/status',
-      '/v1/admin/accounts']) {
+  it('asks for a key everywhere under /v1 but for the status', async () => {
+    for (const path of ['/v1/models', '/v1/models/demo', '/v1/credits', '/v1/receipts', '/v1/receipts/rcpt_x', '/v1/admin/accounts']) {
       const response = await fetch(test.url + path)
       expect(response.status, path).to.equal(401)
       expect(await response.json(), path).to.have.nested.property('error.code', 'invalid_api_key')
@@ -94,6 +93,12 @@ describe('bridge: account, admin, supervision', () => {
     for (const id of [`rcpt_${'00'.repeat(16)}`, 'rcpt_', `rcpt_${'AB'.repeat(16)}`, 'x']) {
       expect(await (await get(`/v1/receipts/${id}`)).json()).to.have.nested.property('error.code', 'receipt_not_found')
     }
+  })
+
+  it('tells the status without a key, also while no hub is there to check one', async () => {
+    test.gateway.failure = 'NO_HUB'
+    const response = await fetch(`${test.url}/v1/status`)
+    expect([response.status, (await response.json() as { name: string }).name]).to.deep.equal([200, 'alpha'])
   })
 
   it('tells the status of the node', async () => {

@@ -28,12 +28,13 @@ describe('bootstrap/cli', () => {
       ['up --slots none', '--slots must be a whole number from 1 to 64'],
       ['up hub', 'too many arguments'],
       ['start --mod hub', "unknown option '--mod' (Did you mean --mode?)"],
+      ['start', '--mode is missing'],
       ['start --mode server', '--mode must be one of hub, contributor, consumer, hybrid'],
       ['chat --temperature hot x', '--temperature must be a number from 0 to 2'],
       ['models --api http://', '--api must be the URL of a node'],
       ['receipts show', "missing required argument 'id'"],
       ['receipts show rcpt_12', 'is no receipt id'],
-      ['receipts list --limit 0', '--limit must be a whole number from 1 to 200'],
+      ['receipts list --limit 0', '--limit must be a whole number from 1 to 100'],
       ['key create', "required option '--name <name>' not specified"],
       ['key create --name x --credits -5', '--credits must be a positive number'],
       ['federation create --network acme', 'a federation has 3 hubs and 0 were given'],
@@ -51,6 +52,32 @@ describe('bootstrap/cli', () => {
       expect(code).to.equal(2)
       expect(stderr).to.contain('Usage: triforce')
     })
+  })
+
+  it('says in words what is wrong with a file', async () => {
+    const dir = folder()
+    writeFileSync(join(dir, 'file'), '')
+    const cases = [
+      [['start', '--mode', 'hub', '--federation', dir, '--dir', join(dir, 'hub')], `a folder is where a file should be: ${dir}`],
+      [['federation', 'show', dir], `a folder is where a file should be: ${dir}`],
+      [['key', 'show', '--dir', join(dir, 'file')], `a file is where a folder should be: ${join(dir, 'file')}`],
+      [['up', '--dir', join(dir, 'file')], `a file is in the way: ${join(dir, 'file')}`],
+      [['receipts', 'verify', join(dir, 'none')], `there is no file ${join(dir, 'none')}`],
+    ] as const
+    for (const [words, says] of cases) {
+      const { code, stderr } = await cli([...words])
+      expect([code, stderr.startsWith(`triforce: ${says}`)], stderr).to.deep.equal([1, true])
+    }
+  })
+
+  it('gives up a receipt file without end', async function () {
+    if (process.platform === 'win32') this.skip()
+    const base = folder()
+    const federation = join(base, 'federation.json')
+    await cli(['federation', 'create', '--local', '--dirs', `${base}/a,${base}/b,${base}/c`, '--out', federation])
+    const { code, stderr } = await cli(['receipts', 'verify', '/dev/zero', '--federation', federation])
+    expect(code).to.equal(1)
+    expect(stderr).to.contain('/dev/zero is larger than a receipt can be')
   })
 
   it('prints help and version on stdout and ends with 0', async () => {
@@ -117,10 +144,11 @@ describe('bootstrap/cli', () => {
       expect(requests.map((request) => request.headers.authorization)).to.deep.equal([undefined])
     })
 
-    it('passes on the sentence of a refusal', async () => {
+    it('passes on the sentence of a refusal, with the way out', async () => {
       server = await answeringServer((_path, response) => json(response, 401, { error: { message: 'the API key is not known here', code: 'invalid_api_key' } }))
       const { code, stderr } = await cli(['models', '--api', server.url, '--key', 'tf-x', '--dir', folder()])
-      expect([code, stderr]).to.deep.equal([1, 'triforce: the API key is not known here\n'])
+      expect(code).to.equal(1)
+      expect(stderr).to.match(/^triforce: the API key is not known here; give the key that .* with --key or TRIFORCE_API_KEY\n$/)
     })
 
     it('says so where something else answers', async () => {

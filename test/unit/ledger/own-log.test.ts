@@ -141,8 +141,8 @@ describe('ledger/own-log', () => {
   })
 
   it('opens no more logs than the other hubs take', async () => {
-    const { own, opened, failures, waitAlone } = await ownLogWorld({ keyOf: 'none', frames: LOG_EPOCHS_MAX, anchorNo: LOG_EPOCHS_MAX, ownTailsMax: LOG_EPOCHS_MAX })
-    await waitAlone()
+    const { own, opened, failures, meet } = await ownLogWorld({ keyOf: 'none', frames: LOG_EPOCHS_MAX, ownTailsMax: LOG_EPOCHS_MAX })
+    await meet()
     expect([own.writable, opened]).to.deep.equal([false, []])
     expect(failures.map(({ code }) => code)).to.deep.equal(['LOG_FORKED'])
   })
