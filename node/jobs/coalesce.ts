@@ -8,13 +8,14 @@ import { CHUNK_BYTES_TARGET, CHUNK_WAIT_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/ports.ts'
 
 export interface CoalesceOptions {
-  readonly waitMsMax?: number
+  /** Longest wait of a piece, asked for each. Default CHUNK_WAIT_MS_MAX. */
+  readonly waitMsMax?: () => number
   /** Measured in UTF-16 units: close enough to bytes to size a frame, and free. */
   readonly bytesTarget?: number
 }
 
 export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
-  const waitMsMax = options.waitMsMax ?? CHUNK_WAIT_MS_MAX
+  const waitMsMax = options.waitMsMax ?? (() => CHUNK_WAIT_MS_MAX)
   const bytesTarget = options.bytesTarget ?? CHUNK_BYTES_TARGET
 
   return async function* (source: AsyncIterable<ProviderEvent>): AsyncGenerator<ProviderEvent> {
@@ -38,7 +39,7 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
     try {
       for (;;) {
         if (text !== '') {
-          const waitMs = waitMsMax - (clock.monotonicMs() - lastSentMs)
+          const waitMs = waitMsMax() - (clock.monotonicMs() - lastSentMs)
           const isDue = isFirst || text.length >= bytesTarget || waitMs <= 0
           if (isDue || !(await settledWithin(clock, next, waitMs))) {
             yield take()

@@ -184,7 +184,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     run(order) {
       // The consumer may stop iterating without aborting its signal; then nobody wants the rest either.
       const left = new AbortController()
-      const leave = () => left.abort()
+      const leave = () => left.abort(CONSUMER_LEFT)
       const handoff = createHandoff<CompletionEvent>({ onReturn: leave })
       if (counts.running >= runningMax) {
         handoff.close(new TriforceError('QUEUE_FULL', { running: counts.running }, { retryAfterMs: 1_000 }))
@@ -234,6 +234,9 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
 function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
   return REQUEST_CODES.has(error.code) || (error.code === 'CANCELLED' && signal.aborted)
 }
+
+/** Made once: a consumer also leaves when it has all it wanted, which is after every job. */
+const CONSUMER_LEFT = new TriforceError('CANCELLED')
 
 const nothingSeen: JobSeen = {
   usage: { promptTokens: 0, completionTokens: 0 }, finish: 'error', outputHash: sha256(), observedMs: 0, delivered: false, half: undefined, relayed: undefined,

@@ -8,7 +8,7 @@ import type { Provider } from '../../providers/interface.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { completionRequestSchema, type CompletionRequest, type FinishReason, type Usage } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { JOB_BEAT_MS, PROGRESS_MS, PROGRESS_TOKENS } from '../../protocol/limits.ts'
+import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, PROGRESS_MS, PROGRESS_TOKENS } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
 import type { JobAsk, JobTell, ProgressNote } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
@@ -98,7 +98,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       try {
         tell(channel, { t: 'accept' })
         beats.say({ state: 'running' })
-        await pipe(provider.run(request, { signal: cut }), coalesce(clock), async (events) => {
+        await pipe(provider.run(request, { signal: cut }), coalesce(clock, { waitMsMax: () => chunkWaitMs(queue.running) }), async (events) => {
           for await (const event of events) {
             if (event.type === 'state') {
               beats.say(beatOf(event.state))
@@ -170,6 +170,18 @@ async function drainedOrCut(channel: Channel, cut: AbortSignal): Promise<void> {
     channel.drained().then(settle, settle)
   })
 }
+
+/**
+ * With many streams at once each gets little text in CHUNK_WAIT_MS_MAX, and the small pieces would cost more than the
+ * text. A quarter of a millisecond more for each stream, 50 ms at most, nobody sees; 200 streams then have a fifth of the pieces.
+ */
+function chunkWaitMs(streams: number): number {
+  return Math.min(CHUNK_WAIT_MS_MAX + Math.max(streams - FEW_STREAMS, 0) / 4, CHUNK_WAIT_BUSY_MS_MAX)
+}
+
+const CHUNK_WAIT_BUSY_MS_MAX = 50
+/** So many wait no longer than one alone. */
+const FEW_STREAMS = 8
 
 type Beat = Omit<Extract<JobTell, { t: 'beat' }>, 't'>
 

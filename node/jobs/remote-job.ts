@@ -48,6 +48,9 @@ const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
   'BAD_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'CAPABILITY_MISSING', 'CANCELLED', 'MODEL_NOT_FOUND', 'INVALID_API_KEY', 'FORBIDDEN', 'INSUFFICIENT_CREDITS',
 ])
 
+/** Made once: a consumer also leaves when it has all it wanted, which is after every job. */
+const CONSUMER_LEFT = new TriforceError('CANCELLED')
+
 /** A hub that restarts is back within some seconds: waits of 1, 2, 3 and 4 s. */
 const SETTLE_ATTEMPTS_MAX = 5
 const SETTLE_WAIT_MS = 1_000
@@ -184,9 +187,9 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     counts,
     run(signer, request, { signal }) {
       const left = new AbortController()
-      const handoff = createHandoff<CompletionEvent>({ onReturn: () => left.abort() })
+      const handoff = createHandoff<CompletionEvent>({ onReturn: () => left.abort(CONSUMER_LEFT) })
       const onAbort = () => {
-        left.abort()
+        left.abort(CONSUMER_LEFT)
         handoff.release()
       }
       if (signal.aborted) onAbort()
