@@ -235,7 +235,7 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey })
-  const desk = createAccountDesk({ gate, ledger, table, dispatcher, signer, clock, log })
+  const desk = createAccountDesk({ gate, ledger, table, dispatcher, signer, clock, log, addressesOf: (peer) => host.addressesOf(peer) })
   const links = createHubLinks({ host, sync: ledger.sync, clock, log }, { protocol: ids.ledger, hubs: federation.hubs, hubIndex })
   host.handle(ids.ledger, links.handler)
 

@@ -63,6 +63,8 @@ export interface Host {
   /** Connects to the first address that answers. Each ends in `/p2p/<peer id>`. */
   dial(addresses: readonly string[], options: { signal: AbortSignal }): Promise<void>
   isConnected(peer: string): boolean
+  /** Addresses that a connected peer gave of itself, each ending in `/p2p/<peer id>`; empty where none is known. */
+  addressesOf(peer: string): Promise<string[]>
   /** Peers with an open connection. */
   peers(): string[]
   connectionCount(): number
@@ -250,6 +252,11 @@ export async function createHost(components: HostComponents, options: HostOption
       await node.dial(addresses.map((address) => multiaddr(address)), { signal })
     },
     isConnected: (peer) => connected.has(peer),
+    async addressesOf(peer) {
+      // A peer that was never identified is not in the store, which then throws.
+      const known = await node.peerStore.get(peerIdFromString(peer)).catch(() => undefined)
+      return known?.addresses.map(({ multiaddr: address }) => withPeer(address.toString(), peer)) ?? []
+    },
     peers: () => [...connected],
     connectionCount: () => node.getConnections().length,
     drop,

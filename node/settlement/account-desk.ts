@@ -25,6 +25,8 @@ export interface AccountDeskComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly dispatcher: Pick<Dispatcher, 'place'>
+  /** What a connected host said of itself, for one whose provider record has not arrived yet. */
+  readonly addressesOf: (peer: string) => Promise<readonly string[]>
   readonly signer: Signer
   readonly clock: Clock
   readonly log: Log
@@ -61,7 +63,8 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
       account: account.id, model: ask.model, requestHash: ask.requestHash, priority: priorityOf(account.tier),
       exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
     })
-    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: host.addresses.filter((address) => address.length <= 256).slice(0, 16) })
+    const addresses = host.addresses.length > 0 ? host.addresses : await components.addressesOf(host.row.peer)
+    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: addresses.filter((address) => address.length <= 256).slice(0, 16) })
   }
 
   async function settle(account: Account, body: Uint8Array): Promise<Uint8Array> {

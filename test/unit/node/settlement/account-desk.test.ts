@@ -38,11 +38,12 @@ function setUp() {
   })
   const desk = createAccountDesk({
     ledger: ledger as unknown as HubLedger, table, signer: hub.signer, clock, log: quietLog(),
+    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]),
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
       place(order) {
         placed.push(order)
-        return Promise.resolve({ issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, model: capacity.models[0]!, addresses: ['/a', 'x'.repeat(300)] } })
+        return Promise.resolve({ issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, model: capacity.models[0]!, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
       },
     },
   })
@@ -86,6 +87,12 @@ describe('node/settlement/account-desk', () => {
     expect(answer.addresses, 'an address that no message can carry is left out').to.deep.equal(['/a'])
     expect(placed[0]).to.deep.include({ priority: 1, exclude: [other.peerId], needs: ['chat', 'json'] })
     expect(placed[0]).to.not.have.property('tokensMax')
+  })
+
+  it('names the addresses that a host gave of itself where there is no provider record yet', async () => {
+    const { ask } = setUp()
+    const answer = await ask.ticket({ model: 'unrecorded', requestHash: new Uint8Array(32), tokensMax: 0, exclude: [], needs: [] })
+    expect(answer.addresses).to.have.lengthOf(1).and.satisfy(([address]: string[]) => address!.startsWith('/of/12D3Koo'))
   })
 
   it('settles a job of the account, and shows its receipt to it and to nobody else', async () => {
