@@ -1,7 +1,6 @@
 /**
  * The TCP transport, with all that is written to a socket within one tick sent in one system call. Below it yamux and
- * noise write each frame in two pieces, and a frame that is read is answered by a window update in two more: without
- * this, a small job costs the hub eight system calls in place of three.
+ * noise write each frame in two pieces, and a frame that is read is answered by a window update in two more.
  */
 import { Socket } from 'node:net'
 import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
