@@ -13,7 +13,7 @@ import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger.ts'
 import { observationSchema, receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf } from '../protocol/messages/receipt.ts'
 import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
 import { signedBytes, type Signed } from '../protocol/signed.ts'
-import { encodeReceipt, encodeTicket, type EncodedEntry } from './entries.ts'
+import { encodeReceipt, encodeTicket, type EncodedEntry } from './entries/entry.ts'
 import type { z } from 'zod'
 
 /** A host may notice the end of its time this much late. */

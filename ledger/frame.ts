@@ -16,7 +16,8 @@ import { LOG_FRAME_BYTES_MAX, LOG_FRAME_ENTRIES_MAX } from '../protocol/limits.t
 import { epochField, hubIndexField, LOG_ENTRY_BYTES_MAX, LOG_STORED_FRAME_BYTES_MAX, type LogId } from '../protocol/messages/ledger.ts'
 import type { Signer } from '../protocol/ports.ts'
 import { openDocument, signedBytes, type Signed } from '../protocol/signed.ts'
-import { decodeEntry, epochKeySchema, expectedEid, type EncodedEntry, type Entry, type EpochKey } from './entries.ts'
+import { epochKeySchema, type EpochKey } from './entries/control.ts'
+import { decodeEntry, expectedEid, type EncodedEntry, type Entry } from './entries/entry.ts'
 import { appendLeaves, emptyFrontier, leafHash, rootOf, rootOfLeaves, type Frontier } from './merkle.ts'
 
 /** Rules by which entries are folded; a frame under newer rules than these is refused, not guessed at. */

@@ -3,7 +3,7 @@
  * System accounts are named; accounts of people are the hexadecimal form of their id, so the two cannot meet.
  */
 import { toHex } from '../protocol/bytes.ts'
-import type { Entry } from './entries.ts'
+import type { Entry } from './entries/entry.ts'
 
 /** Given away by the federation: its balance is the negative of all grants. */
 export const PROMO = 'system:PROMO'

@@ -14,7 +14,7 @@ import { observationSchema, receiptHalfSchema, receiptIdOf, ticketHashOf, type R
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf, publicKeyOf } from '../protocol/peer-key.ts'
 import { signedBytes, type Signed, type SignatureDomain } from '../protocol/signed.ts'
-import { encodeReceipt } from './entries.ts'
+import { encodeReceipt } from './entries/entry.ts'
 import { frameHeaderSchema, openEpochKey } from './frame.ts'
 import { leafHash, verifyInclusion } from './merkle.ts'
 

@@ -1,8 +1,8 @@
 /** Questions about logged receipts, answered from the store. */
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation } from '../protocol/federation.ts'
-import type { Entry } from './entries.ts'
-import { ticketEidOf } from './entries.ts'
+import type { Entry } from './entries/entry.ts'
+import { ticketEidOf } from './entries/entry.ts'
 import type { ReceiptRecord } from './interface.ts'
 import { inclusionPath, leafHash } from './merkle.ts'
 import { writeReceiptFile } from './receipt-file.ts'

@@ -9,7 +9,7 @@
  * Where two hubs logged different entries of one id before they heard of each other, the earlier position counts.
  */
 import { fromHex, toHex } from '../protocol/bytes.ts'
-import type { Entry } from './entries.ts'
+import type { Entry } from './entries/entry.ts'
 import type { Account, ApiKeyRecord } from './interface.ts'
 import { grantPostings, postingsOf, type Posting } from './postings.ts'
 

@@ -6,7 +6,7 @@
  * always one of the last that went by, else it is read from the store.
  */
 import { toHex } from '../../protocol/bytes.ts'
-import { ticketOf, type Entry } from '../entries.ts'
+import { ticketOf, type Entry } from '../entries/entry.ts'
 import type { Frame } from '../frame.ts'
 import { eidKey, listingKey, listingValue, positionValue, type ListingOwner } from './buckets.ts'
 

@@ -7,7 +7,7 @@
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
-import { decodeEntry, peekEntry, ticketEidOf, type Entry } from '../entries.ts'
+import { decodeEntry, peekEntry, ticketEidOf, type Entry } from '../entries/entry.ts'
 import { decodeFrame, frameSigned, type CheckedFrame, type Frame, type LogTail } from '../frame.ts'
 import { leafHash, rootOfLeaves } from '../merkle.ts'
 import {

@@ -6,7 +6,7 @@
  */
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { TriforceError } from '../../protocol/errors.ts'
-import { decodeEntry, peekEntry, type Entry } from '../entries.ts'
+import { decodeEntry, peekEntry, type Entry } from '../entries/entry.ts'
 import { checkChain, decodeFrame, emptyTail, type Frame, type FrameContext, type LogTail } from '../frame.ts'
 import type { Position } from '../state.ts'
 import { logName, type LogStore } from './log-store.ts'

@@ -1,5 +1,5 @@
 /** A small log built by hand, for tests of frames and of the store. */
-import { encodeEntry, type EncodedEntry } from '../../ledger/entries.ts'
+import { encodeEntry, type EncodedEntry } from '../../ledger/entries/entry.ts'
 import { buildFrame, emptyTail, type CheckedFrame, type FrameContext, type LogTail } from '../../ledger/frame.ts'
 import type { Signer } from '../../protocol/ports.ts'
 import { signDocument } from '../../protocol/signed.ts'

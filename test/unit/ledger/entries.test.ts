@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
-import { decodeEntry, encodeEntry, encodeReceipt, encodeTicket, expectedEid, MICRO_CREDITS_MAX, peekEntry, type Entry } from '../../../ledger/entries.ts'
+import { decodeEntry, encodeEntry, encodeReceipt, encodeTicket, expectedEid, peekEntry, type Entry } from '../../../ledger/entries/entry.ts'
+import { MICRO_CREDITS_MAX } from '../../../ledger/entries/fields.ts'
 import { postingsOf } from '../../../ledger/postings.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import { encode } from '../../../protocol/codec.ts'

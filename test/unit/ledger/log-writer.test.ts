@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry } from '../../../ledger/entries.ts'
+import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry } from '../../../ledger/entries/entry.ts'
 import type { CheckedFrame } from '../../../ledger/frame.ts'
 import { emptyTail } from '../../../ledger/frame.ts'
 import { createLogWriter, type LogWriter } from '../../../ledger/log-writer.ts'

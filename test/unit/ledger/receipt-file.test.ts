@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { encodeReceipt } from '../../../ledger/entries.ts'
+import { encodeReceipt } from '../../../ledger/entries/entry.ts'
 import { inclusionPath, leafHash } from '../../../ledger/merkle.ts'
 import { verifyReceiptFile, writeReceiptFile, type ReceiptProof } from '../../../ledger/receipt-file.ts'
 import { toHex } from '../../../protocol/bytes.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
-import { encodeEntry, type Entry } from '../../../ledger/entries.ts'
+import { encodeEntry, type Entry } from '../../../ledger/entries/entry.ts'
 import { PROMO } from '../../../ledger/postings.ts'
 import { accountOf, accountsOf, apiKeyOf, apiKeysOf, applyEntry, createState, totalOf, type LedgerState, type Position } from '../../../ledger/state.ts'
 import { accountIdOf } from '../../../protocol/api-key.ts'

@@ -1,0 +1,38 @@
+/** Entries of earning: facts (ticket, receipt, presence), and pay, which is computed from the facts. */
+import { z } from 'zod'
+import { countField, idField, publicKeyField, shortText, timeField } from '../../protocol/fields.ts'
+import { signedSchema } from '../../protocol/signed.ts'
+import { microCreditsField, microCreditsOrZeroField } from './fields.ts'
+
+export const jobTicketSchema = z.strictObject({ k: z.literal('JobTicket'), eid: idField, jobId: idField, ticket: signedSchema })
+
+/**
+ * The ticket is not repeated: it stands before the receipt in the same log, and half and observation name its hash.
+ * `rate` is what an hour of this work earns (µcr), as the hub found it when it logged the receipt; absent where it earns nothing.
+ */
+export const jobReceiptSchema = z.strictObject({
+  k: z.literal('JobReceipt'), eid: idField, jobId: idField, half: signedSchema.optional(), observation: signedSchema, rate: microCreditsField.optional(),
+})
+
+/**
+ * A contributor was connected, ready and idle or busy for a while, as this hub saw it. Device times are milliseconds of
+ * the contributor's boot, wall times Unix milliseconds of the hub. Natural key: hub, contributor, boot, deviceFromMs.
+ * `rate`: what an hour of standby of that device earns (µcr).
+ */
+export const presenceSchema = z.strictObject({
+  k: z.literal('Presence'), eid: idField, hub: countField.max(2), contributor: publicKeyField, boot: idField,
+  deviceFromMs: countField, deviceToMs: countField, wallFromMs: timeField, wallToMs: timeField,
+  devices: z.array(z.strictObject({ device: shortText, rate: microCreditsField })).min(1).max(16),
+})
+
+/**
+ * Pay of one device up to a final checkpoint: `system:CONTRIB_EXPENSE` → account by `delta` = `total` − the total before.
+ * `back` of it is held back. Logged by the account's clearing hub only. Natural key: contributor, device, total.
+ */
+export const vestSchema = z.strictObject({
+  k: z.literal('Vest'), eid: idField, contributor: publicKeyField, device: shortText, account: idField, round: countField,
+  total: microCreditsField, delta: microCreditsField, back: microCreditsOrZeroField,
+})
+
+/** The held-back part of an account's pay becomes spendable. Natural key: account and step (1, 2, ...). */
+export const backReleaseSchema = z.strictObject({ k: z.literal('BackRelease'), eid: idField, account: idField, step: countField.min(1), amount: microCreditsField })

@@ -1,0 +1,192 @@
+/**
+ * Entries: what can stand in a log. An entry is stored, hashed and sent as the DAG-CBOR bytes of its first encoding.
+ *
+ * Each has an id (`eid`) of 16 bytes that is derived from its kind and its natural key, so the same fact stated twice
+ * is the same entry, at whichever hub. Signatures inside are judged before an entry is logged (admission.ts), never here.
+ * Spec: docs/ledger.md#entries
+ */
+import { z } from 'zod'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { decode, encode } from '../../protocol/codec.ts'
+import { sha256 } from '../../protocol/crypto.ts'
+import type { LogId } from '../../protocol/messages/ledger.ts'
+import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
+import { ticketSchema, type Ticket } from '../../protocol/messages/ticket.ts'
+import type { Signed } from '../../protocol/signed.ts'
+import { accountOpenSchema, keyAddSchema, keyRevokeSchema, tierSetSchema } from './accounts.ts'
+import {
+  approvalSchema, epochOpenSchema, equivProofSchema, handbackSchema, islandReleaseSchema, islandSettleSchema, sealEntrySchema,
+} from './control.ts'
+import { backReleaseSchema, jobReceiptSchema, jobTicketSchema, presenceSchema, vestSchema } from './earning.ts'
+import { chargebackSchema, grantSchema, purchaseSchema } from './money.ts'
+import { acceptSchema, giveReturnSchema, giveSchema } from './rights.ts'
+import { expireSchema, extendSchema, holdSchema, progressSchema, refundSchema, settleSchema } from './spending.ts'
+
+export const entrySchema = z.discriminatedUnion('k', [
+  accountOpenSchema, keyAddSchema, keyRevokeSchema, tierSetSchema,
+  grantSchema, purchaseSchema, chargebackSchema,
+  holdSchema, extendSchema, progressSchema, settleSchema, expireSchema, refundSchema,
+  giveSchema, acceptSchema, giveReturnSchema,
+  jobTicketSchema, jobReceiptSchema, presenceSchema, vestSchema, backReleaseSchema,
+  epochOpenSchema, sealEntrySchema, islandSettleSchema, islandReleaseSchema, handbackSchema, equivProofSchema, approvalSchema,
+])
+/** Keys are named so that `k` and `eid` sort first in DAG-CBOR (by length, then bytes): `peekEntry` relies on it. */
+export type Entry = z.output<typeof entrySchema>
+export type EntryKind = Entry['k']
+export type EntryOf<Kind extends EntryKind> = Extract<Entry, { k: Kind }>
+
+/** An entry and the bytes that stand for it from now on. */
+export interface EncodedEntry {
+  readonly entry: Entry
+  readonly bytes: Uint8Array
+}
+
+function eidOf(kind: EntryKind, ...naturalKey: readonly Uint8Array[]): Uint8Array {
+  return sha256(Buffer.from(`triforce/entry/1\0${kind}\0`, 'utf8'), ...naturalKey).slice(0, 16)
+}
+
+const utf8 = (text: string) => Buffer.from(text, 'utf8')
+
+function number32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
+
+function number64(value: number | bigint): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+  return bytes
+}
+
+const logBytes = (log: LogId) => concatBytes(Uint8Array.of(log.hub), number32(log.epoch))
+
+export const ticketEidOf = (jobId: Uint8Array) => eidOf('JobTicket', jobId)
+export const holdEidOf = (hub: number, request: Uint8Array) => eidOf('Hold', Uint8Array.of(hub), request)
+export const giveEidOf = (request: Uint8Array) => eidOf('Give', request)
+/** Ids of what can happen once to a hold or a give: `Settle`, `Expire`; `Accept`, `GiveReturn`. */
+export const eidOfOnce = (kind: 'Settle' | 'Expire' | 'Accept' | 'GiveReturn', of: Uint8Array) => eidOf(kind, of)
+
+export type Unnamed<Each extends Entry> = Each extends Entry ? Omit<Each, 'eid'> : never
+
+/** The id that an entry must have, from what makes it the same entry. */
+export function expectedEid(entry: Unnamed<Entry>): Uint8Array {
+  let eid: Uint8Array
+  switch (entry.k) {
+    case 'AccountOpen':
+    case 'KeyAdd':
+    case 'KeyRevoke':
+      eid = eidOf(entry.k, entry.publicKey)
+      break
+    case 'TierSet':
+      eid = eidOf(entry.k, entry.account, number64(entry.rev))
+      break
+    case 'Grant':
+      eid = eidOf(entry.k, entry.account, utf8(entry.source))
+      break
+    case 'Purchase':
+    case 'Chargeback':
+      eid = eidOf(entry.k, utf8(entry.payment))
+      break
+    case 'Hold':
+      eid = holdEidOf(entry.hub, entry.request)
+      break
+    case 'Extend':
+    case 'Progress':
+      eid = eidOf(entry.k, entry.hold, number64(entry.step))
+      break
+    case 'Settle':
+    case 'Expire':
+      eid = eidOfOnce(entry.k, entry.hold)
+      break
+    case 'Refund':
+      eid = eidOf(entry.k, entry.hold, utf8(entry.reason))
+      break
+    case 'Give':
+      eid = giveEidOf(entry.request)
+      break
+    case 'Accept':
+    case 'GiveReturn':
+      eid = eidOfOnce(entry.k, entry.give)
+      break
+    case 'JobTicket':
+      eid = ticketEidOf(entry.jobId)
+      break
+    case 'JobReceipt':
+      eid = receiptIdOf(entry.jobId)
+      break
+    case 'Presence':
+      eid = eidOf(entry.k, Uint8Array.of(entry.hub), entry.contributor, entry.boot, number64(entry.deviceFromMs))
+      break
+    case 'Vest':
+      eid = eidOf(entry.k, entry.contributor, utf8(entry.device), number64(entry.total))
+      break
+    case 'BackRelease':
+      eid = eidOf(entry.k, entry.account, number64(entry.step))
+      break
+    case 'EpochOpen':
+      eid = eidOf(entry.k, logBytes(entry))
+      break
+    case 'Seal':
+    case 'IslandRelease':
+    case 'Handback':
+      eid = eidOf(entry.k, logBytes(entry.log))
+      break
+    case 'IslandSettle':
+      eid = eidOf(entry.k, logBytes(entry.log), entry.account)
+      break
+    case 'EquivProof':
+      eid = eidOf(entry.k, logBytes(entry.fork))
+      break
+    case 'Approval':
+      eid = eidOf(entry.k, entry.change, Uint8Array.of(entry.hub))
+      break
+  }
+  return eid
+}
+
+/** Fills in the id and encodes. Throws FRAME_MALFORMED where a field does not fit. */
+export function encodeEntry(fields: Unnamed<Entry>): EncodedEntry {
+  const bytes = encode({ ...fields, eid: expectedEid(fields) })
+  return { entry: decodeEntry(bytes), bytes }
+}
+
+/** As `encodeEntry`, for documents that were checked already: the second check would cost as much as everything else here. */
+export function encodeTicket(fields: Omit<EntryOf<'JobTicket'>, 'eid' | 'k'>): EncodedEntry {
+  const entry: Entry = { k: 'JobTicket', ...fields, eid: ticketEidOf(fields.jobId) }
+  return { entry, bytes: encode(entry) }
+}
+
+/** `rate`: what an hour of this work earns (µcr); 0n earns nothing. */
+export function encodeReceipt(jobId: Uint8Array, { half, observation }: Pick<Receipt, 'half' | 'observation'>, rate = 0n): EncodedEntry {
+  const entry: Entry = {
+    k: 'JobReceipt', jobId, eid: receiptIdOf(jobId), observation, ...(half === undefined ? {} : { half }), ...(rate === 0n ? {} : { rate }),
+  }
+  return { entry, bytes: encode(entry) }
+}
+
+/** Throws FRAME_MALFORMED where the bytes are no entry that this version knows. */
+export function decodeEntry(bytes: Uint8Array): Entry {
+  return decode(entrySchema, bytes)
+}
+
+const kinds: ReadonlySet<string> = new Set(entrySchema.options.map((option) => option.shape.k.value))
+
+/**
+ * Kind and id from the first bytes, without reading the rest: DAG-CBOR sorts keys by length, so `k` and `eid` come
+ * first in every entry. Gives undefined where the bytes do not begin like an entry.
+ */
+export function peekEntry(bytes: Uint8Array): { readonly kind: EntryKind; readonly eid: Uint8Array } | undefined {
+  const kindLength = (bytes[3] ?? 0) - 0x60
+  const eidAt = 4 + kindLength + 5
+  const wellFormed = bytes[1] === 0x61 && bytes[2] === 0x6b && kindLength > 0 && kindLength < 24 && bytes.byteLength >= eidAt + 16
+    && bytes[eidAt - 5] === 0x63 && bytes[eidAt - 4] === 0x65 && bytes[eidAt - 3] === 0x69 && bytes[eidAt - 2] === 0x64 && bytes[eidAt - 1] === 0x50
+  if (!wellFormed) return undefined
+  const kind = Buffer.from(bytes.buffer, bytes.byteOffset + 4, kindLength).toString('latin1')
+  return kinds.has(kind) ? { kind: kind as EntryKind, eid: bytes.subarray(eidAt, eidAt + 16) } : undefined
+}
+
+/** The ticket inside an entry that was checked when it was logged. */
+export function ticketOf(signed: Signed): Ticket {
+  return decode(ticketSchema, signed.body)
+}
