@@ -5,7 +5,11 @@ import { toHex } from '../protocol/bytes.ts'
 import { SEED_BYTES } from '../protocol/crypto.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import { createApiClient } from './api-client.ts'
+import type { z } from 'zod'
 import { accountListSchema, accountSchema, doneSchema, type AccountView } from './api-schemas.ts'
+import {
+  auditSchema, changeListSchema, changeSchema, grantedSchema, sealedSchema, tableSchema, type AuditHeads, type AuditView, type ChangeView, type TableView,
+} from './money-schemas.ts'
 
 export interface AdminClient {
   accounts(): Promise<readonly AccountView[]>
@@ -14,9 +18,27 @@ export interface AdminClient {
   /** The same key for the same account twice is one key. */
   addKey(key: { readonly publicKey: string; readonly account: string; readonly name: string }): Promise<void>
   revokeKey(publicKey: string): Promise<void>
-  /** The same `source` twice is one grant. */
-  grant(grant: { readonly account: string; readonly microCredits: bigint; readonly source: string }): Promise<void>
+  /** The same `source` twice is one grant; then `known` is true. `approved`: id of a change that two hubs signed. */
+  grant(grant: {
+    readonly account: string; readonly microCredits: bigint; readonly source: string; readonly approved?: string | undefined
+  }): Promise<z.output<typeof grantedSchema>>
+  /** The hub folds its ledger anew, up to `heads` where they are given. */
+  audit(heads?: AuditHeads): Promise<AuditView>
+  /** Resolves when the newest log of the hub of this name is sealed. */
+  seal(hub: string, options: { readonly forced: boolean }): Promise<void>
+  propose(change:
+    | { readonly type: 'table'; readonly table: TableName; readonly rev: number; readonly content: unknown }
+    | { readonly type: 'grant'; readonly account: string; readonly microCredits: bigint; readonly source: string }): Promise<ChangeView>
+  approve(id: string): Promise<ChangeView>
+  /** Newest first. */
+  changes(): Promise<readonly ChangeView[]>
+  table(name: TableName): Promise<TableView>
 }
+
+export type TableName = 'prices' | 'tiers' | 'hardware'
+
+/** Folding a large ledger takes minutes. */
+const AUDIT_MS_MAX = 600_000
 
 export function createAdminClient(api: string, adminToken: string): AdminClient {
   const client = createApiClient({ api, key: adminToken })
@@ -31,11 +53,20 @@ export function createAdminClient(api: string, adminToken: string): AdminClient 
     revokeKey: async (publicKey) => {
       await client.json(doneSchema, `/v1/admin/keys/${publicKey}`, { method: 'DELETE' })
     },
-    grant: async ({ account, microCredits, source }) => {
-      await client.json(doneSchema, '/v1/admin/grants', {
-        method: 'POST', body: { account, amount_micro_credits: microCredits.toString(), source },
-      })
+    grant: ({ account, microCredits, source, approved }) => client.json(grantedSchema, '/v1/admin/grants', {
+      method: 'POST', body: { account, amount_micro_credits: microCredits.toString(), source, approved },
+    }),
+    audit: (heads) => client.json(auditSchema, '/v1/admin/audit', { method: 'POST', body: { heads }, signal: AbortSignal.timeout(AUDIT_MS_MAX) }),
+    seal: async (hub, { forced }) => {
+      await client.json(sealedSchema, '/v1/admin/seals', { method: 'POST', body: { hub, forced } })
     },
+    propose: (change) => client.json(changeSchema, '/v1/admin/changes', {
+      method: 'POST',
+      body: change.type === 'table' ? change : { type: 'grant', account: change.account, amount_micro_credits: change.microCredits.toString(), source: change.source },
+    }),
+    approve: (id) => client.json(changeSchema, `/v1/admin/changes/${id}/approve`, { method: 'POST' }),
+    changes: async () => (await client.json(changeListSchema, '/v1/admin/changes')).data,
+    table: (name) => client.json(tableSchema, `/v1/admin/tables/${name}`),
   }
 }
 

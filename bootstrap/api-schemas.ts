@@ -28,7 +28,7 @@ export const receiptListSchema = z.object({
     prompt_tokens: z.number(), completion_tokens: z.number(), finish: z.string(), observed_ms: z.number(),
     signed_by: z.array(z.string()), logged_at: z.number(),
   })),
-  next_before: z.number().nullish(),
+  next_cursor: z.string().nullish(),
 })
 export type ReceiptView = z.output<typeof receiptListSchema>['data'][number]
 

@@ -3,6 +3,7 @@
  * is one sentence on stderr; wrong usage names the nearest right word and exits with 2.
  */
 import { Command, CommanderError } from 'commander'
+import { addAdminCommand } from './commands/admin.ts'
 import { addChatCommand } from './commands/chat.ts'
 import type { CommandContext } from './commands/context.ts'
 import { addCreditsCommand } from './commands/credits.ts'
@@ -12,6 +13,7 @@ import { addKeyCommand } from './commands/key.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addReceiptsCommand } from './commands/receipts.ts'
 import { addStartCommand } from './commands/start.ts'
+import { addStatementCommand } from './commands/statement.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { describeError, exitCodes } from './command-error.ts'
@@ -45,8 +47,8 @@ export function createProgram(context: CommandContext): Command {
     })
   // Settings above go over to the commands that are added below.
   for (const add of [
-    addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addReceiptsCommand, addKeyCommand,
-    addFederationCommand, addDoctorCommand,
+    addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
+    addKeyCommand, addFederationCommand, addAdminCommand, addDoctorCommand,
   ]) add(program, context)
   return program
 }

@@ -4,6 +4,7 @@
  */
 import { protocolIds } from '../protocol/ids.ts'
 import { hubIndexOf } from '../protocol/federation.ts'
+import { peerIdOf } from '../protocol/peer-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { HubLedger } from '../ledger/interface.ts'
 import type { Provider } from '../providers/interface.ts'
@@ -35,6 +36,7 @@ import { createAccountClient } from '../node/settlement/account-client.ts'
 import { createAccountDesk } from '../node/settlement/account-desk.ts'
 import { createAccountGate } from '../node/settlement/account-gate.ts'
 import { createHubLinks } from '../node/settlement/hub-links.ts'
+import { startPresence } from '../node/settlement/presence.ts'
 import { createStatus } from '../node/status.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
@@ -94,8 +96,9 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
 
   // What this machine lends.
   const queue: JobQueue = createJobQueue({ clock }, { slots: () => provider.slots, onChange: () => announcer.changed() })
+  const boot = random.bytes(16)
   const executor = createExecutor({
-    provider, queue, signer, clock, random, log, device: hardware.device,
+    provider, queue, signer, clock, log, boot, device: hardware.device,
     gate: createTicketGate({ clock }, { federation, publicKey: signer.publicKey }),
   })
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local' })
@@ -104,6 +107,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     measure: () => ({
       peer: signer.publicKey, name: config.name, mode: config.mode, gpus: [...hardware.gpus()], models: [...provider.models()],
       slots: { total: provider.slots, busy: queue.running, queued: queue.waiting },
+      clock: { boot, ms: Math.floor(clock.monotonicMs()) },
     }),
     ...(ledger === undefined ? {} : { onAnnounced: (capacity) => table.put(capacity) }),
   })
@@ -122,7 +126,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   host.handle(ids.control, side.controlServer)
   const bridge = createBridge({
     gateway: side.gateway, clock, random, log,
-    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }), token: config.adminToken } }),
+    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
   let redial = { stop() {} }
@@ -221,8 +225,17 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   const { federation, identity: { signer } } = config
   const { ids, hubIndex } = options
 
-  host.onGossip(ids.capacityTopic, (from, data) => table.judge(from, data))
-  host.onDisconnect((peer) => table.forget(peer))
+  const presence = startPresence({ ledger, clock, log: log.child('presence'), isConnected: (peer) => host.isConnected(peer) })
+  host.onGossip(ids.capacityTopic, (from, data) => {
+    const verdict = table.judge(from, data)
+    const taken = verdict === 'accept' ? table.get(peerIdOf(from)) : undefined
+    if (taken !== undefined) presence.heard(taken.capacity)
+    return verdict
+  })
+  host.onDisconnect((peer) => {
+    table.forget(peer)
+    presence.left(peer)
+  })
 
   const localServer = createJobServer({ serveOpen: executor.serveOpen })
   const dispatcher = createDispatcher({
@@ -235,16 +248,17 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey })
-  const desk = createAccountDesk({ gate, ledger, table, dispatcher, signer, clock, log, addressesOf: (peer) => host.addressesOf(peer) })
+  const desk = createAccountDesk({ gate, ledger, table, dispatcher, signer, clock, log, addressesOf: (peer) => host.addressesOf(peer), devicesOf: (key) => presence.devicesOf(key) })
   const links = createHubLinks({ host, sync: ledger.sync, clock, log }, { protocol: ids.ledger, hubs: federation.hubs, hubIndex })
   host.handle(ids.ledger, links.handler)
 
   return {
-    gateway: createHubGateway({ ledger, table, dispatcher, status }),
+    gateway: createHubGateway({ ledger, table, dispatcher, clock, status }),
     jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher }) }),
     controlServer: createRequestHandler((peer, question) => desk.answer(peer, question)),
     parts: [
       { name: 'hub links', stop: () => links.stop() },
+      { name: 'presence', stop: () => presence.stop() },
       { name: 'dispatcher', stop: () => dispatcher.idle() },
     ],
     jobs: () => ({ running: dispatcher.counts.running, queued: queue.waiting, served: dispatcher.counts.served, failed: dispatcher.counts.failed }),

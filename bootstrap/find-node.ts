@@ -46,7 +46,8 @@ async function runningIn(dir: string): Promise<readonly ApiTarget[]> {
   return node === undefined ? [] : [{ api: node.api, key: node.apiKey }]
 }
 
-function checkedUrl(text: string): string {
+/** What people give for a node, as scheme, host and port. Throws wrong usage. */
+export function checkedUrl(text: string): string {
   const withScheme = /^https?:\/\//.test(text) ? text : `http://${text}`
   if (!URL.canParse(withScheme)) {
     throw usageError('--api must be the URL of a node, such as http://127.0.0.1:8330')

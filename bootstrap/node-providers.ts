@@ -8,6 +8,7 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Gpu } from '../protocol/messages/capacity.ts'
 import { TriforceError, toTriforceError } from '../protocol/errors.ts'
+import { devicesOf } from '../node/capacity/devices.ts'
 import { createBenchSource } from '../providers/bench-source.ts'
 import { findEngine, installEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
 import { createEmbeddedProvider, type EmbeddedModelOption, type EmbeddedProvider } from '../providers/embedded/provider.ts'
@@ -89,6 +90,6 @@ function probeHardware(config: NodeConfig, { clock }: System, lends: boolean): L
   }
   return {
     gpus: () => hardware?.gpus ?? [],
-    device: () => hardware?.gpus[0]?.name ?? 'cpu',
+    device: () => devicesOf(hardware?.gpus ?? [])[0]!.device,
   }
 }

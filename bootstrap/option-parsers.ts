@@ -1,4 +1,5 @@
 /** Texts of settings into values. Each throws a RangeError whose message goes on from the setting's name: "must be …". */
+import { parseCredits } from '../protocol/units.ts'
 
 /** What Ollama itself listens at. */
 const OLLAMA_PORT = 11_434
@@ -25,6 +26,19 @@ export function parseNumber(min: number, max: number): (text: string) => number 
     if (!/^\d{1,9}(\.\d{1,9})?$/.test(text) || value < min || value > max) throw new RangeError(`must be a number from ${min} to ${max}`)
     return value
   }
+}
+
+const TIME_FORM = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?Z?)?$/
+
+/** A day, or a day and a time of UTC, as Unix milliseconds. */
+export function parseTime(text: string): number {
+  const form = TIME_FORM.exec(text)
+  const time = form === null ? Number.NaN : Date.parse(form[1] === undefined || text.endsWith('Z') ? text : `${text}Z`)
+  // A day that a month does not have, Date.parse counts on into the next one.
+  if (!Number.isInteger(time) || time < 0 || !new Date(time).toISOString().startsWith(text.slice(0, 10))) {
+    throw new RangeError('must be a day or a time in UTC, such as 2026-11-01 or 2026-11-01T12:00:00Z')
+  }
+  return time
 }
 
 const SWITCH_WORDS = new Map([['on', true], ['true', true], ['1', true], ['off', false], ['false', false], ['0', false]])
@@ -75,4 +89,11 @@ export function parseOllamaHost(text: string): ServiceAddress | 'off' {
   // 0.0.0.0 is where a server listens, not where a client can reach it on every system.
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1'
   return { url: url.origin }
+}
+
+/** Credits as µcr, more than 0. */
+export function parsePositiveCredits(text: string): bigint {
+  const amount = parseCredits(text)
+  if (amount === undefined || amount <= 0n) throw new RangeError('must be a positive number with at most six decimals')
+  return amount
 }

@@ -9,7 +9,7 @@ import { bytesEqual } from '../protocol/bytes.ts'
 import { decode } from '../protocol/codec.ts'
 import { verifySignature } from '../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
-import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger.ts'
+import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf } from '../protocol/messages/receipt.ts'
 import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
 import { signedBytes, type Signed } from '../protocol/signed.ts'
@@ -45,22 +45,26 @@ function open<Schema extends z.ZodType>(name: string, schema: Schema, document: 
   }
 }
 
-export function admitReceipt(receipt: Receipt, options: AdmissionOptions): AdmittedReceipt {
+/** `rateOf`: what an hour of this work earns (µcr), asked once all documents fit. */
+export function admitReceipt(
+  receipt: Receipt, options: AdmissionOptions, rateOf: (ticket: Ticket, half: ReceiptHalf | undefined) => bigint = () => 0n,
+): AdmittedReceipt {
   const ticket = admitTicket(receipt.ticket, options)
   const ticketHash = ticketHashOf(receipt.ticket)
 
   const observation = open('observation', observationSchema, receipt.observation)
   checkObservation(observation, receipt.observation, ticket, ticketHash, options)
 
+  let half: ReceiptHalf | undefined
   if (receipt.half !== undefined) {
-    const half = open('half', receiptHalfSchema, receipt.half)
+    half = open('half', receiptHalfSchema, receipt.half)
     checkHalf(half, receipt.half, ticket, ticketHash)
   }
 
   const { jobId } = ticket
   return {
     ticket: encodeTicket({ jobId, ticket: receipt.ticket }),
-    receipt: encodeReceipt(jobId, receipt),
+    receipt: encodeReceipt(jobId, receipt, rateOf(ticket, half)),
   }
 }
 

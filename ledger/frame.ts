@@ -13,7 +13,8 @@ import { TriforceError } from '../protocol/errors.ts'
 import { HUBS_PER_FEDERATION } from '../protocol/federation.ts'
 import { bytesField, bytesOf, countField, hashField } from '../protocol/fields.ts'
 import { LOG_FRAME_BYTES_MAX, LOG_FRAME_ENTRIES_MAX } from '../protocol/limits.ts'
-import { epochField, hubIndexField, LOG_ENTRY_BYTES_MAX, LOG_STORED_FRAME_BYTES_MAX, type LogId } from '../protocol/messages/ledger.ts'
+import type { LogId } from '../protocol/messages/ledger.ts'
+import { epochField, hubIndexField, LOG_ENTRY_BYTES_MAX, LOG_STORED_FRAME_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
 import type { Signer } from '../protocol/ports.ts'
 import { openDocument, signedBytes, type Signed } from '../protocol/signed.ts'
 import { epochKeySchema, type EpochKey } from './entries/control.ts'
@@ -77,9 +78,13 @@ export interface Frame {
   readonly hash: Uint8Array
 }
 
-/** A frame that is known to continue its log, its entries decoded, and the log's end after it. */
-export interface CheckedFrame extends Frame {
+/** A frame that was checked, its entries decoded: all that the fold reads. */
+export interface FoldableFrame extends Frame {
   readonly entries: readonly Entry[]
+}
+
+/** A frame that is known to continue its log, and the log's end after it. */
+export interface CheckedFrame extends FoldableFrame {
   readonly tail: LogTail
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Receipt } from '../protocol/messages/receipt.ts'
 import type { Signed } from '../protocol/signed.ts'
+import type { Spending } from './spending.ts'
 
 /** `replicated`: on the disks of two hubs (D2). `local`: on this hub's disk only, since no other hub answered in time. */
 export type Durability = 'replicated' | 'local'
@@ -55,18 +56,161 @@ export interface ReceiptRecord {
   readonly loggedAt: number
 }
 
-export interface HubLedger {
-  /** Each append resolves when the entry is acknowledged; the same entry twice is one entry. Throws ENTRY_INVALID,
-   *  ENTRY_CONFLICT, LEDGER_READ_ONLY. */
+/** A compute device of a contributor, as it announced it; a processor alone has no VRAM. */
+export interface DeviceHardware {
+  /** Name of the device, the same as in its receipt halves. */
+  readonly device: string
+  readonly name: string
+  readonly vramBytes: number
+}
+
+/** A contributor was there, ready and not draining. Device times are milliseconds of its boot, wall times Unix milliseconds of this hub. */
+export interface PresenceFact {
+  readonly contributor: Uint8Array
+  /** 16 bytes, the same as in its receipt halves. */
+  readonly boot: Uint8Array
+  readonly deviceFromMs: number
+  readonly deviceToMs: number
+  readonly wallFromMs: number
+  readonly wallToMs: number
+  readonly devices: readonly DeviceHardware[]
+}
+
+/** µcr of one account. What it can spend is `available`; the whole is available + held + inflight + frozen + back − debt. */
+export interface Balance {
+  readonly available: bigint
+  readonly held: bigint
+  readonly inflight: bigint
+  readonly frozen: bigint
+  readonly back: bigint
+  readonly debt: bigint
+}
+
+export interface AccountMoney {
+  readonly balance: Balance
+  /** Cloud tokens of this UTC day; held ones count as used. `tokensPerDay` null: no bound. */
+  readonly quota: { readonly day: number; readonly tokensPerDay: number | null; readonly usedTokens: number }
+  /** µcr that work and standby have earned so far and that is not paid out yet. */
+  readonly earnedUnpaid: bigint
+  /** µcr paid out for work and standby since it was opened. */
+  readonly earnedPaid: bigint
+}
+
+/** One entry of an account in words that a statement needs. */
+export interface StatementLine {
+  /** Id of the entry, 16 bytes. */
+  readonly id: Uint8Array
+  readonly kind: string
+  /** Unix milliseconds of its frame. */
+  readonly at: number
+  readonly hub: number
+  readonly epoch: number
+  readonly seq: number
+  /** What came in (positive) or went out (negative), µcr. 0n where it only moved within the account. */
+  readonly amount: bigint
+  /** Change of what is held, µcr. */
+  readonly held: bigint
+  /** Cloud tokens of a day's quota that it used. */
+  readonly quotaTokens: number
+  /** Why: source of a grant, product of a purchase, price row of a hold, device of pay, reason of a refund. */
+  readonly why: string
+  /** The hold that it belongs to. */
+  readonly hold: Uint8Array | undefined
+  /** The receipt that it rests on. */
+  readonly receipt: Uint8Array | undefined
+}
+
+/** A place in a list that runs from new to old: what stands after it is older. */
+export interface ListCursor {
+  readonly at: number
+  /** Id of the last one seen, 16 bytes. */
+  readonly id: Uint8Array
+}
+
+export interface AuditReport {
+  /** How far the logs were read: `frames` of each. */
+  readonly heads: readonly Pick<LogHead, 'hub' | 'epoch' | 'frames'>[]
+  /** Root of the state tree, 32 bytes: equal on every hub for equal heads. */
+  readonly root: Uint8Array
+  readonly accounts: number
+  readonly entries: number
+  /** µcr of all accounts: what came in, what went out, and where the rest is. */
+  readonly totals: Balance & { readonly minted: bigint; readonly spent: bigint }
+  /** Broken rules, in words; empty where all is well. */
+  readonly problems: readonly string[]
+}
+
+/** A change of the rules that two hubs must sign. */
+export type RuleChange =
+  | { readonly type: 'table'; readonly table: 'prices' | 'tiers' | 'hardware'; readonly rev: number; readonly content: unknown }
+  | { readonly type: 'grant'; readonly account: Uint8Array; readonly amountMicroCredits: bigint; readonly source: string }
+
+export interface PendingChange {
+  /** 16 bytes; the text form is `chg_` and 32 hexadecimal digits. */
+  readonly id: Uint8Array
+  readonly change: RuleChange
+  readonly createdAt: number
+  /** Hubs that have signed it; it holds with the second. */
+  readonly hubs: readonly number[]
+}
+
+/** A table of the rules that holds now. */
+export interface RuleTable {
+  readonly table: 'prices' | 'tiers' | 'hardware'
+  readonly rev: number
+  readonly content: unknown
+}
+
+/** Money at one hub. Bodies that do not fit are ENTRY_INVALID; where no other hub can be reached, HUB_ISOLATED. */
+export interface LedgerMoney {
+  money(account: Uint8Array): AccountMoney | undefined
+  /** Logs that a contributor was there; nobody waits for it. Nothing where its key is of no account. */
+  presence(fact: PresenceFact): void
+  /** Newest first. `from` is inclusive and `to` exclusive, Unix milliseconds. */
+  statement(filter: { account: Uint8Array; from?: number; to?: number; after?: ListCursor; limit: number }): Promise<readonly StatementLine[]>
+  /** Text of a statement file, see ledger/checkpoint/statement-file.ts; undefined where no final checkpoint has the account yet. */
+  statementFile(account: Uint8Array): Promise<string | undefined>
+  /** Folds everything anew from the disk, up to `heads` where they are given. Throws NOT_FOUND where a frame is not here yet. */
+  audit(options?: { readonly heads?: AuditReport['heads'] }): Promise<AuditReport>
+  /** Asks for the newest log of a hub to be sealed. Resolves when the seal is logged. */
+  seal(hub: number, options: { readonly forced: boolean; readonly signal: AbortSignal }): Promise<void>
+  /** Signs a new change as the first hub. */
+  proposeChange(change: RuleChange): Promise<PendingChange>
+  /** Signs a change that another hub proposed. Throws NOT_FOUND. */
+  approveChange(id: Uint8Array): Promise<PendingChange>
+  /** All that at least one hub has signed, newest first, at most 100. */
+  changes(): readonly PendingChange[]
+  table(name: RuleTable['table']): RuleTable
+}
+
+/**
+ * What becomes an entry because somebody says so. The same order twice is one entry. Mints and tiers are logged by the
+ * hub that clears for the account, whichever hub is asked, and are on two disks when they resolve: HUB_ISOLATED or
+ * NOT_HOME where that cannot be had in time; repeating the same order is safe.
+ */
+export interface LedgerOrders {
+  /** Each resolves when the entry is acknowledged. Throws ENTRY_INVALID, ENTRY_CONFLICT, LEDGER_READ_ONLY. */
   openAccount(account: { publicKey: Uint8Array; name: string; tier: string }): Promise<AppendResult>
   addKey(key: { publicKey: Uint8Array; account: Uint8Array; name: string }): Promise<AppendResult>
   revokeKey(key: { publicKey: Uint8Array }): Promise<AppendResult>
-  /** `source` names why, and makes a repeated grant the same grant. */
-  grant(grant: { account: Uint8Array; amountMicroCredits: bigint; source: string }): Promise<AppendResult>
+  /** `source` names why, and makes a repeated grant the same grant. Above the clearing hub's budget of the day (BUDGET_EXCEEDED) it
+   *  needs `approved`, the id of a change that two hubs signed. */
+  grant(grant: { account: Uint8Array; amountMicroCredits: bigint; source: string; approved?: Uint8Array }): Promise<AppendResult>
+  /** `payment`: its id at the payment service. */
+  purchase(purchase: { account: Uint8Array; amountMicroCredits: bigint; payment: string; product: string }): Promise<AppendResult>
+  /** The payment was reversed. What the account cannot pay back at once becomes debt. */
+  chargeback(chargeback: { account: Uint8Array; amountMicroCredits: bigint; payment: string }): Promise<AppendResult>
+  /** A higher quota holds at once, a lower one from the next UTC day. */
+  setTier(change: { account: Uint8Array; tier: string }): Promise<AppendResult>
+}
+
+/** Holds and what becomes of them, see spending.ts. */
+export interface HubLedger extends LedgerMoney, LedgerOrders, Spending {
   /** A ticket that this hub issued; logged with the next frame, nobody waits for it. */
   logTicket(ticket: Signed): void
-  /** Checks ticket, half and observation against each other and against this federation, then logs them. */
-  appendReceipt(receipt: Receipt): Promise<AppendResult>
+  /** Checks ticket, half and observation against each other and against this federation, then logs them. With the `devices` of the
+   *  contributor the receipt says what an hour of the half's device earns; work for the contributor's own account earns nothing. */
+  appendReceipt(receipt: Receipt, devices?: readonly DeviceHardware[]): Promise<AppendResult>
 
   account(id: Uint8Array): Account | undefined
   accounts(): readonly Account[]
@@ -75,8 +219,8 @@ export interface HubLedger {
   receipt(id: Uint8Array): Promise<ReceiptRecord | undefined>
   /** The receipt file of docs/ledger.md#receipt-file: the same text on every hub, verified offline with the federation file alone. */
   receiptFile(id: Uint8Array): Promise<string | undefined>
-  /** Newest first; of one account as payer or of one contributor key. `before` is the `loggedAt` of the last one seen. */
-  receipts(filter: { account?: Uint8Array; contributor?: Uint8Array; before?: number; limit: number }): Promise<readonly ReceiptRecord[]>
+  /** Newest first, at most `limit` where `after` is given; of one account as payer or of one contributor key. `before` is the `loggedAt` of the last one seen. */
+  receipts(filter: { account?: Uint8Array; contributor?: Uint8Array; before?: number; after?: ListCursor; limit: number }): Promise<readonly ReceiptRecord[]>
 
   heads(): readonly LogHead[]
   /** False until recovery is over; then appends are taken. */

@@ -1,32 +1,53 @@
 /**
  * The ledger of one hub: puts its parts together. What it promises stands in interface.ts, how in docs/ledger.md.
  *
- *   appends → log-writer ─► commit-lane ─► store          (one synced batch)
- *   peers   → exchange   ─┘      └─► fold, peers, callers (once it is on the disk)
+ *   orders  → log-writer ─► commit-lane ─► store          (one synced batch)
+ *   peers   → exchange   ─┘   │  └─► peers, callers        (once it is on the disk)
+ *                             └─► live state → core (hub/) → orders, messages
  */
-import { bytesEqual, toHex } from '../protocol/bytes.ts'
-import { accountIdOf } from '../protocol/api-key.ts'
+import { bytesEqual } from '../protocol/bytes.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import type { Federation } from '../protocol/federation.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
+import { LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX } from '../protocol/messages/ledger-fields.ts'
 import { publicKeyOf } from '../protocol/peer-key.ts'
 import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
-import type { Signed } from '../protocol/signed.ts'
 import { join } from 'node:path'
-import { admitReceipt, admitTicket, type AdmissionOptions } from './admission.ts'
+import { createAccountProofs } from './account-proofs.ts'
+import { createAudit } from './audit.ts'
 import { createCommitLane, type CommitLaneOptions } from './commit-lane.ts'
-import { encodeEntry, encodeTicket, type EncodedEntry } from './entries/entry.ts'
-import type { CheckedFrame, FrameContext } from './frame.ts'
-import type { AppendResult, HubLedger, LogHead } from './interface.ts'
-import { createLogWriter, type LogWriterOptions } from './log-writer.ts'
+import { snapshotRowPrefix } from './checkpoint/snapshot.ts'
+import { createConditions } from './conditions.ts'
+import { createCoreRunner } from './core-runner.ts'
+import { createForwarding, type ForwardingOptions } from './forwarding.ts'
+import { applyEntry } from './fold/apply.ts'
+import { closeFrame } from './fold/frame-fold.ts'
+import { createState, type LedgerState } from './fold/state.ts'
+import { emptyTail, type CheckedFrame, type FoldableFrame, type FrameContext } from './frame.ts'
+import { createCheckpoints, type CheckpointOptions } from './hub/checkpoint.ts'
+import type { Intent } from './hub/events.ts'
+import type { HubOptions } from './hub/hub-state.ts'
+import type { ForkProof } from './hub/seal-documents.ts'
+import { createSeal, type SealOptions } from './hub/seal.ts'
+import { createHub } from './hub/step.ts'
+import type { HubLedger } from './interface.ts'
+import { createJobFacts } from './job-facts.ts'
+import { createLogWriter, type LogWriterOptions, type SubmitOptions, type Submitted } from './log-writer.ts'
+import { createOrders } from './orders.ts'
+import { openStore } from './open-store.ts'
 import { createOwnLog, type OwnLog, type OwnLogOptions } from './own-log.ts'
+import { createQuestions } from './questions.ts'
 import { createExchange, type ExchangeOptions } from './reconcile/exchange.ts'
 import { createReceipts } from './receipts.ts'
-import { accountOf, accountsOf, apiKeyOf, apiKeysOf, applyEntry, createState } from './state.ts'
+import { createSealing } from './sealing.ts'
+import { createStateLane } from './state-lane.ts'
+import { createRuleChanges } from './rule-changes.ts'
+import { createSpending } from './spending.ts'
+import type { LedgerDisk } from './store/database.ts'
 import { openHubFiles } from './store/hub-files.ts'
 import { createLogStore, logName } from './store/log-store.ts'
 import { openDatabase } from './store/open.ts'
-import { logLabel, verifyLogs } from './store/verification.ts'
+import { logLabel, type Damage } from './store/verification.ts'
 
 export interface LedgerComponents {
   readonly clock: Clock
@@ -34,7 +55,13 @@ export interface LedgerComponents {
   readonly log: Log
   /** The hub's node key. */
   readonly signer: Signer
+  /** Default: `level` and files in `dir`. */
+  readonly disk?: LedgerDisk
+  /** Called once, with a look at the live state: for tests and the simulator, which change nothing in it. */
+  readonly observe?: (live: () => LedgerState) => void
 }
+
+const realDisk: LedgerDisk = { openDatabase, openHubFiles }
 
 export interface LedgerOptions {
   /** This ledger's own folder; created where it does not exist. */
@@ -48,109 +75,209 @@ export interface LedgerOptions {
   readonly lane?: CommitLaneOptions
   readonly exchange?: Omit<ExchangeOptions, 'network' | 'hub'>
   readonly ownLog?: Omit<OwnLogOptions, 'network' | 'hub'>
+  readonly core?: Omit<HubOptions, 'network' | 'me' | 'state' | 'machines'>
+  readonly seal?: Omit<SealOptions, 'rows' | 'nowMs'>
+  readonly checkpoint?: Omit<CheckpointOptions, 'rows' | 'start'>
+  readonly forwarding?: ForwardingOptions
 }
 
-/** Issued tickets whose signature is remembered as our own: more than a hub has jobs at once. */
-const TICKETS_ISSUED_MAX = 16_384
-
 /** Throws CONFIG_INVALID (folder in use, foreign or newer) and LOG_DAMAGED. */
-export async function openLedger({ clock, random, log, signer }: LedgerComponents, options: LedgerOptions): Promise<HubLedger> {
-  const { dir, federation, hubIndex: hub } = options
+export async function openLedger({ clock, random, log, signer, disk = realDisk, observe }: LedgerComponents, options: LedgerOptions): Promise<HubLedger> {
+  const { dir, federation, hubIndex: me } = options
   const { network } = federation
   const hubKeys = federation.hubs.map(({ peerId }) => publicKeyOf(peerId)!)
   const hubNames = federation.hubs.map(({ name }) => name)
-  if (hubKeys[hub] === undefined || !bytesEqual(hubKeys[hub], signer.publicKey)) {
-    throw new TriforceError('CONFIG_INVALID', { hub }, { detail: "this node's key is not that of the hub it is to be in the federation file" })
+  if (hubKeys[me] === undefined || !bytesEqual(hubKeys[me], signer.publicKey)) {
+    throw new TriforceError('CONFIG_INVALID', { hub: me }, { detail: "this node's key is not that of the hub it is to be in the federation file" })
   }
   const context: FrameContext = { network, hubKeys }
-  const names = { network, hub }
+  const names = { network, hub: me }
 
-  const files = await openHubFiles(dir, names)
-  const db = await openDatabase(join(dir, 'db'))
-  const store = createLogStore(db)
-  const state = createState()
-  try {
-    await verifyStored()
-  } catch (error) {
+  const files = await disk.openHubFiles(dir, names)
+  const store = createLogStore(await disk.openDatabase(join(dir, 'db'), (text) => { log.warn(text) }))
+  const stateLane = createStateLane({ store, state: () => hub.state, onFolded, me })
+  const opened = await openStore({ clock, log, store, stateLane }, { hub: me, context, hubNames }).catch(async (error: unknown) => {
     await store.close()
     throw error
-  }
+  })
 
+  /** False until writer and lane are there: before, only what is on the disk counts. */
+  let wired = false
+  const seal = createSeal({ ...context, signer, tailOf }, { ...options.seal, rows: opened.kept, nowMs: clock.now() })
+  const checkpoints = createCheckpoints({ ...context, signer }, {
+    ...options.checkpoint, rows: opened.kept, ...(opened.start === undefined ? {} : { start: opened.start }),
+  })
+  const hub = createHub({
+    holdBack: federation.kind !== 'local', ...options.core, network, me, state: opened.state, machines: [seal.step, checkpoints.step],
+  })
+  observe?.(() => hub.state)
+  const conditions = createConditions(clock)
   let failure: TriforceError | undefined
   let ownLog: OwnLog | undefined
   let openWaiters: (() => void)[] = []
-  const issued = new Map<string, Uint8Array>()
 
   const writer = createLogWriter({
-    clock, store, kick: () => { lane.kick() }, peers: () => exchange.greeted, peersHave: (id) => exchange.peersHave(id), seen,
+    clock, store, kick: () => { lane.kick() }, peers: () => exchange.greeted, peersHave: (id) => exchange.peersHave(id), seen: () => stateLane.seen(),
+    apply: (encoded, at) => { applyEntry(hub.state, encoded, at) }, onBuilt, onShort: ({ account, unit, min, want }) => { core.run({ type: 'short', account, unit, min, want }) },
   }, { ...names, ...options.writer })
 
   const lane = createCommitLane({
-    store, takeOwn: () => writer.take(), onDurable, onFailed: fail,
+    store, fold: (copies) => stateLane.take(copies), takeOwn: () => writer.take(), onFailed: fail,
+    onDurable: (frames, kept) => {
+      exchange.durable(frames)
+      for (const frame of frames) {
+        if (frame.log.hub !== me) continue
+        writer.durable(frame)
+        ownLog?.advanced(frame.tail)
+      }
+      for (const { key } of kept) core.run({ type: 'persisted', key })
+    },
   }, options.lane)
 
+  wired = true
+
   const exchange = createExchange({
-    store, lane, log, context,
+    store, lane, log, context, clock,
+    limitOf: (id) => seal.limitOf(hub.state, id),
+    onSeal: (id, signatures) => { core.run({ type: 'message', hub: id.hub, message: { t: 'sealCertificate', log: id, signatures: [...signatures] } }) },
     ownTail: (id) => {
       const tail = writer.tail
       return tail !== undefined && logName(tail.log) === logName(id) && tail.no >= lane.tailOf(id).no ? tail : undefined
     },
     onChange: () => { ownLog?.review() },
-    onAcked: (id, no) => { writer.acked(id, no) },
+    onAcked: (id, no) => {
+      writer.acked(id, no)
+      if (id.hub === me) core.run({ type: 'replicated', log: id, frame: no })
+    },
     onForked,
+    onConnected: (peer) => { core.run({ type: 'connected', hub: peer }) },
+    onDisconnected: (peer) => {
+      forwarding.disconnected(peer)
+      core.run({ type: 'disconnected', hub: peer })
+    },
+    onMessage: (peer, message) => {
+      if (message.t === 'ask' || message.t === 'answer') forwarding.receive(peer, message)
+      else core.run({ type: 'message', hub: peer, message })
+    },
   }, { ...names, ...options.exchange })
+
+  const core = createCoreRunner({
+    clock, log, hub, send: (peer, message) => { exchange.send(peer, message) }, append: appendForCore,
+    keep, retry: () => { writer.retry() }, truncate,
+    load: (id, from, to, bytesMax) => { void load(id, from, to, bytesMax) }, proved: (account, proof) => { proofs.proved(account, proof) },
+    loadOrphans: (id, from) => { lane.between(() => loadOrphans(id, from)) },
+    compare: (peer, id, no) => { exchange.compare(peer, id, no) },
+  })
+  const orders = createOrders({ hub, submit, forwarding: () => forwarding, conditions })
+  const forwarding = createForwarding({
+    clock, random, hubNames, send: (peer, message) => { exchange.send(peer, message) }, connected: (peer) => hub.connected.has(peer),
+    serve: (request) => orders.serve(request),
+  }, options.forwarding)
+  const jobFacts = createJobFacts({ clock, hub, log, submit, signer }, { network })
+  const spending = createSpending({ hub, submit, whenReplicated: (id, frame) => writer.whenReplicated(id, frame) })
+  const ruleChanges = createRuleChanges({ clock, hub, submit, signer })
+  const questions = createQuestions({ clock, hub, store })
+  const proofs = createAccountProofs({ core: () => core })
+  const receipts = createReceipts({ store }, { federation })
 
   ownLog = await createOwnLog({
     clock, random, log, signer, files,
-    ownTails: () => [...store.tails.values()].filter((tail) => tail.log.hub === hub),
+    ownTails: () => [...store.tails.values()].filter((tail) => tail.log.hub === me),
     hashOf: (id, no) => lane.hashOf(id, no),
     behind: () => exchange.ownLogsBehind(),
+    sealedAt: (id) => seal.endOf(id),
+    isForked: (id) => hub.state.logs.get(logName(id))?.forked === true,
     peers: () => exchange,
     idle: () => lane.idle(),
-    openLog: (tail, logSigner, first) => { writer.open(tail, logSigner, first) },
-    pauseLog: () => { writer.pause() },
-  }, { ...names, ...options.ownLog }, { onOpen: wakeWaiters, onFailed: (error) => { fail(toTriforceError(error)) } })
+    openLog: (tail, logSigner, first) => {
+      writer.open(tail, logSigner, first)
+      core.run({ type: 'writing', log: tail.log })
+    },
+    pauseLog: () => {
+      writer.pause()
+      core.run({ type: 'writing', log: undefined })
+    },
+  }, { ...names, ...options.ownLog, ...damageOf(opened.damages, me) }, { onOpen: wakeWaiters, onFailed: (error) => { fail(toTriforceError(error)) } })
     .catch(async (error: unknown) => {
       await store.close()
       throw error
     })
+  store.repairWith((id, no) => exchange.fetchFrame(id, no), (id, no) => {
+    log.warn(`frame ${no} of ${logLabel(id, hubNames)} was broken on this disk; it is taken from another hub and written again`)
+  })
+  core.start()
 
-  async function verifyStored(): Promise<void> {
-    const startedMs = clock.monotonicMs()
-    const found = await verifyLogs(store, { hub, context, hubNames, apply: (entry, at) => { applyEntry(state, entry, at) } })
-    for (const { log: id, no, detail } of found.damages) {
-      log.warn(`the copy of ${logLabel(id, hubNames)} is damaged at frame ${no}: ${detail}; it is fetched again from the other hubs`)
-    }
-    if (found.rowsRepaired > 0) log.warn('index rows of the ledger were missing or wrong and are repaired', { rows: found.rowsRepaired })
-    log.info('ledger verified', { frames: found.frames, entries: found.entries, ms: Math.round(clock.monotonicMs() - startedMs) })
+  /** The end of a log with all frames that were accepted, on the disk or on their way there. */
+  function tailOf(id: LogId) {
+    if (!wired) return store.tails.get(logName(id)) ?? emptyTail(id)
+    const own = writer.tail
+    const known = lane.tailOf(id)
+    return own !== undefined && logName(own.log) === logName(id) && own.no > known.no ? own : known
   }
 
-  function fold(frame: CheckedFrame): void {
-    const { header } = frame
-    for (const [index, entry] of frame.entries.entries()) {
-      applyEntry(state, entry, { tsMs: header.tsMs, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + index })
-    }
+  /** Its entries were applied one by one when they were decided. */
+  function onBuilt(frame: CheckedFrame): void {
+    closeFrame(hub.state, frame.header)
+    hub.state.touched = new Set()
+    onFolded(frame)
   }
 
-  function onDurable(frames: readonly CheckedFrame[]): void {
-    for (const frame of frames) fold(frame)
-    exchange.durable(frames)
-    const own = frames.filter((frame) => frame.log.hub === hub)
-    for (const frame of own) {
-      writer.durable(frame)
-      ownLog?.advanced(frame.tail)
-    }
+  function onFolded({ log: id, header, entries, entryBytes }: FoldableFrame): void {
+    core.run({
+      type: 'folded', log: id, frame: header.no, tsMs: header.tsMs, entries: entries.map((entry, index) => ({ entry, bytes: entryBytes[index]! })),
+    })
+    conditions.check()
   }
 
-  function seen() {
-    return hubKeys.map((_, index) => {
-      const newest = newestTailOf(index)
-      return { epoch: newest?.log.epoch ?? 0, no: newest?.no ?? 0 }
+  /** Nobody waits for it; the core asks again where it matters. */
+  function appendForCore(intent: Intent): void {
+    submit(intent).catch((error: unknown) => {
+      const { code, message } = toTriforceError(error)
+      if (code !== 'LEDGER_READ_ONLY' && code !== 'STOPPING') log.debug('an entry of the ledger itself was not logged', { code, problem: message })
     })
   }
 
-  function newestTailOf(index: number) {
-    return [...store.tails.values()].filter((tail) => tail.log.hub === index).sort((a, b) => b.log.epoch - a.log.epoch)[0]
+  /** A snapshot is large and can be made again, so it is kept apart. An empty value removes. */
+  function keep(key: string, value: Uint8Array): void {
+    if (!key.startsWith(snapshotRowPrefix)) {
+      lane.keep({ key, value })
+      return
+    }
+    lane.between(async () => {
+      await store.putBlob(key, value.byteLength === 0 ? undefined : value)
+      core.run({ type: 'persisted', key })
+    })
+  }
+
+  async function load(id: LogId, from: number, to: number, bytesMax: number): Promise<void> {
+    let frames: readonly Uint8Array[] = []
+    try {
+      frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1) })
+    } catch (error) {
+      log.error('frames cannot be read for a checkpoint', { log: logName(id), from, problem: toTriforceError(error).message })
+    }
+    core.run({ type: 'loaded', log: id, from, frames })
+  }
+
+  async function loadOrphans(id: LogId, from: number): Promise<void> {
+    const found = await store.orphans(id, from, { bytesMax: LOG_MESSAGE_BYTES_MAX, framesMax: LOG_MESSAGE_FRAMES_MAX })
+    core.run({ type: 'orphans', log: id, from, ...found })
+  }
+
+  /** Frames of the log after this one do not count: they are moved aside, and everything else is folded anew. */
+  function truncate(id: LogId, frame: number): void {
+    // Where it is the own log, nothing may be built on its end any more.
+    ownLog?.review()
+    lane.between(async () => {
+      await store.truncate(id, frame)
+      exchange.truncated(id)
+      const state = createState(network, hubKeys)
+      await stateLane.foldStored(state)
+      stateLane.reset()
+      core.run({ type: 'refolded', state })
+      conditions.check()
+      ownLog?.review()
+    })
   }
 
   function wakeWaiters(): void {
@@ -159,11 +286,14 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
     for (const wake of waiters) wake()
   }
 
-  function onForked(id: LogId, no: number): void {
+  function onForked(id: LogId, no: number, proof: ForkProof | undefined): void {
+    if (proof !== undefined) core.run({ type: 'forked', ...proof })
+    // Two hubs have agreed on one of the histories: what is left of the other one goes.
+    if (seal.endOf(id) !== undefined) return
     const detail = `two versions of ${logLabel(id, hubNames)} exist, from frame ${no} on: it was written from two copies of its folder`
     log.error(detail, { log: logName(id), frame: no })
-    if (id.hub !== hub || id.epoch !== writer.tail?.log.epoch && ownLog?.writable === true) return
-    fail(new TriforceError('LOG_FORKED', { hub, epoch: id.epoch, frame: no }, {
+    if (id.hub !== me || id.epoch !== writer.tail?.log.epoch && ownLog?.writable === true) return
+    fail(new TriforceError('LOG_FORKED', { hub: me, epoch: id.epoch, frame: no }, {
       detail: `${detail}. This hub writes no more. Keep its ledger folder and call the other hubs' admins before it is started again`,
     }))
   }
@@ -172,81 +302,38 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
     if (failure !== undefined) return
     failure = error
     log.error(error.message, { code: error.code })
+    core.stop()
     ownLog?.stop()
     writer.fail(error)
     wakeWaiters()
     options.onFailed?.(error)
   }
 
-  async function append(encoded: EncodedEntry, before?: EncodedEntry): Promise<AppendResult> {
+  async function submit(intent: Intent, how?: SubmitOptions): Promise<Submitted> {
     if (failure !== undefined) throw failure
     if (ownLog?.writable !== true) throw new TriforceError('LEDGER_READ_ONLY')
-    return await writer.append(encoded, before)
+    return await writer.submit(intent, how)
   }
-
-  async function appendTicket(encoded: EncodedEntry): Promise<AppendResult> {
-    if (failure !== undefined) throw failure
-    if (ownLog?.writable !== true) throw new TriforceError('LEDGER_READ_ONLY')
-    return await writer.appendLazily(encoded)
-  }
-
-  /** Encodes what an admin or the node asks for; what does not fit is ENTRY_INVALID. */
-  function entryFrom(encodeIt: () => EncodedEntry): EncodedEntry {
-    try {
-      return encodeIt()
-    } catch (cause) {
-      const { context } = toTriforceError(cause)
-      throw new TriforceError('ENTRY_INVALID', context, { cause })
-    }
-  }
-
-  const admission: AdmissionOptions = {
-    network, hubKey: signer.publicKey,
-    isOwnTicket: (jobId, ticket) => {
-      const signature = issued.get(toHex(jobId))
-      return signature !== undefined && bytesEqual(signature, ticket.signature)
-    },
-  }
-
-  const receipts = createReceipts({ store }, { federation })
 
   return {
-    openAccount: async ({ publicKey, name, tier }) => {
-      return await append(entryFrom(() => encodeEntry({ k: 'AccountOpen', account: accountIdOf(publicKey), publicKey, name, tier })))
-    },
-    addKey: async ({ publicKey, account, name }) => await append(entryFrom(() => encodeEntry({ k: 'KeyAdd', publicKey, account, name }))),
-    revokeKey: async ({ publicKey }) => await append(entryFrom(() => encodeEntry({ k: 'KeyRevoke', publicKey }))),
-    grant: async ({ account, amountMicroCredits, source }) => {
-      return await append(entryFrom(() => encodeEntry({ k: 'Grant', account, amount: amountMicroCredits, source })))
-    },
-    logTicket: (signed: Signed) => {
-      const { jobId } = admitTicket(signed, { ...admission, isOwnTicket: () => true })
-      if (issued.size >= TICKETS_ISSUED_MAX) issued.delete(issued.keys().next().value!)
-      issued.set(toHex(jobId), signed.signature)
-      appendTicket(encodeTicket({ jobId, ticket: signed })).catch((error: unknown) => {
-        log.debug('ticket not logged on its own; its receipt brings it', { code: toTriforceError(error).code })
-      })
-    },
-    appendReceipt: async (receipt) => {
-      const admitted = admitReceipt(receipt, admission)
-      return await append(admitted.receipt, admitted.ticket)
-    },
+    openAccount: orders.openAccount,
+    addKey: orders.addKey,
+    revokeKey: orders.revokeKey,
+    grant: orders.grant,
+    purchase: orders.purchase,
+    chargeback: orders.chargeback,
+    setTier: orders.setTier,
+    ...spending,
+    ...jobFacts,
+    ...questions,
+    ...ruleChanges,
+    ...createAudit({ hub, store }, context),
+    ...createSealing({ hub, conditions, core }),
 
-    account: (id) => accountOf(state, toHex(id)),
-    accounts: () => accountsOf(state),
-    apiKey: (publicKey) => apiKeyOf(state, toHex(publicKey)),
-    apiKeys: (account) => apiKeysOf(state, toHex(account)),
     receipt: async (id) => await receipts.record(id),
     receiptFile: async (id) => await receipts.file(id),
     receipts: async (filter) => await receipts.list(filter),
 
-    heads: () => {
-      const heads = [...store.tails.values()].map(({ log: id, no, tree, hash }): LogHead => ({ ...id, frames: no, entries: tree.size, hash }))
-      for (const index of hubKeys.keys()) {
-        if (newestTailOf(index) === undefined) heads.push({ hub: index, epoch: 0, frames: 0, entries: 0, hash: new Uint8Array(32) })
-      }
-      return heads.sort((a, b) => a.hub - b.hub || a.epoch - b.epoch)
-    },
     get writable() { return ownLog.writable && failure === undefined },
     whenWritable: async ({ signal }) => {
       signal.throwIfAborted()
@@ -264,13 +351,22 @@ export async function openLedger({ clock, random, log, signer }: LedgerComponent
     },
     sync: exchange.sync,
     close: async () => {
+      core.stop()
       for (const index of hubKeys.keys()) exchange.sync.disconnected(index)
       await lane.idle()
       failure ??= new TriforceError('STOPPING')
+      conditions.close()
+      proofs.close()
       await ownLog?.close()
       writer.fail(failure)
       await lane.idle()
       await store.close()
     },
   }
+}
+
+/** Of the hub's newest broken log. */
+function damageOf(damages: readonly Damage[], hub: number): Pick<OwnLogOptions, 'damage'> {
+  const own = damages.filter(({ log }) => log.hub === hub).toSorted((a, b) => b.log.epoch - a.log.epoch)[0]
+  return own === undefined ? {} : { damage: own }
 }

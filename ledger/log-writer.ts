@@ -1,23 +1,36 @@
 /**
- * The own log's writer: collects entries, makes each commit's frame of them, and tells every caller when its entry is
+ * The own log's writer: collects intents, decides them when a frame is built, and tells every caller when its entry is
  * acknowledged.
  *
- * Entries that come while a commit is on its way wait for the next one. An entry is acknowledged as `replicated` when it
- * is on this disk and on a peer's, or as `local` when no peer answered within `peerWaitMs`. A frame is sent to peers only
- * when it is on this disk: a peer that knew it first could hold it against a hub that forgot it in a crash.
- * An id that was logged before adds nothing: the same bytes resolve as `known`, others fail with ENTRY_CONFLICT.
+ * A frame is built in two parts. First the ids of what waits are looked up in the store. Then, without any pause, each
+ * intent is decided against the live state and its entries are applied to it at their final position, so that nothing
+ * comes between a decision and its entry. What is refused is told at once; what is short of rights is parked and decided
+ * again on `retry`.
+ * An entry is acknowledged as `replicated` when it is on this disk and on a peer's, or as `local` when no peer answered
+ * within `peerWaitMs`. A caller that needs `replicated` waits longer and then fails with HUB_ISOLATED. A frame is sent to
+ * peers only when it is on this disk: a peer that knew it first could hold it against a hub that forgot it in a crash.
+ * An id that was logged before adds nothing: the same content resolves as `known`, other fails with ENTRY_CONFLICT.
  * Spec: docs/ledger.md#acknowledgement
  */
 import { bytesEqual, toHex } from '../protocol/bytes.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import { LOG_FRAME_BYTES_MAX, LOG_FRAME_ENTRIES_MAX } from '../protocol/limits.ts'
-import { LOG_ENTRY_BYTES_MAX, type LogId } from '../protocol/messages/ledger.ts'
+import type { LogId } from '../protocol/messages/ledger.ts'
+import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
 import type { Clock, Signer } from '../protocol/ports.ts'
+import { createAckWaiters } from './ack-waiters.ts'
 import type { EncodedEntry } from './entries/entry.ts'
+import { EntryRefused } from './fold/refused.ts'
+import type { Position } from './fold/state.ts'
 import { buildFrame, type CheckedFrame, type LogTail, type Seen } from './frame.ts'
-import type { AppendResult, Durability } from './interface.ts'
-import { logName, type LogStore } from './store/log-store.ts'
+import type { Decision, Intent, Moment } from './hub/events.ts'
+import type { AppendResult } from './interface.ts'
+import { createParking } from './parking.ts'
+import { isPlanted } from './planted-bugs.ts'
 import type { StoredPosition } from './store/buckets.ts'
+import { logName, type LogStore, type StoredEntry } from './store/log-store.ts'
+
+export type Short = Extract<Decision, { type: 'short' }>
 
 export interface LogWriterComponents {
   readonly clock: Clock
@@ -28,8 +41,14 @@ export interface LogWriterComponents {
   readonly peers: () => number
   /** The furthest frame of a log that a peer has acknowledged. */
   readonly peersHave: (log: LogId) => number
-  /** What of each hub's newest log is on this disk. */
+  /** What of each hub's newest log is in the live state. */
   readonly seen: () => Seen
+  /** Applies an entry to the live state. Throws EntryRefused and has then changed nothing. */
+  readonly apply: (encoded: EncodedEntry, at: Position) => void
+  /** All entries of this frame are in the live state. Called before anything else is decided. */
+  readonly onBuilt: (frame: CheckedFrame) => void
+  /** An intent is parked, for want of rights. */
+  readonly onShort: (short: Short) => void
 }
 
 export interface LogWriterOptions {
@@ -41,24 +60,45 @@ export interface LogWriterOptions {
   readonly lazyMs?: number
   /** How long a peer may take to acknowledge. Default 150 ms, several times a round trip around the world's slower half. */
   readonly peerWaitMs?: number
-  /** Entries that may wait; the next one is refused with QUEUE_FULL. Default 16,384: some seconds of work. */
+  /** How long a caller that needs a peer's acknowledgement waits for it. Default 2,000 ms. */
+  readonly replicatedWaitMs?: number
+  /** Intents that may wait; the next one is refused with QUEUE_FULL. Default 16,384: some seconds of work. */
   readonly queueMax?: number
+  /** Intents that may wait for rights. Default 4,096. */
+  readonly parkedMax?: number
+  /** Longest wait for rights; the core gives up before. Default 5,000 ms. */
+  readonly parkedMsMax?: number
 }
 
-export const logWriterDefaults = Object.freeze({ lingerMs: 1, lazyMs: 200, peerWaitMs: 150, queueMax: 16_384 })
+export const logWriterDefaults = Object.freeze({
+  lingerMs: 1, lazyMs: 200, peerWaitMs: 150, replicatedWaitMs: 2_000, queueMax: 16_384, parkedMax: 4_096, parkedMsMax: 5_000,
+})
 
 /** Logged tickets whose bytes are remembered, so that their receipts need no look into the store. */
 const TICKETS_REMEMBERED_MAX = 8_192
 
+export interface SubmitOptions {
+  /** Logged in front of the intent's entries, unless it stands in this log already. */
+  readonly before?: EncodedEntry
+  /** Nobody waits: goes with the next frame that somebody waits for, or alone after `lazyMs`. */
+  readonly lazy?: boolean
+  /** Resolves only when a peer has it too. */
+  readonly replicated?: boolean
+}
+
+/** `frame`: number of the frame in which it stands. */
+export interface Submitted extends AppendResult { readonly frame: number }
+
 export interface LogWriter {
   /** Goes on with this log; entries are taken from now on. `first` stands at the head of the queue. */
   open(tail: LogTail, signer: Signer, first?: EncodedEntry): void
-  /** Entries wait until the log is opened again. */
+  /** Intents wait until the log is opened again. */
   pause(): void
-  /** `before` is logged in front of the entry, unless it stands in this log already. */
-  append(entry: EncodedEntry, before?: EncodedEntry): Promise<AppendResult>
-  /** Logs the entry with the next one that somebody waits for, or alone after `lazyMs`. */
-  appendLazily(entry: EncodedEntry): Promise<AppendResult>
+  submit(intent: Intent, options?: SubmitOptions): Promise<Submitted>
+  /** Waits for a peer to have this frame; throws HUB_ISOLATED where none has it in time. */
+  whenReplicated(log: LogId, frame: number): Promise<void>
+  /** What was short of rights is decided again. */
+  retry(): void
   /** The end of the log that was opened last, with the frame that is being written. */
   readonly tail: LogTail | undefined
   take(): Promise<CheckedFrame | undefined>
@@ -68,37 +108,52 @@ export interface LogWriter {
   /** Fails everything that waits. */
   fail(error: TriforceError): void
   readonly waiting: number
+  readonly parked: number
+}
+
+/** An intent that logs exactly this. */
+export function intentOf(encoded: EncodedEntry): Intent {
+  return {
+    eid: encoded.entry.eid,
+    same: (logged) => bytesEqual(logged.bytes, encoded.bytes),
+    decide: () => ({ type: 'entries', entries: [encoded] }),
+  }
 }
 
 interface Queued {
-  readonly encoded: EncodedEntry
+  readonly intent: Intent
+  readonly eid: string
   readonly before: EncodedEntry | undefined
-  readonly resolve: (result: AppendResult) => void
+  readonly replicated: boolean
+  readonly resolve: (result: Submitted) => void
   readonly reject: (error: unknown) => void
 }
 
-type Located = Omit<AppendResult, 'durability' | 'known'>
-
-interface AckWaiter {
-  readonly no: number
-  readonly settle: (durability: Durability) => void
+/** What the store knows of a batch. */
+interface Found {
+  readonly logged: ReadonlyMap<Queued, StoredEntry>
+  /** Bytes of what is to stand before an entry, where it is in the own log already. */
+  readonly before: ReadonlyMap<Queued, Uint8Array>
 }
 
+interface Built { readonly item: Queued; readonly seq: number; readonly known: boolean }
+
 export function createLogWriter(components: LogWriterComponents, options: LogWriterOptions): LogWriter {
-  const { clock, store, kick, peers, peersHave, seen } = components
-  const { network, hub, lingerMs, lazyMs, peerWaitMs, queueMax } = { ...logWriterDefaults, ...options }
+  const { clock, store, kick, seen, apply, onBuilt, onShort } = components
+  const { network, lingerMs, lazyMs, queueMax } = { ...logWriterDefaults, ...options }
+  const waiters = createAckWaiters(components, { ...logWriterDefaults, ...options })
   let lastTail: LogTail | undefined
   let own: { tail: LogTail; readonly signer: Signer } | undefined
   let queue: Queued[] = []
+  const parking = createParking<Queued>(clock, { ...logWriterDefaults, ...options }, (item) => { requeue([item]) })
   /** When the next commit is due, on the monotonic clock. */
   let dueMs: number | undefined
   let cancelDue = () => {}
-  /** Entries from their append until their acknowledgement, by id. */
-  const pending = new Map<string, { readonly bytes: Uint8Array; readonly result: Promise<AppendResult> }>()
   const tickets = new Map<string, Uint8Array>()
-  let ackWaiters: AckWaiter[] = []
+  /** Where intents are looked up and decided. */
+  let taking: readonly Queued[] = []
   /** The frame that is being written, and whose entries it holds. */
-  let building: { readonly frame: CheckedFrame; readonly items: readonly { readonly item: Queued; readonly seq: number }[] } | undefined
+  let building: { readonly frame: CheckedFrame; readonly items: readonly Built[] } | undefined
 
   function startWithin(waitMs: number): void {
     if (own === undefined || queue.length === 0) return
@@ -112,40 +167,9 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     })
   }
 
-  function acknowledged(log: LogId, no: number): Promise<Durability> {
-    // An entry of another hub's log is on that hub's disk and on ours.
-    if (log.hub !== hub || peersHave(log) >= no) return Promise.resolve('replicated')
-    if (peers() === 0 || own === undefined || logName(own.tail.log) !== logName(log)) return Promise.resolve('local')
-    return new Promise((resolve) => {
-      const waiter: AckWaiter = { no, settle: (durability) => { cancel(); resolve(durability) } }
-      const cancel = clock.after(peerWaitMs, () => {
-        ackWaiters = ackWaiters.filter((other) => other !== waiter)
-        resolve('local')
-      })
-      ackWaiters.push(waiter)
-    })
-  }
-
-  /** A logged entry with this id: resolves the caller as known, or fails it. */
-  async function settleKnown(item: Queued, position: StoredPosition): Promise<void> {
-    const { bytes, frame, index } = await store.entryAt(position)
-    if (!bytesEqual(bytes, item.encoded.bytes)) {
-      item.reject(conflict(item.encoded))
-      return
-    }
-    const { log, header } = frame
-    void acknowledged(log, header.no).then((durability) => {
-      item.resolve({ hub: log.hub, epoch: log.epoch, seq: header.firstSeq + index, durability, known: true })
-    })
-  }
-
-  /** Is the entry in the own log already? Throws ENTRY_CONFLICT where another one with its id is. */
-  async function standsInOwnLog(before: EncodedEntry, position: StoredPosition | undefined, log: LogId): Promise<boolean> {
-    const remembered = tickets.get(toHex(before.entry.eid))
-    const logged = remembered ?? (position !== undefined && logName(position.log) === logName(log) ? (await store.entryAt(position)).bytes : undefined)
-    if (logged === undefined) return false
-    if (!bytesEqual(logged, before.bytes)) throw conflict(before)
-    return true
+  function answer({ item, seq, known }: Built, log: LogId, no: number): void {
+    waiters.acknowledged(log, no, item.replicated, own !== undefined && logName(own.tail.log) === logName(log))
+      .then((durability) => { item.resolve({ hub: log.hub, epoch: log.epoch, frame: no, seq, durability, known }) }, item.reject)
   }
 
   function remember({ entry, bytes }: EncodedEntry): void {
@@ -154,78 +178,153 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     tickets.set(toHex(entry.eid), bytes)
   }
 
-  /** As many from the queue's head as fit one frame, with what must stand before them. */
-  function nextBatch(): Queued[] {
-    let entries = 0
-    let bytes = 0
-    let count = 0
-    for (const { encoded, before } of queue) {
-      entries += before === undefined ? 1 : 2
-      bytes += encoded.bytes.byteLength + (before?.bytes.byteLength ?? 0)
-      if (count > 0 && (entries > LOG_FRAME_ENTRIES_MAX || bytes > LOG_FRAME_BYTES_MAX)) break
-      count += 1
-    }
-    const batch = queue.slice(0, count)
-    queue = queue.slice(count)
-    return batch
-  }
-
-  /** The entries of a batch that are not logged yet, in order; callers of the others are served. */
-  async function freshEntries(batch: readonly Queued[], log: LogId): Promise<{ entries: EncodedEntry[]; items: { item: Queued; place: number }[] }> {
-    const positions = await store.locate(batch.map(({ encoded }) => encoded.entry.eid))
-    const unknown = batch.filter(({ before }) => before !== undefined && !tickets.has(toHex(before.entry.eid)))
-    const beforePositions = unknown.length === 0 ? [] : await store.locate(unknown.map(({ before }) => before!.entry.eid))
-    const positionBefore = new Map(unknown.map((item, place) => [item, beforePositions[place]]))
-
-    const entries: EncodedEntry[] = []
-    const items: { item: Queued; place: number }[] = []
+  async function lookUp(batch: readonly Queued[], log: LogId): Promise<Found> {
+    const positions = isPlanted('ids-not-looked-up') ? [] : await store.locate(batch.map(({ intent }) => intent.eid))
+    const logged = new Map<Queued, StoredEntry>()
     for (const [place, item] of batch.entries()) {
-      try {
-        const position = positions[place]
-        if (position !== undefined) {
-          await settleKnown(item, position)
-          continue
-        }
-        if (item.before !== undefined && !await standsInOwnLog(item.before, positionBefore.get(item), log)) {
-          entries.push(item.before)
-          remember(item.before)
-        }
-        items.push({ item, place: entries.length })
-        entries.push(item.encoded)
-        remember(item.encoded)
-      } catch (error) {
-        item.reject(error)
-      }
+      const position = positions[place]
+      if (position !== undefined) await readInto(logged, item, position, (entry) => entry)
     }
-    return { entries, items }
+    const unknown = batch.filter((item) => item.before !== undefined && !logged.has(item) && !tickets.has(toHex(item.before.entry.eid)))
+    const beforePositions = unknown.length === 0 ? [] : await store.locate(unknown.map(({ before }) => before!.entry.eid))
+    const before = new Map<Queued, Uint8Array>()
+    for (const [place, item] of unknown.entries()) {
+      const position = beforePositions[place]
+      if (position !== undefined && logName(position.log) === logName(log)) await readInto(before, item, position, ({ bytes }) => bytes)
+    }
+    return { logged, before }
   }
 
-  function enqueue(encoded: EncodedEntry, before: EncodedEntry | undefined, waitMs: number): Promise<AppendResult> {
-    if (encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX || (before?.bytes.byteLength ?? 0) > LOG_ENTRY_BYTES_MAX) {
-      return Promise.reject(new TriforceError('ENTRY_INVALID', { problem: 'too large', kind: encoded.entry.k }))
+  /** A logged entry that can no longer be read fails its caller, not the frame. */
+  async function readInto<Value>(into: Map<Queued, Value>, item: Queued, position: StoredPosition, valueOf: (entry: StoredEntry) => Value): Promise<void> {
+    try {
+      into.set(item, valueOf(await store.entryAt(position)))
+    } catch (error) {
+      item.reject(error)
+      taking = taking.filter((other) => other !== item)
     }
-    const name = toHex(encoded.entry.eid)
-    const same = pending.get(name)
-    if (same !== undefined) {
-      return bytesEqual(same.bytes, encoded.bytes) ? same.result.then((result) => ({ ...result, known: true })) : Promise.reject(conflict(encoded))
+  }
+
+  function isSame(item: Queued, logged: EncodedEntry): boolean {
+    return isPlanted('conflict-called-known') || (item.intent.same?.(logged) ?? true)
+  }
+
+  /** What is logged in front of the item; throws ENTRY_CONFLICT where another entry with its id is. */
+  function missingBefore(item: Queued, found: Found): readonly EncodedEntry[] {
+    if (item.before === undefined) return []
+    const logged = tickets.get(toHex(item.before.entry.eid)) ?? found.before.get(item)
+    if (logged === undefined) return [item.before]
+    if (!bytesEqual(logged, item.before.bytes)) throw conflict(toHex(item.before.entry.eid))
+    return []
+  }
+
+  /** Before everything that came later. */
+  function requeue(items: readonly Queued[]): void {
+    if (items.length === 0) return
+    queue = [...items, ...queue]
+    kick()
+  }
+
+  /**
+   * Decides the batch and builds its frame, in one go. What does not fit any more goes back to the queue. Gives undefined
+   * where nothing is to be logged.
+   */
+  function build(batch: readonly Queued[], found: Found, { tail, signer }: { readonly tail: LogTail; readonly signer: Signer }): CheckedFrame | undefined {
+    const nowMs = clock.now()
+    const moment: Moment = { nowMs, tsMs: Math.max(tail.tsMs + 1, nowMs), log: tail.log }
+    const seenBefore = seen().map((now, index) => later(now, tail.seen[index]!))
+    const entries: EncodedEntry[] = []
+    let bytes = 0
+    const items: Built[] = []
+    const decided = new Map<string, { readonly encoded: EncodedEntry; readonly seq: number }>()
+    const shorts: Short[] = []
+
+    const log = (encoded: EncodedEntry): void => {
+      const seq = tail.tree.size + entries.length
+      apply(encoded, { tsMs: moment.tsMs, hub: tail.log.hub, epoch: tail.log.epoch, frame: tail.no + 1, seq })
+      entries.push(encoded)
+      bytes += encoded.bytes.byteLength
+      remember(encoded)
+      decided.set(toHex(encoded.entry.eid), { encoded, seq })
     }
-    if (queue.length >= queueMax) return Promise.reject(new TriforceError('QUEUE_FULL', { queue: 'ledger' }))
-    const result = new Promise<AppendResult>((resolve, reject) => { queue.push({ encoded, before, resolve, reject }) })
-      .finally(() => { pending.delete(name) })
-    pending.set(name, { bytes: encoded.bytes, result })
-    startWithin(waitMs)
-    return result
+
+    /** Gives false where the frame is full. */
+    const take = (item: Queued): boolean => {
+      const twin = decided.get(item.eid)
+      if (twin !== undefined) {
+        if (isSame(item, twin.encoded)) items.push({ item, seq: twin.seq, known: true })
+        else item.reject(conflict(item.eid))
+        return true
+      }
+      const decision = item.intent.decide(moment)
+      if (decision.type === 'refuse') item.reject(decision.error)
+      if (decision.type === 'short') {
+        const parked = parking.park(item)
+        if (parked === 'parked') shorts.push(decision)
+        else item.reject(parked === 'full' ? new TriforceError('QUEUE_FULL', { queue: 'rights' }) : new TriforceError('RIGHTS_UNREACHABLE', { account: decision.account }))
+      }
+      if (decision.type !== 'entries') return true
+      const wanted = [...missingBefore(item, found), ...decision.entries]
+      const wantedBytes = wanted.reduce((sum, encoded) => sum + encoded.bytes.byteLength, 0)
+      if (wanted.some((encoded) => encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX) || wanted.length > LOG_FRAME_ENTRIES_MAX || wantedBytes > LOG_FRAME_BYTES_MAX) {
+        throw new TriforceError('ENTRY_INVALID', { problem: 'too large', kind: wanted.at(-1)!.entry.k })
+      }
+      if (entries.length + wanted.length > LOG_FRAME_ENTRIES_MAX || bytes + wantedBytes > LOG_FRAME_BYTES_MAX) return false
+      for (const encoded of wanted) log(encoded)
+      // Where nothing was to be done, the end of the log says as of when.
+      items.push({ item, seq: Math.max(0, tail.tree.size + entries.length - 1), known: decision.entries.length === 0 })
+      return true
+    }
+
+    let full: number | undefined
+    for (const [place, item] of batch.entries()) {
+      const logged = found.logged.get(item)
+      if (logged !== undefined) {
+        if (isSame(item, logged)) answer({ item, seq: logged.frame.header.firstSeq + logged.index, known: true }, logged.frame.log, logged.frame.header.no)
+        else item.reject(conflict(item.eid))
+        continue
+      }
+      try {
+        if (take(item)) continue
+      } catch (error) {
+        item.reject(refusalOf(error))
+        continue
+      }
+      full = place
+      break
+    }
+    if (full !== undefined) queue = [...batch.slice(full), ...queue]
+
+    let frame: CheckedFrame | undefined
+    if (entries.length > 0) {
+      if (tail.no === 0 && entries[0]!.entry.k !== 'EpochOpen') throw new Error('a log must begin with its EpochOpen')
+      frame = buildFrame(tail, entries, { network, signer, nowMs, seen: seenBefore })
+      building = { frame, items }
+      own!.tail = frame.tail
+      lastTail = frame.tail
+      onBuilt(frame)
+    } else {
+      for (const built of items) answer(built, tail.log, tail.no)
+    }
+    for (const short of shorts) onShort(short)
+    return frame
   }
 
   return {
     get tail() { return lastTail },
     get waiting() { return queue.length },
+    get parked() { return parking.size },
 
     open: (tail, signer, first) => {
       own = { tail, signer }
       lastTail = tail
       tickets.clear()
-      if (first !== undefined) queue.unshift({ encoded: first, before: undefined, resolve: () => {}, reject: () => {} })
+      if (first !== undefined) {
+        const intent = intentOf(first)
+        queue.unshift({
+          intent, eid: toHex(intent.eid), before: undefined, replicated: false, resolve: () => {}, reject: () => {},
+        })
+      }
       kick()
     },
     pause: () => {
@@ -233,29 +332,39 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       tickets.clear()
     },
 
-    append: (encoded, before) => enqueue(encoded, before, lingerMs),
-    appendLazily: (encoded) => enqueue(encoded, undefined, lazyMs),
+    submit: (intent, { before, lazy = false, replicated = false } = {}) => {
+      if (queue.length + taking.length >= queueMax) return Promise.reject(new TriforceError('QUEUE_FULL', { queue: 'ledger' }))
+      return new Promise<Submitted>((resolve, reject) => {
+        queue.push({ intent, eid: toHex(intent.eid), before, replicated, resolve, reject })
+        startWithin(lazy ? lazyMs : lingerMs)
+      })
+    },
+
+    whenReplicated: async (log, frame) => { await waiters.acknowledged(log, frame, true, true) },
+
+    retry: () => { requeue(parking.empty()) },
 
     async take() {
       for (;;) {
         if (own === undefined || queue.length === 0) return undefined
-        const { tail, signer } = own
-        const batch = nextBatch()
-        const { entries, items } = await freshEntries(batch, tail.log).catch((error: unknown) => {
-          for (const { reject } of batch) reject(error)
+        const current = own
+        const { tail } = current
+        taking = queue.slice(0, LOG_FRAME_ENTRIES_MAX)
+        queue = queue.slice(LOG_FRAME_ENTRIES_MAX)
+        const found = await lookUp(taking, tail.log).catch((error: unknown) => {
+          for (const { reject } of taking) reject(error)
+          taking = []
           throw error
         })
-        // The log was paused meanwhile: nothing was written, so all of it waits for the next opening.
-        if (own?.tail !== tail) {
+        const batch = taking
+        taking = []
+        // The log was paused meanwhile: nothing was decided, so all of it waits for the next opening.
+        if (own !== current) {
           queue = [...batch, ...queue]
           continue
         }
-        if (entries.length === 0) continue
-        const frame = buildFrame(tail, entries, { network, signer, nowMs: clock.now(), seen: seen() })
-        building = { frame, items: items.map(({ item, place }) => ({ item, seq: frame.header.firstSeq + place })) }
-        own.tail = frame.tail
-        lastTail = frame.tail
-        return frame
+        const frame = build(batch, found, current)
+        if (frame !== undefined) return frame
       }
     },
 
@@ -264,29 +373,36 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       if (building?.frame !== frame) return
       const { items } = building
       building = undefined
-      const position = (seq: number): Located => ({ hub: frame.log.hub, epoch: frame.log.epoch, seq })
-      void acknowledged(frame.log, frame.header.no).then((durability) => {
-        for (const { item, seq } of items) item.resolve({ ...position(seq), durability, known: false })
-      })
+      for (const built of items) answer(built, frame.log, frame.header.no)
     },
 
-    acked: (log, no) => {
-      if (own === undefined || logName(own.tail.log) !== logName(log) || ackWaiters.length === 0) return
-      const done = ackWaiters.filter((waiter) => waiter.no <= no)
-      ackWaiters = ackWaiters.filter((waiter) => waiter.no > no)
-      for (const { settle } of done) settle('replicated')
-    },
+    acked: (log, no) => { waiters.acked(log, no) },
 
     fail: (error) => {
-      const failed = [...building?.items.map(({ item }) => item) ?? [], ...queue]
+      const failed = [...building?.items.map(({ item }) => item) ?? [], ...taking, ...parking.empty(), ...queue]
       building = undefined
+      taking = []
       queue = []
       own = undefined
+      cancelDue()
+      waiters.fail(error)
       for (const { reject } of failed) reject(error)
     },
   }
 }
 
-function conflict({ entry }: EncodedEntry): TriforceError {
-  return new TriforceError('ENTRY_CONFLICT', { kind: entry.k, eid: toHex(entry.eid) })
+/** Newer epoch, then higher number. */
+function later(a: Seen[number], b: Seen[number]): Seen[number] {
+  return a.epoch - b.epoch > 0 || a.epoch === b.epoch && a.no > b.no ? a : b
+}
+
+function conflict(eid: string): TriforceError {
+  return new TriforceError('ENTRY_CONFLICT', { eid })
+}
+
+/** What an intent may end with. Everything else means that the state can no longer be relied on. */
+function refusalOf(error: unknown): TriforceError {
+  if (error instanceof EntryRefused) return new TriforceError('ENTRY_INVALID', { problem: error.problem }, { detail: `the ledger refuses this entry: ${error.problem}`, cause: error })
+  if (error instanceof TriforceError) return error
+  throw error
 }

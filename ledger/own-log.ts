@@ -2,7 +2,10 @@
  * When may this hub write, and to which log?
  *
  * - It goes on with its log where the log is whole: its database reaches the anchor, the key is there, and a peer has
- *   nothing newer. With no peer connected it goes on alone after `aloneWaitMs`.
+ *   nothing newer. With no peer connected it goes on alone after `aloneWaitMs` only where nothing but the process was
+ *   restarted: the marker of this run of the machine names the end of the log. An older copy of the folder looks whole too.
+ * - An empty folder may be a lost one, so the first log also waits for a peer.
+ * - A log that the other hubs have sealed is cut where it was sealed and followed by a new one.
  * - Where anything of its log was lost, it first takes back what the peers have of it and never continues that log: the
  *   lost end may be in somebody's hands. It opens a new epoch, with a new key.
  * - Overtaken once, its folder was an old copy. Overtaken again, another process writes with the hub's key: each would open
@@ -12,7 +15,8 @@
 import { bytesEqual } from '../protocol/bytes.ts'
 import { createSigner, SEED_BYTES } from '../protocol/crypto.ts'
 import { TriforceError } from '../protocol/errors.ts'
-import { LOG_EPOCHS_MAX, type LogId } from '../protocol/messages/ledger.ts'
+import type { LogId } from '../protocol/messages/ledger.ts'
+import { LOG_EPOCHS_MAX } from '../protocol/messages/ledger-fields.ts'
 import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
 import { signDocument } from '../protocol/signed.ts'
 import type { EpochKey } from './entries/control.ts'
@@ -33,6 +37,10 @@ export interface OwnLogComponents {
   readonly hashOf: (log: LogId, no: number) => Promise<Uint8Array | undefined>
   /** Own logs of which a peer has more, or another version. */
   readonly behind: () => readonly LogId[]
+  /** Where a log was sealed by the other hubs; undefined for all others. */
+  readonly sealedAt: (log: LogId) => { readonly no: number } | undefined
+  /** True where it is proven that this log has two histories. */
+  readonly isForked: (log: LogId) => boolean
   readonly peers: () => { readonly connected: number; readonly compared: number }
   /** Resolves when everything that was taken is on the disk. */
   readonly idle: () => Promise<void>
@@ -45,11 +53,15 @@ export interface OwnLogOptions {
   readonly hub: number
   /** Default 3,000 ms: three hubs that start together have met by then. */
   readonly aloneWaitMs?: number
+  /** An empty folder may begin a log with no peer, though it may be a lost one. For a hub that has no others. Default false. */
+  readonly mayBeginAlone?: boolean
+  /** The own log as far as it is stored, where frames of it are broken. `end`: its last frame, if only frames before that are. */
+  readonly damage?: { readonly log: LogId; readonly end: { readonly no: number; readonly hash: Uint8Array } | undefined }
   /** The anchor follows the log at most this much behind. Default 200 ms: a file sync each, beside the log's own. */
   readonly anchorEveryMs?: number
 }
 
-export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, anchorEveryMs: 200 })
+export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, anchorEveryMs: 200, mayBeginAlone: false })
 
 export interface OwnLog {
   readonly writable: boolean
@@ -68,12 +80,15 @@ export async function createOwnLog(
   components: OwnLogComponents, options: OwnLogOptions,
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
 ): Promise<OwnLog> {
-  const { clock, random, log, signer, files, ownTails, hashOf, behind, peers, idle, openLog, pauseLog } = components
-  const { network, hub, aloneWaitMs, anchorEveryMs } = { ...ownLogDefaults, ...options }
+  const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isForked, peers, idle, openLog, pauseLog } = components
+  const { network, hub, aloneWaitMs, anchorEveryMs, mayBeginAlone, damage } = { ...ownLogDefaults, ...options }
   const anchor = await files.readAnchor()
   const key = await files.readEpochKey()
+  const marker = await files.readMarker()
+  /** Only the process was away: this disk cannot be an older copy of itself. */
+  const undisturbed = await isUndisturbed()
   /** True from the first sign that the disk lost something until a new log is open. */
-  let lost = await isBroken(anchor)
+  let lost = isDamaged() || await isBroken(anchor)
   let state: 'closed' | 'opening' | 'open' | 'stopped' = 'closed'
   let openEpoch: number | undefined
   /** A peer turned up with more of this hub's logs while this process wrote. */
@@ -82,16 +97,26 @@ export async function createOwnLog(
   let anchorDue: Anchor | undefined
   let anchorTimer: (() => void) | undefined
   let anchorWrite: Promise<void> = Promise.resolve()
-  if (lost) log.warn('the own log lost frames on this disk; it is taken back from the other hubs and then goes on in a new epoch')
+  let markerDue: Anchor | undefined
+  let markerWrite: Promise<void> | undefined
+  if (lost && damage?.end !== undefined) log.warn('frames of the own log are broken on this disk; they are taken back from the other hubs')
+  else if (lost) log.warn('the own log lost frames on this disk; it is taken back from the other hubs and then goes on in a new epoch')
 
   const cancelWait = clock.after(aloneWaitMs, () => {
     waitedAlone = true
-    if (lost && peers().connected === 0) log.warn('the own log lost frames on this disk and no other hub is connected: this hub cannot write until one is')
+    if (peers().connected === 0 && !mayGoAlone()) {
+      log.warn(`${lost ? 'the own log lost frames on this disk' : 'this hub was restarted'} and no other hub is connected: it cannot write until one is`)
+    }
     own.review()
   })
 
   function newestTail(): LogTail | undefined {
     return ownTails().reduce<LogTail | undefined>((newest, tail) => newest === undefined || tail.log.epoch > newest.log.epoch ? tail : newest, undefined)
+  }
+
+  /** Damage of an older log is no loss: it is fetched again like any copy. */
+  function isDamaged(): boolean {
+    return damage !== undefined && damage.log.epoch >= (newestTail()?.log.epoch ?? 0)
   }
 
   /** The database ends before the anchor, or has another history than it. */
@@ -104,10 +129,31 @@ export async function createOwnLog(
     return hash === undefined || !bytesEqual(hash, anchor.hash)
   }
 
+  async function isUndisturbed(): Promise<boolean> {
+    const newest = newestTail()
+    if (marker === undefined || newest === undefined || newest.log.epoch !== marker.epoch || newest.no < marker.no) return false
+    // It is written behind every frame, so at the end of a process it may lack the last one.
+    if (marker.no === 0) return true
+    const hash = await hashOf(newest.log, marker.no)
+    return hash !== undefined && bytesEqual(hash, marker.hash)
+  }
+
+  function mayGoAlone(): boolean {
+    return !lost && (undisturbed || mayBeginAlone && newestTail() === undefined && anchor === undefined)
+  }
+
+  /** Only frames in the middle were broken, and they are back: the log is what it was. */
+  async function isMended(): Promise<boolean> {
+    const newest = newestTail()
+    const end = damage?.end
+    if (end === undefined || overtaken || newest?.log.epoch !== damage?.log.epoch || newest?.no !== end.no) return false
+    return bytesEqual(newest.hash, end.hash) && !await isBroken(anchor)
+  }
+
   /** The log that can be continued, with its key. */
   function continuable(file: EpochKeyFile | undefined): { readonly tail: LogTail; readonly signer: Signer } | undefined {
     const tail = newestTail()
-    if (lost || file === undefined || tail?.epochKey === undefined || tail.log.epoch !== file.epoch) return undefined
+    if (lost || file === undefined || tail?.epochKey === undefined || tail.log.epoch !== file.epoch || sealedAt(tail.log) !== undefined) return undefined
     const logSigner = createSigner(file.seed)
     return bytesEqual(logSigner.publicKey, tail.epochKey.key) ? { tail, signer: logSigner } : undefined
   }
@@ -115,10 +161,21 @@ export async function createOwnLog(
   async function open(): Promise<void> {
     await idle()
     if (state !== 'opening') return
+    if (lost && await isMended()) {
+      lost = false
+      log.info('the own log is whole again')
+    }
+    const newest = newestTail()
+    const sealed = newest === undefined ? undefined : sealedAt(newest.log)
+    if (newest !== undefined && sealed !== undefined && newest.no !== sealed.no) {
+      // It is being cut, or comes in again; whoever does that has this looked at again.
+      state = 'closed'
+      return
+    }
     const known = continuable(key)
     if (known === undefined) await openNewEpoch()
     else openLog(known.tail, known.signer)
-    openEpoch = newestTail()?.log.epoch ?? openEpoch
+    openEpoch = known?.tail.log.epoch ?? openEpoch
     // `stop` may have come while the files were written.
     if (state !== 'opening') {
       pauseLog()
@@ -145,6 +202,7 @@ export async function createOwnLog(
     await files.writeEpochKey({ epoch, seed })
     const tail = emptyTail({ hub, epoch })
     await files.writeAnchor({ epoch, no: 0, hash: tail.hash })
+    await files.writeMarker({ epoch, no: 0, hash: tail.hash })
     const certified: EpochKey = {
       v: 1, network, hub, epoch, key: logSigner.publicKey,
       ...(previous === undefined ? {} : { previous: { epoch: previous.log.epoch, no: previous.no, hash: previous.hash } }),
@@ -166,17 +224,47 @@ export async function createOwnLog(
     })
   }
 
+  /** One write at a time, always of the newest end. */
+  async function writeMarkers(): Promise<void> {
+    for (let due = markerDue; due !== undefined; due = markerDue) {
+      markerDue = undefined
+      try {
+        await files.writeMarker(due)
+      } catch (error) {
+        log.debug('the marker of the own log cannot be written; after a restart this hub asks another one', { problem: String(error) })
+      }
+    }
+    markerWrite = undefined
+  }
+
+  function fail(error: TriforceError): void {
+    own.stop()
+    onFailed(error)
+  }
+
   const own: OwnLog = {
     get writable() { return state === 'open' },
 
     review: () => {
       const ahead = behind()
+      const newest = newestTail()?.log
+      if (state !== 'stopped' && newest !== undefined && isForked(newest) && sealedAt(newest) === undefined) {
+        fail(new TriforceError('LOG_FORKED', { hub, epoch: newest.epoch }, {
+          detail: 'another hub has proved that this hub\'s log has two histories: it was written from two copies of its folder. This hub writes '
+            + 'no more. Keep its ledger folder and have the other hubs\' admins seal its log (triforce admin seal) before it is started again',
+        }))
+        return
+      }
+      if (state === 'open' && sealedAt({ hub, epoch: openEpoch! }) !== undefined) {
+        log.warn('the own log was sealed by the other hubs; this hub goes on in a new one', { epoch: openEpoch })
+        state = 'closed'
+        pauseLog()
+      }
       if (state === 'open') {
         // A peer has frames of the log being written, or a newer log: this disk is an old copy of itself.
         if (!ahead.some(({ epoch }) => epoch >= openEpoch!)) return
         if (overtaken) {
-          own.stop()
-          onFailed(new TriforceError('LOG_FORKED', { epoch: openEpoch! }, {
+          fail(new TriforceError('LOG_FORKED', { epoch: openEpoch! }, {
             detail: 'another process writes the log of this hub: its key is in use twice. Stop the one that must not run and remove '
               + 'its copy of node.key, then start this one again',
           }))
@@ -195,7 +283,7 @@ export async function createOwnLog(
         return
       }
       const { connected, compared } = peers()
-      if (compared === 0 && !(waitedAlone && connected === 0 && !lost)) return
+      if (compared === 0 && !(waitedAlone && connected === 0 && mayGoAlone())) return
       state = 'opening'
       open().catch((error: unknown) => {
         state = 'stopped'
@@ -205,8 +293,11 @@ export async function createOwnLog(
 
     advanced: (tail) => {
       if (tail.log.epoch !== openEpoch) return
-      anchorDue = { epoch: tail.log.epoch, no: tail.no, hash: tail.hash }
+      const end: Anchor = { epoch: tail.log.epoch, no: tail.no, hash: tail.hash }
+      anchorDue = end
       anchorTimer ??= clock.after(anchorEveryMs, writeAnchor)
+      markerDue = end
+      markerWrite ??= writeMarkers()
     },
 
     stop: () => {
@@ -220,6 +311,7 @@ export async function createOwnLog(
       anchorTimer?.()
       writeAnchor()
       await anchorWrite
+      await markerWrite
     },
   }
   return own

@@ -1,12 +1,13 @@
 /** Questions about logged receipts, answered from the store. */
+import { bytesEqual } from '../protocol/bytes.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation } from '../protocol/federation.ts'
 import type { Entry } from './entries/entry.ts'
 import { ticketEidOf } from './entries/entry.ts'
-import type { ReceiptRecord } from './interface.ts'
+import type { ListCursor, ReceiptRecord } from './interface.ts'
 import { inclusionPath, leafHash } from './merkle.ts'
 import { writeReceiptFile } from './receipt-file.ts'
-import type { StoredPosition } from './store/buckets.ts'
+import type { ListingOwner, StoredPosition } from './store/buckets.ts'
 import { logName, type LogStore, type StoredEntry } from './store/log-store.ts'
 
 export interface ReceiptsComponents { readonly store: Pick<LogStore, 'locate' | 'entryAt' | 'listing' | 'tails'> }
@@ -14,8 +15,11 @@ export interface ReceiptsComponents { readonly store: Pick<LogStore, 'locate' | 
 export interface Receipts {
   record(id: Uint8Array): Promise<ReceiptRecord | undefined>
   file(id: Uint8Array): Promise<string | undefined>
-  /** At least `limit`, where there are so many: receipts of one frame time are never parted, since `before` could not name the rest. */
-  list(filter: { account?: Uint8Array; contributor?: Uint8Array; before?: number; limit: number }): Promise<readonly ReceiptRecord[]>
+  /**
+   * At least `limit`, where there are so many: receipts of one frame time are never parted, since `before` could not name
+   * the rest. With `after`, which can, at most `limit`.
+   */
+  list(filter: { account?: Uint8Array; contributor?: Uint8Array; before?: number; after?: ListCursor; limit: number }): Promise<readonly ReceiptRecord[]>
 }
 
 interface Found {
@@ -49,6 +53,18 @@ export function createReceipts({ store }: ReceiptsComponents, { federation }: { 
     }
   }
 
+  /** Newest first; frames of one time are never parted. */
+  async function listed(owner: ListingOwner, before: number | undefined, min: number): Promise<ReceiptRecord[]> {
+    const records: ReceiptRecord[] = []
+    for (const { log, no, indexes } of await store.listing(owner, before, min)) {
+      for (const index of indexes.toReversed()) {
+        const found = await read({ log, no, index })
+        if (found !== undefined) records.push(found.record)
+      }
+    }
+    return records
+  }
+
   return {
     record: async (id) => (await find(id))?.record,
 
@@ -63,17 +79,15 @@ export function createReceipts({ store }: ReceiptsComponents, { federation }: { 
       }, federation)
     },
 
-    list: async ({ account, contributor, before, limit }) => {
+    list: async ({ account, contributor, before, after, limit }) => {
       const owner = account === undefined ? contributor === undefined ? undefined : { contributor } : { account }
       if (owner === undefined) throw new TriforceError('BAD_REQUEST', { problem: 'an account or a contributor' })
-      const records: ReceiptRecord[] = []
-      for (const { log, no, indexes } of await store.listing(owner, before, Math.min(limit, LIST_MAX))) {
-        for (const index of indexes.toReversed()) {
-          const found = await read({ log, no, index })
-          if (found !== undefined) records.push(found.record)
-        }
-      }
-      return records
+      if (after === undefined) return await listed(owner, before, Math.min(limit, LIST_MAX))
+      // The rest of the frame time that the last page ended in, then what is older.
+      const same = (await listed(owner, after.at + 1, 1)).filter(({ loggedAt }) => loggedAt === after.at)
+      const rest = same.slice(same.findIndex(({ id }) => bytesEqual(id, after.id)) + 1)
+      const older = rest.length >= limit ? [] : await listed(owner, after.at, Math.min(limit - rest.length, LIST_MAX))
+      return [...rest, ...older].slice(0, limit)
     },
   }
 }

@@ -22,6 +22,10 @@ export const GRANTS_PER_DAY_MICRO_CREDITS = 1_000_000_000_000n
 /** Frozen rights of a sealed log are released after this time if its hub does not come back. */
 export const ISLAND_RELEASE_MS = 24 * MS_PER_HOUR
 
+/** Half of the pay is held back until a contributor's first fact is this old and it has that many receipts signed by both sides. */
+export const NEWCOMER_MS = 7 * MS_PER_DAY
+export const NEWCOMER_RECEIPTS = 50
+
 /** System accounts. Each is the other side of what it is named after. */
 export const PROMO = 'system:PROMO'
 export const FIAT_IN = 'system:FIAT_IN'

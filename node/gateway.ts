@@ -2,6 +2,9 @@
  * What the HTTP bridge needs from the node behind it. A hub answers from its own ledger and dispatcher
  * (`hub-gateway.ts`), every other node asks a hub for each of these (`remote-gateway.ts`).
  */
+import type {
+  AppendResult, AuditReport, Balance, ListCursor, PendingChange, RuleChange, RuleTable, StatementLine,
+} from '../ledger/interface.ts'
 import type { CompletionRequest, FinishReason, Usage } from '../protocol/completion.ts'
 import type { ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
@@ -59,6 +62,24 @@ export interface AccountInfo {
   readonly balanceMicroCredits: bigint
 }
 
+/** Where an account's money is, µcr. `balance.available` is what it can spend now. */
+export interface CreditsInfo extends Omit<AccountInfo, 'balanceMicroCredits'> {
+  readonly balance: Balance
+  readonly quota: { readonly day: number; readonly tokensPerDay: number | null; readonly usedTokens: number }
+  /** Pay that was logged this UTC day; earned and not paid yet; paid since the account was opened. */
+  readonly earnedToday: bigint
+  readonly earnedUnpaid: bigint
+  readonly earnedPaid: bigint
+}
+
+export interface StatementQuery {
+  readonly limit: number
+  /** Unix milliseconds, inclusive and exclusive. */
+  readonly from?: number
+  readonly to?: number
+  readonly after?: ListCursor
+}
+
 export interface Gateway {
   /** Throws INVALID_API_KEY, or NO_HUB where it cannot be found out. */
   authenticate(apiKey: string): Promise<Principal>
@@ -69,9 +90,14 @@ export interface Gateway {
    */
   complete(principal: Principal, request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<CompletionEvent>
   account(principal: Principal): Promise<AccountInfo>
-  receipts(principal: Principal, options: { readonly limit: number; readonly before?: number }): Promise<readonly ReceiptSummary[]>
+  receipts(principal: Principal, options: { readonly limit: number; readonly before?: number; readonly after?: ListCursor }): Promise<readonly ReceiptSummary[]>
   /** The receipt file (see docs/ledger.md#receipt-file) as text; throws RECEIPT_NOT_FOUND. */
   receiptFile(principal: Principal, id: Uint8Array): Promise<string>
+  credits(principal: Principal): Promise<CreditsInfo>
+  /** Newest first. */
+  statement(principal: Principal, query: StatementQuery): Promise<readonly StatementLine[]>
+  /** The statement file (see docs/ledger.md) as text; throws NOT_FOUND where no final checkpoint has the account yet. */
+  statementFile(principal: Principal): Promise<string>
   /** For /ready and `triforce status`. */
   status(): NodeStatus
 }
@@ -100,6 +126,30 @@ export interface AdminGateway {
   openAccount(account: { readonly publicKey: Uint8Array; readonly name: string; readonly tier: string }): Promise<AccountInfo>
   addKey(key: { readonly publicKey: Uint8Array; readonly account: Uint8Array; readonly name: string }): Promise<void>
   revokeKey(key: { readonly publicKey: Uint8Array }): Promise<void>
-  /** The same `source` twice is one grant. */
-  grant(grant: { readonly account: Uint8Array; readonly amountMicroCredits: bigint; readonly source: string }): Promise<void>
+  keys(account: Uint8Array): readonly KeyInfo[]
+  /** The same `source` twice is one grant. Above the hub's budget of the day it needs `approved`, a change that two hubs signed. */
+  grant(grant: {
+    readonly account: Uint8Array; readonly amountMicroCredits: bigint; readonly source: string; readonly approved?: Uint8Array
+  }): Promise<AppendResult>
+  /** Changes from the next entry on: more quota at once, less from the next UTC day. */
+  setTier(change: { readonly account: Uint8Array; readonly tier: string }): Promise<AppendResult>
+  /** Folds everything anew from this hub's disk, up to `heads` where they are given. */
+  audit(options: { readonly heads?: AuditReport['heads'] }): Promise<AuditReport>
+  /** Has the newest log of another hub sealed; resolves when it is. */
+  seal(hub: number, options: { readonly forced: boolean; readonly signal: AbortSignal }): Promise<void>
+  propose(change: RuleChange): Promise<PendingChange>
+  approve(id: Uint8Array): Promise<PendingChange>
+  changes(): readonly PendingChange[]
+  table(name: RuleTable['table']): RuleTable
+  /** Names of the three hubs in the order of the federation file. */
+  readonly hubNames: readonly string[]
+  /** Place of this hub among them. */
+  readonly hubIndex: number
+}
+
+export interface KeyInfo {
+  readonly publicKey: Uint8Array
+  readonly account: Uint8Array
+  readonly name: string
+  readonly createdAt: number
 }

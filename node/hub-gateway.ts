@@ -6,7 +6,9 @@ import type { CapacityTable } from './capacity/table.ts'
 import { listModels } from './capacity/model-list.ts'
 import type { AccountInfo, AdminGateway, Gateway, NodeStatus, Principal } from './gateway.ts'
 import type { Dispatcher } from './jobs/dispatcher.ts'
+import type { Clock } from '../protocol/ports.ts'
 import { belongsTo } from './settlement/account-desk.ts'
+import { noStatementYet, readCredits } from './settlement/credits.ts'
 import { summarize } from './settlement/receipt-summary.ts'
 import { priorityOf } from './settlement/tiers.ts'
 
@@ -14,10 +16,11 @@ export interface HubGatewayComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly dispatcher: Dispatcher
+  readonly clock: Clock
   readonly status: () => NodeStatus
 }
 
-export function createHubGateway({ ledger, table, dispatcher, status }: HubGatewayComponents): Gateway {
+export function createHubGateway({ ledger, table, dispatcher, clock, status }: HubGatewayComponents): Gateway {
   function accountOf(principal: Principal): Account {
     const account = ledger.account(principal.account)
     if (account === undefined) throw new TriforceError('INVALID_API_KEY')
@@ -36,9 +39,8 @@ export function createHubGateway({ ledger, table, dispatcher, status }: HubGatew
     complete: (principal, request, { signal }) =>
       dispatcher.run({ account: principal.account, request, priority: priorityOf(principal.tier), signal }),
     account: async (principal) => accountInfo(accountOf(principal)),
-    async receipts(principal, { limit, before }) {
-      const records = await ledger.receipts({ account: principal.account, limit, ...(before === undefined ? {} : { before }) })
-      return records.map(summarize)
+    async receipts(principal, options) {
+      return (await ledger.receipts({ account: principal.account, ...options })).map(summarize)
     },
     async receiptFile(principal, id) {
       const record = await ledger.receipt(id)
@@ -46,12 +48,26 @@ export function createHubGateway({ ledger, table, dispatcher, status }: HubGatew
       if (file === undefined) throw new TriforceError('RECEIPT_NOT_FOUND')
       return file
     },
+    credits: async (principal) => await readCredits(ledger, accountOf(principal), clock.now()),
+    statement: async (principal, query) => await ledger.statement({ account: principal.account, ...query }),
+    async statementFile(principal) {
+      const file = await ledger.statementFile(principal.account)
+      if (file === undefined) throw noStatementYet()
+      return file
+    },
     status,
   }
 }
 
-export function createAdminGateway({ ledger }: { readonly ledger: HubLedger }): AdminGateway {
+export interface AdminGatewayOptions {
+  readonly hubNames: readonly string[]
+  readonly hubIndex: number
+}
+
+export function createAdminGateway({ ledger }: { readonly ledger: HubLedger }, { hubNames, hubIndex }: AdminGatewayOptions): AdminGateway {
   return {
+    hubNames,
+    hubIndex,
     accounts: () => ledger.accounts().map(accountInfo),
     async openAccount(account) {
       await ledger.openAccount(account)
@@ -65,9 +81,15 @@ export function createAdminGateway({ ledger }: { readonly ledger: HubLedger }): 
     async revokeKey(key) {
       await ledger.revokeKey(key)
     },
-    async grant(grant) {
-      await ledger.grant(grant)
-    },
+    keys: (account) => ledger.apiKeys(account),
+    grant: async (grant) => await ledger.grant(grant),
+    setTier: async (change) => await ledger.setTier(change),
+    audit: async (options) => await ledger.audit(options),
+    seal: async (hub, options) => { await ledger.seal(hub, options) },
+    propose: async (change) => await ledger.proposeChange(change),
+    approve: async (id) => await ledger.approveChange(id),
+    changes: () => ledger.changes(),
+    table: (name) => ledger.table(name),
   }
 }
 

@@ -4,6 +4,7 @@ import { TriforceError } from '../protocol/errors.ts'
 import type { Gateway, NodeStatus } from './gateway.ts'
 import type { RemoteJobs } from './jobs/remote-job.ts'
 import type { AccountClient } from './settlement/account-client.ts'
+import { creditsFromWire, lineFromWire } from './settlement/credits.ts'
 
 export interface RemoteGatewayComponents {
   readonly client: AccountClient
@@ -27,11 +28,20 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
       const { answer } = await client.ask(principal.signer, 'account', {})
       return { account: answer.account, name: answer.name, tier: answer.tier, balanceMicroCredits: BigInt(answer.balance) }
     },
-    async receipts(principal, { limit, before }) {
-      return (await client.ask(principal.signer, 'receipts', { limit, ...(before === undefined ? {} : { before }) })).answer.receipts
+    async receipts(principal, options) {
+      return (await client.ask(principal.signer, 'receipts', options)).answer.receipts
     },
     async receiptFile(principal, id) {
       return (await client.ask(principal.signer, 'receipt', { id })).answer.file
+    },
+    async credits(principal) {
+      return creditsFromWire((await client.ask(principal.signer, 'credits', {})).answer)
+    },
+    async statement(principal, query) {
+      return (await client.ask(principal.signer, 'statement', query)).answer.lines.map(lineFromWire)
+    },
+    async statementFile(principal) {
+      return (await client.ask(principal.signer, 'statementFile', {})).answer.file
     },
     status,
   }

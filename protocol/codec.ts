@@ -30,3 +30,8 @@ export function decode<Schema extends z.ZodType>(schema: Schema, bytes: Uint8Arr
   }
   return result.data
 }
+
+/** Reads a value that was checked before, or of which the caller checks what it uses. Throws where the bytes are no DAG-CBOR. */
+export function decodeUnchecked(bytes: Uint8Array): unknown {
+  return dagCbor.decode(bytes)
+}

@@ -60,6 +60,7 @@ export const errorTable = {
   TICKET_EXPIRED: { blame: 'peer', http: 502, type: 'server_error', retry: true, text: 'the job ticket has expired' },
   TICKET_USED: { blame: 'peer', http: 502, type: 'server_error', retry: false, text: 'the job ticket was used before' },
   RECEIPT_INVALID: { blame: 'peer', http: 502, type: 'server_error', retry: false, text: 'the receipt does not match its ticket' },
+  STATEMENT_INVALID: { blame: 'client', http: 400, type: 'invalid_request_error', retry: false, text: 'the account statement does not prove what it says' },
   NOT_A_HUB: { blame: 'peer', http: 502, type: 'server_error', retry: false, text: 'only a hub of this federation may do that' },
 
   // The ledger.
@@ -68,6 +69,16 @@ export const errorTable = {
   LOG_DAMAGED: { blame: 'self', http: 503, type: 'server_error', retry: false, text: 'the log on this disk is damaged' },
   LOG_FORKED: { blame: 'self', http: 503, type: 'server_error', retry: false, text: 'two versions of one log exist' },
   LEDGER_READ_ONLY: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'this hub may not write to its log yet' },
+  HUB_ISOLATED: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'no other hub has confirmed the entry' },
+  NOT_HOME: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'another hub clears for this account' },
+  RIGHTS_UNREACHABLE: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: "the account's credits are at hubs that do not answer" },
+  HOLD_DONE: { blame: 'client', http: 409, type: 'invalid_request_error', retry: false, text: 'this request was settled at another hub' },
+  HOLD_UNKNOWN: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'no hold with this id is known to this hub' },
+  HOLD_OVER: { blame: 'client', http: 409, type: 'invalid_request_error', retry: false, text: 'the hold is settled or has expired: begin a new request' },
+  QUOTA_EXCEEDED: { blame: 'client', http: 429, type: 'insufficient_quota', retry: false, text: "the day's free tokens are used up and the account has no credits: add credits, or come back after midnight UTC" },
+  ACCOUNT_IN_DEBT: { blame: 'client', http: 402, type: 'insufficient_credits', retry: false, text: 'the account owes credits after a payment was reversed: add credits to pay them first' },
+  BUDGET_EXCEEDED: { blame: 'client', http: 403, type: 'permission_error', retry: false, text: 'the grant is above what this hub may grant today: have two hubs approve it, or wait for tomorrow (UTC)' },
+  NEEDS_SECOND_HUB: { blame: 'client', http: 409, type: 'invalid_request_error', retry: false, text: 'a second hub must approve this change first: let the admin of another hub sign it' },
 
   // Set-up.
   FEDERATION_INVALID: { blame: 'client', http: 500, type: 'server_error', retry: false, text: 'the federation file is not valid' },

@@ -19,6 +19,10 @@ export const signatureDomains = {
   accountRequest: 'triforce/account-request/1',
   logFrame: 'triforce/log-frame/1',
   epochKey: 'triforce/epoch-key/1',
+  sealPromise: 'triforce/seal-promise/1',
+  seal: 'triforce/seal/1',
+  checkpoint: 'triforce/checkpoint/1',
+  adminChange: 'triforce/admin-change/1',
   federation: 'triforce/federation/1',
 } as const
 

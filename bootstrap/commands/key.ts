@@ -3,32 +3,32 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { formatCredits, parseCredits } from '../../protocol/units.ts'
-import { createAdminClient, createApiKey, publicHalfOf, type AdminClient } from '../admin-client.ts'
-import { adminTokenPath, loadAdminToken } from '../admin-token.ts'
-import type { AccountView } from '../api-schemas.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { publicKeyOf } from '../../protocol/peer-key.ts'
+import { formatCredits } from '../../protocol/units.ts'
+import { createApiKey, publicHalfOf } from '../admin-client.ts'
+import { accountNamed } from '../account-named.ts'
 import { passphrasePrompt } from '../ask-passphrase.ts'
-import { CommandError, usageError } from '../command-error.ts'
 import { configDefaults } from '../config.ts'
-import { localDirOf } from '../find-node.ts'
+import { usageError } from '../command-error.ts'
+import { findAdmin, type AdminFlags } from '../find-admin.ts'
 import { inspectKeyFile, keyFilePath, loadOrCreateIdentity } from '../identity.ts'
 import { passphraseFor } from '../open-node.ts'
-import { parseName } from '../option-parsers.ts'
-import { nodeStatePath, nodeStateSchema, readState, upStatePath, upStateSchema } from '../state-files.ts'
+import { parseName, parsePositiveCredits } from '../option-parsers.ts'
 import { formatPairs, formatTable } from '../table.ts'
 import { argumentOf } from './arguments.ts'
 import { printJson, type CommandContext } from './context.ts'
-
-interface AdminFlags {
-  readonly dir?: string
-  readonly json?: boolean
-}
 
 interface CreateFlags extends AdminFlags {
   readonly name: string
   readonly account?: string
   readonly tier: string
   readonly credits?: bigint
+}
+
+interface AddFlags extends AdminFlags {
+  readonly account: string
+  readonly name: string
 }
 
 const HUB_DIR = 'state folder of a running hub (default: the first hub of "triforce up")'
@@ -49,6 +49,14 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--dir <folder>', HUB_DIR)
     .option('--json', 'print JSON')
     .action(async (flags: CreateFlags) => runCreate(flags, context))
+
+  key.command('add').description('make a contributor earn for an account: adds the key of its node')
+    .argument('<peer-id>', 'of the contributor, as "triforce key show" prints it there')
+    .requiredOption('--account <account>', 'name or id of the account that is paid')
+    .option('--name <name>', 'what the key is called (default: contributor)', argumentOf('--name', parseName), 'contributor')
+    .option('--dir <folder>', HUB_DIR)
+    .option('--json', 'print JSON')
+    .action(async (peerId: string, flags: AddFlags) => runAdd(peerId, flags, context))
 
   key.command('list').description('list the accounts that a hub knows')
     .option('--dir <folder>', HUB_DIR)
@@ -75,7 +83,7 @@ async function runShow(flags: AdminFlags, { terminal, env }: CommandContext): Pr
 }
 
 async function runCreate(flags: CreateFlags, { terminal, env }: CommandContext): Promise<void> {
-  const admin = await adminFor(flags, env)
+  const admin = (await findAdmin(flags, env)).admin
   const apiKey = createApiKey()
   const publicKey = publicHalfOf(apiKey)
   const wanted = flags.account ?? flags.name
@@ -96,8 +104,19 @@ async function runCreate(flags: CreateFlags, { terminal, env }: CommandContext):
   terminal.note('The key above is shown this once: the hub keeps its public half only.')
 }
 
+async function runAdd(peerId: string, flags: AddFlags, { terminal, env }: CommandContext): Promise<void> {
+  const key = publicKeyOf(peerId)
+  if (key === undefined) throw usageError(`"${peerId}" is no peer id; "triforce key show --dir DIR" prints it at the contributor`)
+  const { admin } = await findAdmin(flags, env)
+  const account = accountNamed(await admin.accounts(), flags.account)
+  if (account === undefined) throw usageError(`no account is called "${flags.account}"; "triforce key list" shows them`)
+  await admin.addKey({ publicKey: toHex(key), account: account.account, name: flags.name })
+  if (flags.json === true) return printJson(terminal, { publicKey: toHex(key), account: account.account, accountName: account.name })
+  terminal.note(`${peerId} earns for ${account.name} from now on`)
+}
+
 async function runList(flags: AdminFlags, { terminal, env }: CommandContext): Promise<void> {
-  const accounts = await (await adminFor(flags, env)).accounts()
+  const accounts = await (await findAdmin(flags, env)).admin.accounts()
   if (flags.json === true) return printJson(terminal, accounts)
   for (const line of formatTable(
     [{ title: 'NAME', shrink: true }, { title: 'ACCOUNT' }, { title: 'TIER' }, { title: 'CREDITS', align: 'right' }],
@@ -107,34 +126,7 @@ async function runList(flags: AdminFlags, { terminal, env }: CommandContext): Pr
 
 async function runRevoke(text: string, flags: AdminFlags, { terminal, env }: CommandContext): Promise<void> {
   const publicKey = /^[0-9a-f]{64}$/.test(text) ? text : publicHalfOf(text)
-  await (await adminFor(flags, env)).revokeKey(publicKey)
+  await (await findAdmin(flags, env)).admin.revokeKey(publicKey)
   if (flags.json === true) return printJson(terminal, { revoked: publicKey })
   terminal.note(`revoked ${publicKey}; hubs that are up refuse it within a few seconds`)
-}
-
-/** The admin of the hub in a folder; of a local federation, its first hub. */
-async function adminFor(flags: AdminFlags, env: NodeJS.ProcessEnv): Promise<AdminClient> {
-  const dir = localDirOf(flags, env)
-  const up = await readState(upStateSchema, upStatePath(dir))
-  const hubDir = up?.report.hubs[0]?.dir ?? dir
-  const node = await readState(nodeStateSchema, nodeStatePath(hubDir))
-  if (node === undefined) throw new CommandError(`no hub runs in ${hubDir}; start it first, or name its state folder with --dir`)
-  const token = await loadAdminToken(hubDir)
-  if (token === undefined) throw new CommandError(`${adminTokenPath(hubDir)} is missing: ${node.name} is a ${node.mode}, and only hubs give out keys`)
-  return createAdminClient(node.api, token)
-}
-
-function accountNamed(accounts: readonly AccountView[], wanted: string): AccountView | undefined {
-  const byId = accounts.find((account) => account.account === wanted)
-  const byName = accounts.filter((account) => account.name === wanted)
-  if (byId === undefined && byName.length > 1) {
-    throw usageError(`${byName.length} accounts are called "${wanted}"; give the id of one with --account (see "triforce key list")`)
-  }
-  return byId ?? byName[0]
-}
-
-function parsePositiveCredits(text: string): bigint {
-  const amount = parseCredits(text)
-  if (amount === undefined || amount <= 0n) throw new RangeError('must be a positive number with at most six decimals')
-  return amount
 }

@@ -1,15 +1,14 @@
 /** `triforce receipts`: what was served and paid, and the proof of it. */
-import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { RECEIPT_FILE_CHARS_MAX, verifyReceiptFile } from '../../ledger/receipt-file.ts'
 import { receiptListSchema } from '../api-schemas.ts'
+import { readBoundedText } from '../bounded-text.ts'
 import { CommandError, usageError } from '../command-error.ts'
 import { readFederationFile } from '../federation-file.ts'
 import { localDirOf } from '../find-node.ts'
 import { parseCount } from '../option-parsers.ts'
-import { errorCode, withPath } from '../private-file.ts'
 import { receiptFacts, receiptPairs } from '../receipt-lines.ts'
 import { formatPairs, formatTable, formatTime } from '../table.ts'
 import { argumentOf } from './arguments.ts'
@@ -21,6 +20,7 @@ const LIST_MAX = 100
 interface ListFlags extends ClientFlags {
   readonly limit: number
   readonly before?: number
+  readonly cursor?: string
 }
 
 interface VerifyFlags {
@@ -39,8 +39,9 @@ export function addReceiptsCommand(program: Command, context: CommandContext): v
 
   withClientFlags(receipts.command('list').description('list the receipts of your account, newest first'))
     .option('--limit <count>', 'how many', argumentOf('--limit', parseCount(1, LIST_MAX)), 20)
-    .option('--before <time>', 'only older ones: the time in Unix milliseconds that the list before ended with',
+    .option('--before <time>', 'only older ones than this time in Unix milliseconds',
       argumentOf('--before', parseCount(0, Number.MAX_SAFE_INTEGER)))
+    .option('--cursor <cursor>', 'go on where the list before ended, as it printed')
     .action(async (flags: ListFlags) => runList(flags, context))
 
   withClientFlags(receipts.command('show').description('show one receipt: on a terminal in short, in a pipe or with --json its file'))
@@ -61,7 +62,8 @@ async function runList(flags: ListFlags, context: CommandContext): Promise<void>
   const { terminal } = context
   const client = await clientFor(flags, context)
   const before = flags.before === undefined ? '' : `&before=${flags.before}`
-  const list = await client.json(receiptListSchema, `/v1/receipts?limit=${flags.limit}${before}`)
+  const cursor = flags.cursor === undefined ? '' : `&cursor=${encodeURIComponent(flags.cursor)}`
+  const list = await client.json(receiptListSchema, `/v1/receipts?limit=${flags.limit}${before}${cursor}`)
   if (flags.json === true) return printJson(terminal, list)
   if (list.data.length === 0) return terminal.note('no receipts yet; ask something: triforce chat "What is TriForce?"')
   for (const line of formatTable([
@@ -71,7 +73,7 @@ async function runList(flags: ListFlags, context: CommandContext): Promise<void>
     receipt.id, formatTime(receipt.logged_at), receipt.model, `${receipt.prompt_tokens}+${receipt.completion_tokens}`, receipt.finish,
     receipt.signed_by.length === 2 ? 'both' : receipt.signed_by.join(','),
   ]))) terminal.print(line)
-  if (typeof list.next_before === 'number') terminal.note(`older ones: --before ${list.next_before}`)
+  if (typeof list.next_cursor === 'string') terminal.note(`older ones: --cursor ${list.next_cursor}`)
 }
 
 async function runShow(id: string, flags: ShowFlags, context: CommandContext): Promise<void> {
@@ -98,9 +100,10 @@ const VERIFIED = 'signatures, hashes, place in the log: all fit this federation'
 
 async function runVerify(file: string, flags: VerifyFlags, context: CommandContext): Promise<void> {
   const { terminal } = context
+  const text = await readBoundedText(file, { charsMax: RECEIPT_FILE_CHARS_MAX, what: 'a receipt', writtenBy: 'triforce receipts show ID --out FILE' })
   const path = federationPath(flags, context)
   const federation = await readFederationFile(path)
-  const facts = receiptFacts(verifyReceiptFile(await receiptText(file), federation), federation)
+  const facts = receiptFacts(verifyReceiptFile(text, federation), federation)
   if (flags.json === true) return printJson(terminal, { valid: true, federationFile: path, ...facts })
   terminal.print(terminal.style('green', `valid: ${VERIFIED}`))
   for (const line of formatPairs(receiptPairs(facts))) terminal.print(line)
@@ -108,21 +111,4 @@ async function runVerify(file: string, flags: VerifyFlags, context: CommandConte
 
 function federationPath(flags: VerifyFlags, { env }: CommandContext): string {
   return resolve(flags.federation ?? (env['TRIFORCE_FEDERATION'] || join(localDirOf(flags, env), 'federation.json')))
-}
-
-/** Read piece by piece, so that a device or a pipe without end is given up at the bound. */
-async function receiptText(file: string): Promise<string> {
-  const input = file === '-' ? process.stdin : createReadStream(file)
-  let text = ''
-  try {
-    for await (const piece of input.setEncoding('utf8')) {
-      text += String(piece)
-      if (text.length > RECEIPT_FILE_CHARS_MAX) break
-    }
-  } catch (cause) {
-    if (errorCode(cause) !== 'ENOENT') throw withPath(cause, file)
-    throw new CommandError(`there is no file ${file}; write one with "triforce receipts show ID --out FILE"`, { cause })
-  }
-  if (text.length <= RECEIPT_FILE_CHARS_MAX) return text
-  throw new CommandError(`${file === '-' ? 'the input' : file} is larger than a receipt can be; give what "triforce receipts show ID --out FILE" wrote`)
 }

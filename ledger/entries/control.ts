@@ -1,7 +1,7 @@
 /** Entries about logs and rules: epochs, seals and returns, proofs of a fork, changes that two hubs must sign. */
 import { z } from 'zod'
 import { bytesField, bytesOf, countField, hashField, idField, publicKeyField } from '../../protocol/fields.ts'
-import { epochField, hubIndexField } from '../../protocol/messages/ledger.ts'
+import { epochField, hubIndexField } from '../../protocol/messages/ledger-fields.ts'
 import { signedSchema } from '../../protocol/signed.ts'
 import { eidField, framePositionField, logField, microCreditsField } from './fields.ts'
 

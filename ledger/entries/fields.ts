@@ -1,7 +1,7 @@
 /** Field kinds of entries: money, units, references into logs. */
 import { z } from 'zod'
 import { countField, idField } from '../../protocol/fields.ts'
-import { epochField, hubIndexField } from '../../protocol/messages/ledger.ts'
+import { epochField, hubIndexField } from '../../protocol/messages/ledger-fields.ts'
 
 /** Amounts fit a signed 64-bit integer in every other language. */
 export const MICRO_CREDITS_MAX = 2n ** 63n - 1n

@@ -1,11 +1,16 @@
 /** Entries by which a right to spend moves from one hub's log to another's. */
 import { z } from 'zod'
-import { idField } from '../../protocol/fields.ts'
+import { countField, idField, shortText } from '../../protocol/fields.ts'
 import { eidField, logField, microCreditsField, unitField } from './fields.ts'
 
-/** Rights of this log go on their way to log `target`. Natural key: `request`, which the receiving hub chose. `amount`: µcr or tokens. */
+/**
+ * Rights of this log go on their way to log `target`. Natural key: `request`, which the receiving hub chose. `amount`: µcr or tokens.
+ * `quota`: row of the tier table by which this log has that many tokens of the day; absent for credits, or where a hold
+ * of this log has named a quota of the day already.
+ */
 export const giveSchema = z.strictObject({
   k: z.literal('Give'), eid: idField, request: idField, account: idField, unit: unitField, target: logField, amount: microCreditsField,
+  quota: z.strictObject({ tier: shortText, tierRev: countField }).optional(),
 })
 
 /** ... and arrive. Natural key: the give. */

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { countField, hashField, idField, shortText, timeField } from '../../protocol/fields.ts'
-import { hubIndexField } from '../../protocol/messages/ledger.ts'
+import { hubIndexField } from '../../protocol/messages/ledger-fields.ts'
 import { dayField, eidField, microCreditsOrZeroField } from './fields.ts'
 
 /** Cloud tokens reserved from one UTC day's quota. `tier` and `tierRev` name the row of the tier table that sets the quota. */

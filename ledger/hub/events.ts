@@ -5,7 +5,9 @@
 import type { EncodedEntry } from '../entries/entry.ts'
 import type { LedgerMessage, LogId } from '../../protocol/messages/ledger.ts'
 import type { TriforceError } from '../../protocol/errors.ts'
-import type { AccountId, Unit } from '../fold/state.ts'
+import type { AccountProof } from '../checkpoint/account-proof.ts'
+import type { AccountId, LedgerState, Unit } from '../fold/state.ts'
+import type { ForkProof } from './seal-documents.ts'
 
 /** Messages that the exchange of frames (reconcile/) does not deal with itself. */
 export type HubMessage = Exclude<LedgerMessage, { t: 'hello' | 'frames' | 'want' | 'ack' }>
@@ -40,18 +42,43 @@ export type HubEvent =
   | { readonly type: 'connected'; readonly hub: number }
   | { readonly type: 'disconnected'; readonly hub: number }
   | { readonly type: 'message'; readonly hub: number; readonly message: HubMessage }
-  /** Own or copied frames are in the state now. */
-  | { readonly type: 'folded'; readonly log: LogId; readonly frame: number }
+  /** This frame, own or copied, is in the state now, and none after it of any log. Not told of frames that were in the state when the hub was created. */
+  | { readonly type: 'folded'; readonly log: LogId; readonly frame: number; readonly tsMs: number; readonly entries: readonly EncodedEntry[] }
+  /** Own log that takes entries from now on; undefined: none. */
+  | { readonly type: 'writing'; readonly log: LogId | undefined }
+  /** The own log up to `frame` is on the disk of another hub too. */
+  | { readonly type: 'replicated'; readonly log: LogId; readonly frame: number }
+  /** After `truncate`: this state takes the place of the former one. */
+  | { readonly type: 'refolded'; readonly state: LedgerState }
   /** An intent waits for rights. */
   | { readonly type: 'short'; readonly account: AccountId; readonly unit: Unit; readonly min: bigint; readonly want: bigint }
   /** A value that was to be persisted is on the disk. */
   | { readonly type: 'persisted'; readonly key: string }
   /** At least once a second. */
   | { readonly type: 'tick' }
+  /** Pay is wanted now, not only every so often. */
+  | { readonly type: 'vest' }
   /** An admin wants a hub's log sealed now. */
   | { readonly type: 'seal'; readonly log: LogId }
+  /** Two frames of one number, both signed with the log's key, were seen. */
+  | ({ readonly type: 'forked' } & ForkProof)
+  /** After `loadOrphans`: frames of `log` that were moved aside, from number `from` on; `tickets` of its receipts that stand before them. */
+  | {
+    readonly type: 'orphans'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[]; readonly last: boolean
+    readonly tickets: readonly EncodedEntry[]
+  }
+  /** After `load`: stored frames of `log` from number `from` on, as they are stored; none where there are none yet. */
+  | { readonly type: 'loaded'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[] }
+  /** Somebody wants the proof of an account's state at a final checkpoint. */
+  | { readonly type: 'prove'; readonly account: AccountId }
 
 export type HubEffect =
+  /** Read stored frames of `log` from number `from` up to `to`, as many as fit `bytesMax`; then `loaded` comes. */
+  | { readonly type: 'load'; readonly log: LogId; readonly from: number; readonly to: number; readonly bytesMax: number }
+  /** Answer to `prove`; undefined where no final checkpoint has the account or none came in time. */
+  | { readonly type: 'proved'; readonly account: AccountId; readonly proof: AccountProof | undefined }
+  /** Put a large value that can be made again beside the logs, synced, or remove it; then `persisted` comes. */
+  | { readonly type: 'blob'; readonly key: string; readonly value: Uint8Array | undefined }
   | { readonly type: 'send'; readonly hub: number; readonly message: HubMessage }
   /** Log this; nobody waits for the answer. */
   | { readonly type: 'append'; readonly intent: Intent }
@@ -61,5 +88,9 @@ export type HubEffect =
   | { readonly type: 'retry' }
   /** Frames of `log` after number `frame` do not count: moved aside, and the state folded anew from the store. */
   | { readonly type: 'truncate'; readonly log: LogId; readonly frame: number }
+  /** Read frames of `log` that were moved aside, as many as fit a message, from number `from`; then `orphans` comes. */
+  | { readonly type: 'loadOrphans'; readonly log: LogId; readonly from: number }
+  /** Ask `hub` for frame `no` of `log`, which it says is another one than ours: it may prove a fork. */
+  | { readonly type: 'compare'; readonly hub: number; readonly log: LogId; readonly no: number }
   /** For the operator. */
   | { readonly type: 'warn'; readonly text: string }

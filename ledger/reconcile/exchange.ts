@@ -4,23 +4,31 @@
  */
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { decodeLedgerMessage, encodeLedgerMessage, LEDGER_MESSAGE_BYTES_MAX, type Head, type LogId } from '../../protocol/messages/ledger.ts'
-import type { Log } from '../../protocol/ports.ts'
+import { decodeLedgerMessage, encodeLedgerMessage, LEDGER_MESSAGE_BYTES_MAX, type Head, type LedgerMessage, type LogId } from '../../protocol/messages/ledger.ts'
+import type { Clock, Log } from '../../protocol/ports.ts'
 import type { CommitLane } from '../commit-lane.ts'
-import type { CheckedFrame } from '../frame.ts'
+import { checkFrame, decodeFrame, type CheckedFrame, type FrameCheck, type FrameContext, type LogTail } from '../frame.ts'
+import type { HubMessage } from '../hub/events.ts'
+import type { ForkProof } from '../hub/seal-documents.ts'
 import type { HubSync } from '../interface.ts'
 import { logName, type LogStore } from '../store/log-store.ts'
-import { createSyncState, greetedPeers, ownLogsBehind, peersHave, step, type SyncEffect, type SyncEvent } from './hub-sync.ts'
+import { step, type SyncEffect, type SyncEvent, type SyncMessage } from './hub-sync.ts'
+import { createSyncState, greetedPeers, isGreeted, ownLogsBehind, peersHave, peersWith } from './sync-state.ts'
 import { takeFrames, type ReplicaComponents } from './replica.ts'
 
 export interface ExchangeComponents extends ReplicaComponents {
-  readonly store: Pick<LogStore, 'tails' | 'frameBytes'>
+  readonly store: Pick<LogStore, 'tails' | 'frameBytes' | 'frame' | 'rawFrame'>
   readonly lane: Pick<CommitLane, 'tailOf' | 'hashOf' | 'offer' | 'room'>
   readonly log: Log
+  readonly clock: Pick<Clock, 'after'>
   /** A peer came, left, said where it stands, or sent something: what is known of the own log may have changed. */
   readonly onChange: () => void
   readonly onAcked: (log: LogId, no: number) => void
-  readonly onForked: (log: LogId, no: number) => void
+  readonly onForked: (log: LogId, no: number, proof: ForkProof | undefined) => void
+  readonly onConnected: (hub: number) => void
+  readonly onDisconnected: (hub: number) => void
+  /** What does not belong to the exchange of frames, from a peer that has said hello. */
+  readonly onMessage: (hub: number, message: HubMessage) => void
 }
 
 export interface ExchangeOptions {
@@ -33,10 +41,18 @@ export interface ExchangeOptions {
 export interface Exchange {
   readonly sync: HubSync
   durable(frames: readonly CheckedFrame[]): void
+  /** To a peer with a stream. Where it is slow for long the message is lost: whoever needs an answer asks again. */
+  send(hub: number, message: HubMessage): void
+  /** The log was cut on our disk: it ends as the store says now. */
+  truncated(log: LogId): void
+  /** Asks the peer for a frame of which it has another version than we, as evidence. */
+  compare(hub: number, log: LogId, no: number): void
   /** Peers with a stream. */
   readonly connected: number
   /** Peers that have said where they stand, so that they can acknowledge. */
   readonly greeted: number
+  /** A stored frame as a peer has it, unchecked; undefined where none gives it in time. */
+  fetchFrame(log: LogId, no: number): Promise<Uint8Array | undefined>
   /** Peers whose heads were also compared with ours. */
   readonly compared: number
   peersHave(log: LogId): number
@@ -47,18 +63,26 @@ export interface Exchange {
 interface Link {
   readonly send: (message: Uint8Array) => boolean
   blocked: boolean
-  /** What was decided before the stream said that it is full; at most the messages of one step. */
+  /** What was decided before the stream said that it is full: the messages of one step, and OUTBOX_MAX others. */
   outbox: Uint8Array[]
 }
 
+/** Messages besides frames that wait for a slow stream. */
+const OUTBOX_MAX = 1_024
+
+/** How long a peer has to give a frame that is broken here. */
+const FETCH_MS_MAX = 3_000
+
 export function createExchange(components: ExchangeComponents, options: ExchangeOptions): Exchange {
-  const { store, lane, log, onChange, onAcked, onForked } = components
+  const { store, lane, log, clock, limitOf, onChange, onAcked, onForked, onConnected, onDisconnected, onMessage } = components
   const heads = [...store.tails.values()].map((tail): Head => ({ log: tail.log, no: tail.no, hash: tail.hash }))
-  const state = createSyncState({ me: options.hub, heads, ...options })
+  const state = createSyncState({ me: options.hub, heads, limitOf, ...options })
   const links = new Map<number, Link>()
   const compared = new Set<number>()
   /** Logs of which a peer named another hash and has not yet sent the frame that would prove it. */
   const disputes = new Map<string, { readonly log: LogId; readonly hub: number }>()
+  /** Frames that somebody waits for, by log and number. */
+  const fetches = new Map<string, (bytes: Uint8Array) => void>()
 
   function run(event: SyncEvent): void {
     for (const effect of step(state, event)) perform(effect)
@@ -104,29 +128,65 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     run({ type: 'blocked', hub })
   }
 
-  async function load({ hub, log: id, from, bytesMax, framesMax }: Extract<SyncEffect, { type: 'load' }>): Promise<void> {
+  async function load({ hub, log: id, from, bytesMax, framesMax, once = false }: Extract<SyncEffect, { type: 'load' }>): Promise<void> {
     const link = links.get(hub)
-    let frames: readonly Uint8Array[] = []
+    let frames: readonly Uint8Array[] | undefined
     try {
       frames = await store.frameBytes(id, from, { bytesMax, framesMax })
     } catch (error) {
       log.error('frames cannot be read for a peer', { log: logName(id), from, problem: toTriforceError(error).message })
     }
     // The stream for which they were read may be gone, and another one there.
-    if (links.get(hub) === link) run({ type: 'loaded', hub, log: id, from, frames })
+    if (links.get(hub) === link) run(frames === undefined ? { type: 'unreadable', hub, log: id, from, once } : { type: 'loaded', hub, log: id, from, frames, once })
   }
 
   async function accept({ hub, log: id, frames }: Extract<SyncEffect, { type: 'accept' }>, link: Link): Promise<void> {
-    const taken = state.forked.has(logName(id)) ? { type: 'taken' as const, no: lane.tailOf(id).no, gap: false } : await takeFrames(components, id, frames)
+    if (fetches.size > 0) for (const bytes of frames) fetches.get(`${logName(id)}/${numberOf(bytes)}`)?.(bytes)
+    // Of a log with two histories nothing more is taken, but a frame that proves it still may come.
+    const forked = state.forked.has(logName(id)) && limitOf(id) === Number.POSITIVE_INFINITY
+    const taken = await takeFrames(forked ? { ...components, limitOf: () => lane.tailOf(id).no } : components, id, frames)
     if (disputes.get(logName(id))?.hub === hub) disputes.delete(logName(id))
     if (taken.type === 'forked') {
+      if (taken.proof === undefined && taken.no > 0 && links.get(hub) === link) run({ type: 'disputed', hub, log: id, no: taken.no })
+      else state.asked.delete(logName(id))
       run({ type: 'forked', log: id })
-      onForked(id, taken.no)
-    } else if (links.get(hub) === link) {
-      run({ type: 'accepted', hub, log: id, no: taken.no, gap: taken.gap })
+      onForked(id, taken.no, taken.proof)
+    } else {
+      const no = id.hub === options.hub ? await goOn(id, taken.no) : taken.no
+      if (links.get(hub) === link) run({ type: 'accepted', hub, log: id, no, gap: taken.gap, limited: taken.limited })
     }
     onChange()
     await lane.room()
+  }
+
+  /** Behind a frame of an own log that came back stand others which only this disk may have. */
+  async function goOn(id: LogId, no: number): Promise<number> {
+    for (let tail = lane.tailOf(id); components.ownTail(id) === undefined && tail.no < limitOf(id); tail = lane.tailOf(id)) {
+      const bytes = await store.rawFrame(id, tail.no + 1)
+      const check = bytes === undefined ? undefined : checked(bytes, lane.tailOf(id), components.context)
+      if (check?.ok !== true) return lane.tailOf(id).no
+      lane.offer(check.frame)
+      await lane.room()
+    }
+    return components.ownTail(id) === undefined ? lane.tailOf(id).no : no
+  }
+
+  /** Waits for one frame from peers that have it, one after the other. */
+  async function fetchFrame(id: LogId, no: number): Promise<Uint8Array | undefined> {
+    const name = `${logName(id)}/${no}`
+    for (const hub of peersWith(state, id, no)) {
+      const bytes = await new Promise<Uint8Array | undefined>((resolve) => {
+        const cancel = clock.after(FETCH_MS_MAX, () => { resolve(undefined) })
+        fetches.set(name, (found) => {
+          cancel()
+          resolve(found)
+        })
+        run({ type: 'disputed', hub, log: id, no })
+      })
+      fetches.delete(name)
+      if (bytes !== undefined) return bytes
+    }
+    return undefined
   }
 
   /** A head that is not ours at the same number is no proof; the frame itself is, so it is asked for. */
@@ -146,6 +206,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       if (links.has(hub)) sync.disconnected(hub)
       links.set(hub, { send, blocked: false, outbox: [] })
       run({ type: 'connected', hub })
+      onConnected(hub)
       onChange()
     },
     drained: (hub) => {
@@ -160,13 +221,23 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       compared.delete(hub)
       for (const [name, dispute] of disputes) if (dispute.hub === hub) disputes.delete(name)
       run({ type: 'disconnected', hub })
+      onDisconnected(hub)
       onChange()
     },
     receive: async (hub, message) => {
       if (message.byteLength > LEDGER_MESSAGE_BYTES_MAX) throw new TriforceError('FRAME_TOO_LARGE', { bytes: message.byteLength })
       const link = links.get(hub)
       if (link === undefined) return
-      const effects = step(state, { type: 'message', hub, message: decodeLedgerMessage(message) })
+      const read = decodeLedgerMessage(message)
+      if (!isSyncMessage(read)) {
+        if (!isGreeted(state, hub)) throw new TriforceError('PROTOCOL_VIOLATION', { problem: `${read.t} before hello` })
+        onMessage(hub, read)
+        // A promise or a seal may have come: other frames are wanted now, and the own log may have ended.
+        run({ type: 'limits' })
+        onChange()
+        return
+      }
+      const effects = step(state, { type: 'message', hub, message: read })
       // What is sent goes out first: after a wait, later frames could overtake it.
       for (const effect of effects) if (effect.type !== 'accept' && effect.type !== 'greeted') perform(effect)
       for (const effect of effects) {
@@ -188,6 +259,17 @@ export function createExchange(components: ExchangeComponents, options: Exchange
         run({ type: 'durable', head: { log: id, no: header.no, hash }, frames: group.map(({ bytes }) => bytes) })
       }
     },
+    send: (hub, message) => {
+      const link = links.get(hub)
+      if (link === undefined || link.blocked && link.outbox.length >= OUTBOX_MAX) return
+      send(hub, encodeLedgerMessage(message))
+    },
+    truncated: (id) => {
+      const tail = store.tails.get(logName(id))
+      run({ type: 'truncated', log: id, head: tail === undefined ? undefined : { log: id, no: tail.no, hash: tail.hash } })
+    },
+    fetchFrame,
+    compare: (hub, id, no) => { run({ type: 'disputed', hub, log: id, no }) },
     get connected() { return links.size },
     get greeted() { return greetedPeers(state) },
     get compared() { return compared.size },
@@ -196,4 +278,25 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       ...ownLogsBehind(state), ...[...disputes.values()].map((dispute) => dispute.log).filter((id) => id.hub === options.hub),
     ].filter((id) => !state.forked.has(logName(id))),
   }
+}
+
+/** The number of a stored frame; 0 where it cannot be read, which whoever takes it says better. */
+function numberOf(bytes: Uint8Array): number {
+  try {
+    return decodeFrame(bytes).header.no
+  } catch {
+    return 0
+  }
+}
+
+function checked(bytes: Uint8Array, tail: LogTail, context: FrameContext): FrameCheck | undefined {
+  try {
+    return checkFrame(decodeFrame(bytes), tail, context)
+  } catch {
+    return undefined
+  }
+}
+
+function isSyncMessage(message: LedgerMessage): message is SyncMessage {
+  return message.t === 'hello' || message.t === 'frames' || message.t === 'want' || message.t === 'ack'
 }

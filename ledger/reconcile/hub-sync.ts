@@ -12,10 +12,12 @@
  * A new connection starts from nothing but the heads in `hello`, so it may break at any point.
  */
 import { TriforceError } from '../../protocol/errors.ts'
-import { LOG_IN_FLIGHT_BYTES_MAX } from '../../protocol/limits.ts'
-import {
-  LOG_EPOCHS_MAX, LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX, type Head, type LedgerMessage, type LogId,
-} from '../../protocol/messages/ledger.ts'
+import type { Head, LedgerMessage, LogId } from '../../protocol/messages/ledger.ts'
+import { LOG_EPOCHS_MAX, LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX } from '../../protocol/messages/ledger-fields.ts'
+import { nameOf, newPeer, type Peer, type SyncState } from './sync-state.ts'
+
+/** The messages of the exchange of frames. */
+export type SyncMessage = Extract<LedgerMessage, { t: 'hello' | 'frames' | 'want' | 'ack' }>
 
 export type SyncEvent =
   | { readonly type: 'connected'; readonly hub: number }
@@ -23,76 +25,39 @@ export type SyncEvent =
   /** The stream to the peer takes no more, until `drained`. */
   | { readonly type: 'blocked'; readonly hub: number }
   | { readonly type: 'drained'; readonly hub: number }
-  | { readonly type: 'message'; readonly hub: number; readonly message: LedgerMessage }
-  /** Frames of `hub` were dealt with: `log` is now known up to `no`; `gap` where those that came begin later. */
-  | { readonly type: 'accepted'; readonly hub: number; readonly log: LogId; readonly no: number; readonly gap: boolean }
+  | { readonly type: 'message'; readonly hub: number; readonly message: SyncMessage }
+  /** Frames of `hub` were dealt with: `log` is now known up to `no`; `gap` where those that came begin later; `limited` where some were dropped at the log's limit. */
+  | { readonly type: 'accepted'; readonly hub: number; readonly log: LogId; readonly no: number; readonly gap: boolean; readonly limited: boolean }
   /** A log reaches further on this hub's disk; `frames` are the new ones. */
   | { readonly type: 'durable'; readonly head: Head; readonly frames: readonly Uint8Array[] }
-  | { readonly type: 'loaded'; readonly hub: number; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[] }
+  | { readonly type: 'loaded'; readonly hub: number; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[]; readonly once?: boolean }
+  /** What was to be loaded cannot be read: the peer has to get it elsewhere. */
+  | { readonly type: 'unreadable'; readonly hub: number; readonly log: LogId; readonly from: number; readonly once?: boolean }
+  /** Something that limits a log may have changed. */
+  | { readonly type: 'limits' }
   /** The peer's frame `no` is said to differ from ours: ask for it as evidence. */
   | { readonly type: 'disputed'; readonly hub: number; readonly log: LogId; readonly no: number }
+  /** The log was cut on our disk; `head` is its end now, undefined where nothing of it is left. */
+  | { readonly type: 'truncated'; readonly log: LogId; readonly head: Head | undefined }
   /** Two histories of this log exist: it is not asked for any more. */
   | { readonly type: 'forked'; readonly log: LogId }
 
 export type SyncEffect =
   | { readonly type: 'send'; readonly hub: number; readonly message: LedgerMessage }
   /** Read frames from the disk and come back with `loaded`. */
-  | { readonly type: 'load'; readonly hub: number; readonly log: LogId; readonly from: number; readonly bytesMax: number; readonly framesMax: number }
+  | {
+    readonly type: 'load'; readonly hub: number; readonly log: LogId; readonly from: number; readonly bytesMax: number; readonly framesMax: number
+    /** Frames that the peer has had already and asks for again: beside everything else that it is sent. */
+    readonly once?: boolean
+  }
   /** Check and store frames, then come back with `accepted`. */
   | { readonly type: 'accept'; readonly hub: number; readonly log: LogId; readonly frames: readonly Uint8Array[] }
   /** The peer's heads are known. */
   | { readonly type: 'greeted'; readonly hub: number; readonly heads: readonly Head[] }
   | { readonly type: 'acked'; readonly hub: number; readonly log: LogId; readonly no: number }
 
-interface Cursor {
-  readonly log: LogId
-  /** Next frame to send. */
-  next: number
-  /** Bytes that may still be sent; without a bound for logs of our own. */
-  budget: number
-}
-
-interface Peer {
-  greeted: boolean
-  blocked: boolean
-  loading: boolean
-  /** What is on the peer's disk, as it said. */
-  readonly heads: Map<string, { readonly log: LogId; readonly no: number }>
-  readonly cursors: Map<string, Cursor>
-  /** Sent and not acknowledged, by log. */
-  readonly inFlight: Map<string, { readonly no: number; readonly bytes: number }[]>
-  inFlightBytes: number
-  readonly acksDue: Map<string, { readonly log: LogId; readonly no: number }>
-  readonly wantsDue: Map<string, { readonly log: LogId; readonly from: number; readonly bytesMax: number }>
-}
-
-export interface SyncState {
-  readonly network: string
-  /** This hub. */
-  readonly me: number
-  readonly inFlightBytesMax: number
-  /** What is on our disk. */
-  readonly heads: Map<string, Head>
-  /** What we have checked, on disk or on its way there. */
-  readonly known: Map<string, number>
-  readonly peers: Map<number, Peer>
-  /** Logs that a peer was asked for and has not sent yet. */
-  readonly asked: Map<string, number>
-  readonly forked: Set<string>
-}
-
-const nameOf = (log: LogId) => `${log.hub}/${log.epoch}`
-
-export function createSyncState(
-  { network, me, heads, inFlightBytesMax = LOG_IN_FLIGHT_BYTES_MAX }:
-  { readonly network: string; readonly me: number; readonly heads: readonly Head[]; readonly inFlightBytesMax?: number },
-): SyncState {
-  return {
-    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(),
-    heads: new Map(heads.map((head) => [nameOf(head.log), head])),
-    known: new Map(heads.map((head) => [nameOf(head.log), head.no])),
-  }
-}
+/** More than that a peer is not sent again at once. */
+const AGAIN_MAX = 8
 
 /** Throws PROTOCOL_VIOLATION for a message that no honest hub sends. */
 export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] {
@@ -122,6 +87,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
       // Nothing new will become durable and be acknowledged for these; say again what is, or they stay in flight forever.
       const head = state.heads.get(name)
       if (event.no <= before && head !== undefined) state.peers.get(event.hub)?.acksDue.set(name, head)
+      if (event.limited) state.dropped.set(name, event.hub)
       if (!event.gap) state.asked.delete(name)
       else if (!state.asked.has(name)) ask(state, event.hub, event.log, event.no + 1, LOG_MESSAGE_BYTES_MAX)
       break
@@ -132,10 +98,42 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
     case 'loaded': {
       const peer = state.peers.get(event.hub)
       if (peer === undefined) break
+      if (event.once === true) {
+        peer.again -= 1
+        if (event.frames.length > 0) effects.push({ type: 'send', hub: event.hub, message: { t: 'frames', log: event.log, frames: [...event.frames] } })
+        break
+      }
       peer.loading = false
       sendFrames(peer, event.hub, event.log, event.from, event.frames, effects)
       break
     }
+    case 'truncated': {
+      const name = nameOf(event.log)
+      const no = event.head?.no ?? 0
+      if (event.head === undefined) state.heads.delete(name)
+      else state.heads.set(name, event.head)
+      state.known.set(name, no)
+      state.asked.delete(name)
+      for (const peer of state.peers.values()) {
+        dropInFlight(peer, name, (sent) => sent.no > no)
+        const cursor = peer.cursors.get(name)
+        if (cursor !== undefined && cursor.next > no + 1) cursor.next = no + 1
+      }
+      break
+    }
+    case 'unreadable': {
+      const peer = state.peers.get(event.hub)
+      if (peer === undefined) break
+      if (event.once === true) {
+        peer.again -= 1
+        break
+      }
+      peer.loading = false
+      if (peer.cursors.get(nameOf(event.log))?.next === event.from) peer.cursors.delete(nameOf(event.log))
+      break
+    }
+    case 'limits':
+      break
     case 'disputed':
       ask(state, event.hub, event.log, event.no, 1)
       break
@@ -148,35 +146,11 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
   return effects
 }
 
-/** The furthest frame of a log that a connected peer has on its disk. */
-export function peersHave(state: SyncState, log: LogId): number {
-  let furthest = 0
-  for (const peer of state.peers.values()) furthest = Math.max(furthest, peer.heads.get(nameOf(log))?.no ?? 0)
-  return furthest
-}
-
-/** Logs of this hub of which a connected peer has more than we have checked. */
-export function ownLogsBehind(state: SyncState): readonly LogId[] {
-  return [...state.peers.values()].flatMap((peer) => [...peer.heads.values()])
-    .filter(({ log, no }) => log.hub === state.me && no > (state.known.get(nameOf(log)) ?? 0)).map(({ log }) => log)
-}
-
-export function greetedPeers(state: SyncState): number {
-  return [...state.peers.values()].filter((peer) => peer.greeted).length
-}
-
-function newPeer(): Peer {
-  return {
-    greeted: false, blocked: false, loading: false, heads: new Map(), cursors: new Map(), inFlight: new Map(), inFlightBytes: 0,
-    acksDue: new Map(), wantsDue: new Map(),
-  }
-}
-
 function violation(problem: string): TriforceError {
   return new TriforceError('PROTOCOL_VIOLATION', { problem })
 }
 
-function takeMessage(state: SyncState, hub: number, message: LedgerMessage, effects: SyncEffect[]): void {
+function takeMessage(state: SyncState, hub: number, message: SyncMessage, effects: SyncEffect[]): void {
   const peer = state.peers.get(hub)
   // A message that was still being read when its stream closed.
   if (peer === undefined) return
@@ -196,6 +170,13 @@ function takeMessage(state: SyncState, hub: number, message: LedgerMessage, effe
       return
     case 'want': {
       const name = nameOf(message.log)
+      if (message.from <= (peer.heads.get(name)?.no ?? 0)) {
+        if (peer.again >= AGAIN_MAX) return
+        peer.again += 1
+        const bytesMax = Math.min(message.bytesMax, LOG_MESSAGE_BYTES_MAX)
+        effects.push({ type: 'load', hub, log: message.log, from: message.from, bytesMax, framesMax: LOG_MESSAGE_FRAMES_MAX, once: true })
+        return
+      }
       dropInFlight(peer, name, ({ no }) => no >= message.from)
       if (message.log.hub === state.me) pushFrom(peer, message.log, message.from)
       else peer.cursors.set(name, { log: message.log, next: message.from, budget: Math.min(message.bytesMax, LOG_MESSAGE_BYTES_MAX) })
@@ -248,11 +229,23 @@ function ask(state: SyncState, hub: number, log: LogId, from: number, bytesMax: 
 
 /** Asks for every log of which a peer has more than we, unless its author is there to push it. */
 function askForMissing(state: SyncState): void {
+  for (const [name, hub] of state.dropped) {
+    const head = state.heads.get(name)
+    if (head === undefined || !state.peers.has(hub)) state.dropped.delete(name)
+    else if (!state.asked.has(name) && state.limitOf(head.log) === Number.POSITIVE_INFINITY) {
+      state.dropped.delete(name)
+      ask(state, hub, head.log, (state.known.get(name) ?? 0) + 1, LOG_MESSAGE_BYTES_MAX)
+    }
+  }
   for (const [hub, peer] of state.peers) {
     for (const [name, { log, no }] of peer.heads) {
       const known = state.known.get(name) ?? 0
-      if (no <= known || state.asked.has(name) || state.forked.has(name)) continue
-      const author = log.hub === state.me ? undefined : state.peers.get(log.hub)
+      if (no <= known || state.asked.has(name)) continue
+      const limit = state.limitOf(log)
+      const limited = limit !== Number.POSITIVE_INFINITY
+      // A log with two histories is asked for only where two hubs have agreed on one of them.
+      if (known >= limit || !limited && state.forked.has(name)) continue
+      const author = log.hub === state.me || limited ? undefined : state.peers.get(log.hub)
       const pushed = author?.greeted === true && (author.heads.get(name)?.no ?? 0) > known
       if (!pushed) ask(state, hub, log, known + 1, LOG_MESSAGE_BYTES_MAX)
     }

@@ -7,6 +7,9 @@
  * 3 eids         entry id                                     → position of the entry's first occurrence
  * 4 by account   account, frame time, hub, epoch, no          → numbers of the receipts in that frame, 2 bytes each
  * 5 by host      contributor key, frame time, hub, epoch, no  → the same
+ * 6 kept         name                                         → what the core keeps beside the logs (promises, signatures), with a checksum
+ * 7 orphans      hub, epoch, no, start of the header's hash   → a frame that was moved aside: it does not count and is never served
+ * 8 blobs        name                                         → larger values that are made again where they are lost (snapshots), with a checksum
  *
  * 3 to 5 are derived from 2 and checked against it at every open.
  */
@@ -18,9 +21,14 @@ const FRAMES = 2
 const EIDS = 3
 const BY_ACCOUNT = 4
 const BY_CONTRIBUTOR = 5
+const KEPT = 6
+const ORPHANS = 7
+const BLOBS = 8
 
 const LOG_BYTES = 5
 const NUMBER_BYTES = 6
+const NO_MAX = 2 ** 48 - 1
+const ORPHAN_HASH_BYTES = 8
 /** One number of a receipt in a listing. */
 export const LISTING_INDEX_BYTES = 2
 const POSITION_BYTES = LOG_BYTES + NUMBER_BYTES + 2
@@ -42,6 +50,49 @@ export interface ListingRow {
 
 export function metaKey(name: string): Uint8Array {
   return concatBytes(Uint8Array.of(META), Buffer.from(name, 'utf8'))
+}
+
+export function keptKey(name: string): Uint8Array {
+  return concatBytes(Uint8Array.of(KEPT), Buffer.from(name, 'utf8'))
+}
+
+export const keptRange = { gte: Uint8Array.of(KEPT), lt: Uint8Array.of(KEPT + 1) }
+
+export function keptName(key: Uint8Array): string {
+  return Buffer.from(key.subarray(1)).toString('utf8')
+}
+
+export function blobKey(name: string): Uint8Array {
+  return concatBytes(Uint8Array.of(BLOBS), Buffer.from(name, 'utf8'))
+}
+
+/** Bounds of the blobs whose name begins so. */
+export function blobRange(prefix: string): { readonly gte: Uint8Array; readonly lt: Uint8Array } {
+  return { gte: blobKey(prefix), lt: concatBytes(blobKey(prefix), Uint8Array.of(0xff)) }
+}
+
+/** Two frames with one number can both have been moved aside: the hash keeps them apart. */
+export function orphanKey(log: LogId, no: number, hash: Uint8Array): Uint8Array {
+  const key = Buffer.allocUnsafe(1 + LOG_BYTES + NUMBER_BYTES)
+  key[0] = ORPHANS
+  writeFramePosition(key, 1, log, no)
+  return concatBytes(key, hash.subarray(0, ORPHAN_HASH_BYTES))
+}
+
+export const orphanPositionOf = framePositionOf
+
+/** Bounds of a log's frames that were moved aside, from this number on. */
+export function orphansFrom(log: LogId, no: number): { readonly gte: Uint8Array; readonly lte: Uint8Array } {
+  const first = Buffer.from(frameKey(log, no))
+  const end = Buffer.from(frameKey(log, NO_MAX))
+  first[0] = ORPHANS
+  end[0] = ORPHANS
+  return { gte: first, lte: concatBytes(end, new Uint8Array(ORPHAN_HASH_BYTES).fill(0xff)) }
+}
+
+/** Bounds of a log's stored frames from this number on. */
+export function framesFrom(log: LogId, no: number): { readonly gte: Uint8Array; readonly lte: Uint8Array } {
+  return { gte: frameKey(log, no), lte: frameKey(log, NO_MAX) }
 }
 
 export function frameKey(log: LogId, no: number): Uint8Array {

@@ -6,15 +6,19 @@
  * `epoch-key.json` the private key of the own log, mode 0600. A log whose key is gone is never continued.
  *
  * Both are replaced as a whole (write, sync, rename), so a crash leaves the old or the new one.
+ *
+ * And one that stands elsewhere, on a file system that ends with the machine's run (`/dev/shm`): the marker. It names the
+ * run of the machine and the end of the own log, so that a process that starts again can tell that nothing but the
+ * process was away. It is not synced: it has to outlive the process, never the machine.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
-import { SEED_BYTES } from '../../protocol/crypto.ts'
+import { SEED_BYTES, sha256 } from '../../protocol/crypto.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { countField } from '../../protocol/fields.ts'
-import { epochField } from '../../protocol/messages/ledger.ts'
+import { epochField } from '../../protocol/messages/ledger-fields.ts'
 
 export interface Anchor {
   readonly epoch: number
@@ -36,9 +40,19 @@ const hexOf = (bytes: number) => z.string().length(bytes * 2).transform((text, c
 })
 
 const anchorSchema = z.object({ v: z.literal(1), network: z.string(), hub: z.number(), epoch: epochField, no: countField, hash: hexOf(32) })
+const markerSchema = anchorSchema.extend({ boot: z.string().min(1).max(64) })
 const epochKeyFileSchema = z.object({ v: z.literal(1), epoch: epochField, seed: hexOf(SEED_BYTES) })
 
+/** Where the own log ended, in this run of the machine. */
+export interface Marker extends Anchor {
+  readonly boot: string
+}
+
 export interface HubFiles {
+  /** Gives undefined where there is none, it cannot be read, or it is of an earlier run of the machine. */
+  readMarker(): Promise<Marker | undefined>
+  /** Does nothing where the machine has no place for it. */
+  writeMarker(end: Anchor): Promise<void>
   /** Gives undefined where there is none; one that cannot be read counts as none, which makes recovery stricter. */
   readAnchor(): Promise<Anchor | undefined>
   writeAnchor(anchor: Anchor): Promise<void>
@@ -47,7 +61,9 @@ export interface HubFiles {
 }
 
 /** Creates the folder. Throws CONFIG_INVALID where the anchor belongs to another hub or network. */
-export async function openHubFiles(dir: string, owner: { readonly network: string; readonly hub: number }): Promise<HubFiles> {
+export async function openHubFiles(
+  dir: string, owner: { readonly network: string; readonly hub: number }, runtime: Runtime | undefined = undefined,
+): Promise<HubFiles> {
   const anchorPath = join(dir, 'anchor.json')
   const keyPath = join(dir, 'epoch-key.json')
   await mkdir(dir, { recursive: true })
@@ -62,12 +78,42 @@ export async function openHubFiles(dir: string, owner: { readonly network: strin
     return { epoch: file.epoch, no: file.no, hash: file.hash }
   }
   await readAnchor()
+  const { boot, dir: runtimeDir } = runtime ?? await machineRuntime()
+  // One folder, one marker: a copy of the folder elsewhere does not find it.
+  const markerPath = runtimeDir === undefined ? undefined
+    : join(runtimeDir, `triforce-ledger-${toHex(sha256(Buffer.from(await realpath(dir), 'utf8'))).slice(0, 24)}.json`)
   return {
+    readMarker: async () => {
+      if (markerPath === undefined || boot === undefined) return undefined
+      const file = parsed(markerSchema, await readText(markerPath))
+      const ours = file !== undefined && file.boot === boot && file.network === owner.network && file.hub === owner.hub
+      return ours ? { epoch: file.epoch, no: file.no, hash: file.hash, boot } : undefined
+    },
+    writeMarker: async ({ epoch, no, hash }) => {
+      if (markerPath === undefined || boot === undefined) return
+      const temporary = `${markerPath}.new`
+      await writeFile(temporary, JSON.stringify({ v: 1, ...owner, epoch, no, hash: toHex(hash), boot }), { mode: 0o600 })
+      await rename(temporary, markerPath)
+    },
     readAnchor,
     writeAnchor: ({ epoch, no, hash }) => replaceFile(dir, anchorPath, 0o644, { v: 1, ...owner, epoch, no, hash: toHex(hash) }),
     readEpochKey: async () => parsed(epochKeyFileSchema, await readText(keyPath)),
     writeEpochKey: ({ epoch, seed }) => replaceFile(dir, keyPath, 0o600, { v: 1, epoch, seed: toHex(seed) }),
   }
+}
+
+export interface Runtime {
+  /** A folder that does not survive the machine's run; undefined where there is none. */
+  readonly dir: string | undefined
+  /** Names this run of the machine. */
+  readonly boot: string | undefined
+}
+
+/** Linux has both; elsewhere a restarted hub asks the others. */
+async function machineRuntime(): Promise<Runtime> {
+  const boot = (await readText('/proc/sys/kernel/random/boot_id').catch(() => undefined))?.trim()
+  const shared = await stat('/dev/shm').catch(() => undefined)
+  return { dir: shared?.isDirectory() === true ? '/dev/shm' : undefined, boot: boot === '' ? undefined : boot }
 }
 
 async function readText(path: string): Promise<string | undefined> {

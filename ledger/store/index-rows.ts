@@ -6,7 +6,7 @@
  * always one of the last that went by, else it is read from the store.
  */
 import { toHex } from '../../protocol/bytes.ts'
-import { ticketOf, type Entry } from '../entries/entry.ts'
+import { decodeEntry, peekEntry, ticketOf, type Entry } from '../entries/entry.ts'
 import type { Frame } from '../frame.ts'
 import { eidKey, listingKey, listingValue, positionValue, type ListingOwner } from './buckets.ts'
 
@@ -52,8 +52,8 @@ export function createIndexRows({ readTicket }: IndexRowsComponents) {
   }
 
   return {
-    async rowsOf(frame: Frame & { readonly entries: readonly Entry[] }): Promise<FrameRows> {
-      const { log, header } = frame
+    /** `entries`: the frame's entries where they are decoded already; else those that matter are decoded here. */
+    async rowsOf({ log, header, entryBytes, entries }: Frame & { readonly entries?: readonly Entry[] }): Promise<FrameRows> {
       const eids: Row[] = []
       const lists = new Map<string, { readonly owner: ListingOwner; readonly indexes: number[] }>()
       const list = (owner: ListingOwner, name: string, index: number) => {
@@ -62,8 +62,12 @@ export function createIndexRows({ readTicket }: IndexRowsComponents) {
         else known.indexes.push(index)
       }
 
-      for (const [index, entry] of frame.entries.entries()) {
-        eids.push({ key: eidKey(entry.eid), value: positionValue({ log, no: header.no, index }) })
+      for (const [index, bytes] of entryBytes.entries()) {
+        const peeked = peekEntry(bytes)
+        if (peeked === undefined) continue
+        eids.push({ key: eidKey(peeked.eid), value: positionValue({ log, no: header.no, index }) })
+        if (peeked.kind !== 'JobTicket' && peeked.kind !== 'JobReceipt') continue
+        const entry = entries?.[index] ?? decodeEntry(bytes)
         if (entry.k === 'JobTicket') remember(entry)
         if (entry.k !== 'JobReceipt') continue
         const owner = await ownerOf(entry.jobId)

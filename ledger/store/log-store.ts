@@ -8,20 +8,21 @@ import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { decodeEntry, peekEntry, ticketEidOf, type Entry } from '../entries/entry.ts'
-import { decodeFrame, frameSigned, type CheckedFrame, type Frame, type LogTail } from '../frame.ts'
-import { leafHash, rootOfLeaves } from '../merkle.ts'
+import { decodeFrame, type CheckedFrame, type Frame, type LogTail } from '../frame.ts'
 import {
-  eidKey, frameKey, framePositionOf, frameRange, LISTING_INDEX_BYTES, listingRange, listingRanges, listingRow, positionOf, positionValue,
+  blobKey, blobRange, eidKey, frameKey, keptKey, keptName, keptRange, listingRange, listingRanges, listingRow, positionOf, positionValue,
   type ListingOwner, type ListingRow, type StoredPosition,
 } from './buckets.ts'
+import { withoutSum, withSum } from './checked-value.ts'
+import { createCut, type Orphans } from './cut.ts'
+import type { StoreDatabase } from './database.ts'
+import { createFrameReader, damaged, type FrameReader } from './frame-reader.ts'
 import { createIndexRows, type FrameRows, type Row } from './index-rows.ts'
-import type { Database } from './open.ts'
+import { createRowSum, type RowSum } from './row-sum.ts'
+import { scanFrames } from './scan.ts'
 
-/** Frames kept decoded for reading: at most 16 × 256 KiB. */
-const FRAMES_CACHED_MAX = 16
-/** Read at once while all frames are verified: 16 of the largest. */
+/** Read at once while rows are looked through. */
 const SCAN_BYTES = 4 * 1024 * 1024
-const SCAN_FRAMES = 64
 const SCAN_ROWS = 1_000
 
 export interface StoredEntry {
@@ -36,23 +37,39 @@ export interface LogStore {
   readonly tails: ReadonlyMap<string, LogTail>
   /** After verification: from here on the log counts. */
   setTail(tail: LogTail): void
-  /** Writes all frames in one synced batch; each log's frames must continue its end. */
-  commit(frames: readonly CheckedFrame[]): Promise<void>
+  /** Writes all frames and values in one synced batch; each log's frames must continue its end. */
+  commit(frames: readonly CheckedFrame[], kept?: readonly { readonly key: string; readonly value: Uint8Array }[]): Promise<void>
+  /** All values that were kept, by key. Without those that the disk has spoilt: they are asked for again, as if they had never been. */
+  kept(): Promise<Map<string, Uint8Array>>
+  /** A larger value under a name, synced; undefined removes it. Apart from the commits of frames: for what can be made again. */
+  putBlob(name: string, value: Uint8Array | undefined): Promise<void>
+  /** Gives undefined where there is none or it is spoilt. */
+  blob(name: string): Promise<Uint8Array | undefined>
+  /** Names of blobs that begin so, ascending. */
+  blobNames(prefix: string): Promise<readonly string[]>
+  /** Moves the frames after number `frame` aside and repairs the index; gives how many. Nothing may be written meanwhile. */
+  truncate(log: LogId, frame: number): Promise<number>
+  /** Frames that were moved aside, in order from number `from`, as many as fit. */
+  orphans(log: LogId, from: number, limits: { readonly bytesMax: number; readonly framesMax: number }): Promise<Orphans>
+  /** What the database holds under a frame's number, checked or not; also beyond the end of the log. */
+  rawFrame(log: LogId, no: number): Promise<Uint8Array | undefined>
   /** Positions of the first entry of each id. */
   locate(eids: readonly Uint8Array[]): Promise<readonly (StoredPosition | undefined)[]>
   entryAt(position: StoredPosition): Promise<StoredEntry>
-  /** Gives undefined beyond the end of the log; throws LOG_DAMAGED where the stored bytes are broken. */
-  frame(log: LogId, no: number): Promise<Frame | undefined>
-  /** Stored frames from number `from`, at least one where there is one, else as many as fit. */
-  frameBytes(log: LogId, from: number, limits: { readonly bytesMax: number; readonly framesMax: number }): Promise<readonly Uint8Array[]>
+  /** See FrameReader. */
+  readonly frame: FrameReader['frame']
+  readonly frameBytes: FrameReader['frameBytes']
+  readonly repairWith: FrameReader['repairWith']
   /** Newest first: all rows of at least `receiptsMin` receipts, and never a part of one frame time. */
   listing(owner: ListingOwner, before: number | undefined, receiptsMin: number): Promise<readonly ListingRow[]>
   /** All stored frames in order, verified or not. */
   scan(): AsyncGenerator<readonly { readonly log: LogId; readonly no: number; readonly bytes: Uint8Array }[]>
   /** Checks that the entries of verified frames are found by id, and writes rows that are missing or wrong; gives their number. */
   repairEids(frames: readonly Frame[]): Promise<number>
-  /** Receipts that are listed, by account and by contributor. */
-  countListed(): Promise<{ readonly byAccount: number; readonly byContributor: number }>
+  /** The rows by which the receipts of a frame are listed. */
+  listingsOf(frame: Frame): Promise<readonly Row[]>
+  /** Sum over all stored listing rows (see row-sum.ts). */
+  sumOfListings(): Promise<RowSum>
   /** Writes all listings again from the frames. */
   rebuildListings(): Promise<void>
   close(): Promise<void>
@@ -62,34 +79,50 @@ export function logName(log: LogId): string {
   return `${log.hub}/${log.epoch}`
 }
 
-export function createLogStore(db: Database): LogStore {
+export function createLogStore(db: StoreDatabase): LogStore {
   const tails = new Map<string, LogTail>()
-  const cache = new Map<string, Frame>()
+  const reader = createFrameReader({ db, tails })
+  const { frame } = reader
 
   async function locate(eids: readonly Uint8Array[]): Promise<readonly (StoredPosition | undefined)[]> {
-    const values = await db.getMany(eids.map(eidKey))
-    return values.map((value) => {
-      const position = value === undefined ? undefined : positionOf(value)
-      return position !== undefined && position.no <= (tails.get(logName(position.log))?.no ?? 0) ? position : undefined
-    })
+    const keys = eids.map(eidKey)
+    const values = await getMany(keys)
+    const positions: (StoredPosition | undefined)[] = []
+    for (const [place, value] of values.entries()) {
+      positions.push(value === undefined ? undefined : await positionIn(value, keys[place]!) ?? await search(keys[place]!))
+    }
+    return positions
   }
 
-  async function frame(log: LogId, no: number): Promise<Frame | undefined> {
-    const tail = tails.get(logName(log))
-    if (tail?.epochKey === undefined || no < 1 || no > tail.no) return undefined
-    const name = `${logName(log)}/${no}`
-    const cached = cache.get(name)
-    if (cached !== undefined) {
-      cache.delete(name)
-      cache.set(name, cached)
-      return cached
+  /** A broken block of a table makes LevelDB throw; then each row is looked for on its own, and searched for where it is in that block. */
+  async function getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return await db.getMany(keys).catch(() => Promise.all(keys.map((key) => db.get(key).catch(() => new Uint8Array()))))
+  }
+
+  /** The position that a row names, where an entry with this id really stands there. */
+  async function positionIn(value: Uint8Array, key: Uint8Array): Promise<StoredPosition | undefined> {
+    const position = positionOf(value)
+    if (position === undefined || position.no > (tails.get(logName(position.log))?.no ?? 0)) return undefined
+    const entry = (await frame(position.log, position.no))?.entryBytes[position.index]
+    const eid = entry === undefined ? undefined : peekEntry(entry)?.eid
+    return eid !== undefined && bytesEqual(eidKey(eid), key) ? position : undefined
+  }
+
+  /** For a row that is spoilt, or names a frame that does not count any more: reads all frames, and writes what it finds. */
+  async function search(key: Uint8Array): Promise<StoredPosition | undefined> {
+    let found: Uint8Array | undefined
+    for await (const rows of scan()) {
+      for (const { log, no, bytes } of rows) {
+        if (no > (tails.get(logName(log))?.no ?? 0)) continue
+        for (const [index, entry] of decodeFrame(bytes).entryBytes.entries()) {
+          const eid = peekEntry(entry)?.eid
+          const value = eid !== undefined && bytesEqual(eidKey(eid), key) ? positionValue({ log, no, index }) : undefined
+          if (value !== undefined && (found === undefined || Buffer.compare(value, found) < 0)) found = value
+        }
+      }
     }
-    const bytes = await db.get(frameKey(log, no))
-    const frame = bytes === undefined ? undefined : readable(bytes, log, no, tail.epochKey.key)
-    if (frame === undefined) throw damaged(log, no)
-    if (cache.size >= FRAMES_CACHED_MAX) cache.delete(cache.keys().next().value!)
-    cache.set(name, frame)
-    return frame
+    await db.batch([found === undefined ? { type: 'del', key } : { type: 'put', key, value: found }], { sync: true })
+    return found === undefined ? undefined : positionOf(found)
   }
 
   async function entryAt(position: StoredPosition): Promise<StoredEntry> {
@@ -108,16 +141,15 @@ export function createLogStore(db: Database): LogStore {
     },
   })
 
-  async function* scan(): ReturnType<LogStore['scan']> {
-    const iterator = db.iterator({ ...frameRange, highWaterMarkBytes: SCAN_BYTES })
-    try {
-      for (let rows = await iterator.nextv(SCAN_FRAMES); rows.length > 0; rows = await iterator.nextv(SCAN_FRAMES)) {
-        yield rows.map(([key, bytes]) => ({ ...framePositionOf(key), bytes }))
-      }
-    } finally {
-      await iterator.close()
-    }
-  }
+  const cut = createCut({
+    db, tails, forget: reader.forget, rowsOf: (found) => indexRows.rowsOf(found),
+    entryOf: async (eid) => {
+      const [position] = await locate([eid])
+      return position === undefined ? undefined : await entryAt(position)
+    },
+  })
+
+  const scan = () => scanFrames(db)
 
   async function write(rows: readonly Row[]): Promise<void> {
     if (rows.length > 0) await db.batch(rows.map(({ key, value }) => ({ type: 'put' as const, key, value })), { sync: true })
@@ -132,7 +164,7 @@ export function createLogStore(db: Database): LogStore {
       if (known === undefined || Buffer.compare(row.value, known.value) < 0) eids.set(name, row)
     }
     const wanted = [...eids.values()]
-    const stored = await db.getMany(wanted.map(({ key }) => key))
+    const stored = await getMany(wanted.map(({ key }) => key))
     const missing: Row[] = []
     for (const [place, row] of wanted.entries()) {
       const value = stored[place]
@@ -144,11 +176,23 @@ export function createLogStore(db: Database): LogStore {
 
   /** True where a stored row names an earlier entry that really has this id. */
   async function isEarlier(value: Uint8Array, row: Row): Promise<boolean> {
-    if (Buffer.compare(value, row.value) >= 0) return false
-    const position = positionOf(value)
-    if (position === undefined || position.no > (tails.get(logName(position.log))?.no ?? 0)) return false
-    const entry = (await frame(position.log, position.no))?.entryBytes[position.index]
-    return entry !== undefined && bytesEqual(eidKey(decodeEntry(entry).eid), row.key)
+    return Buffer.compare(value, row.value) < 0 && await positionIn(value, row.key) !== undefined
+  }
+
+  /** A listing row is derived, and a bit of it may have flipped: it counts only where its frame gives the same row. */
+  async function isListed(owner: ListingOwner, key: Uint8Array, value: Uint8Array, row: ListingRow): Promise<boolean> {
+    const found = await frame(row.log, row.no)
+    if (found === undefined) return false
+    const expected = (await indexRows.rowsOf(found)).listings
+    const right = expected.find((other) => bytesEqual(other.key, key))
+    if (right !== undefined && bytesEqual(right.value, value)) return true
+    // The rows of the whole frame are put right; this one, where it belongs to nobody, goes.
+    await db.batch([
+      ...right === undefined ? [{ type: 'del' as const, key }] : [], ...expected.map((other) => ({ type: 'put' as const, ...other })),
+    ], { sync: true })
+    if (right === undefined) return false
+    Object.assign(row, listingRow(owner, right.key, right.value))
+    return true
   }
 
   return {
@@ -157,31 +201,49 @@ export function createLogStore(db: Database): LogStore {
     locate,
     entryAt,
     frame,
+    frameBytes: reader.frameBytes,
+    repairWith: reader.repairWith,
+    truncate: cut.truncate,
+    orphans: cut.orphans,
+    rawFrame: (log, no) => db.get(frameKey(log, no)).catch(() => undefined),
+    scan,
 
-    async commit(frames) {
+    async commit(frames, kept = []) {
       const rows: FrameRows[] = []
       for (const frame of frames) rows.push(await indexRows.rowsOf(frame))
       const puts: Row[] = [
         ...frames.map((frame) => ({ key: frameKey(frame.log, frame.header.no), value: frame.bytes })),
         ...await missingRows(rows.flatMap(({ eids }) => eids)),
         ...rows.flatMap(({ listings }) => listings),
+        ...kept.map(({ key, value }) => ({ key: keptKey(key), value: withSum(keptKey(key), value) })),
       ]
       await write(puts)
       for (const { tail } of frames) tails.set(logName(tail.log), tail)
     },
 
-    async frameBytes(log, from, { bytesMax, framesMax }) {
-      const end = tails.get(logName(log))?.no ?? 0
-      const found: Uint8Array[] = []
-      let bytes = 0
-      if (from < 1 || from > end) return found
-      const range = { gte: frameKey(log, from), lte: frameKey(log, end), limit: framesMax, highWaterMarkBytes: bytesMax }
-      for await (const value of db.values(range)) {
-        if (found.length > 0 && bytes + value.byteLength > bytesMax) break
-        bytes += value.byteLength
-        found.push(value)
+    async kept() {
+      const found = new Map<string, Uint8Array>()
+      for await (const [key, stored] of db.iterator(keptRange)) {
+        const value = withoutSum(key, stored)
+        if (value !== undefined) found.set(keptName(key), value)
       }
       return found
+    },
+
+    async putBlob(name, value) {
+      const key = blobKey(name)
+      await db.batch([value === undefined ? { type: 'del', key } : { type: 'put', key, value: withSum(key, value) }], { sync: true })
+    },
+
+    async blob(name) {
+      const stored = await db.get(blobKey(name)).catch(() => undefined)
+      return stored === undefined ? undefined : withoutSum(blobKey(name), stored)
+    },
+
+    async blobNames(prefix) {
+      const names: string[] = []
+      for await (const key of db.keys(blobRange(prefix))) names.push(keptName(key))
+      return names
     },
 
     async listing(owner, before, receiptsMin) {
@@ -190,37 +252,36 @@ export function createLogStore(db: Database): LogStore {
       for await (const [key, value] of db.iterator({ ...listingRange(owner, before), reverse: true })) {
         const row = listingRow(owner, key, value)
         if (receipts >= receiptsMin && row.tsMs !== rows.at(-1)?.tsMs) break
-        if (row.no > (tails.get(logName(row.log))?.no ?? 0)) continue
+        if (row.no > (tails.get(logName(row.log))?.no ?? 0) || !await isListed(owner, key, value, row)) continue
         rows.push(row)
         receipts += row.indexes.length
       }
       return rows
     },
 
-    scan,
-
     async repairEids(frames) {
       const rows = frames.flatMap((frame) => frame.entryBytes.map((bytes, index) => ({
         key: eidKey(peekEntry(bytes)!.eid), value: positionValue({ log: frame.log, no: frame.header.no, index }),
       })))
-      const stored = await db.getMany(rows.map(({ key }) => key))
+      const stored = await getMany(rows.map(({ key }) => key))
       const wrong = rows.filter(({ value }, place) => stored[place] === undefined || !bytesEqual(stored[place], value))
       const puts = wrong.length === 0 ? [] : await missingRows(wrong)
       await write(puts)
       return puts.length
     },
 
-    async countListed() {
-      const count = async (range: { readonly gte: Uint8Array; readonly lt: Uint8Array }) => {
-        let receipts = 0
-        const iterator = db.values({ ...range, highWaterMarkBytes: SCAN_BYTES })
-        for (let values = await iterator.nextv(SCAN_ROWS); values.length > 0; values = await iterator.nextv(SCAN_ROWS)) {
-          for (const value of values) receipts += value.byteLength / LISTING_INDEX_BYTES
+    listingsOf: async (found) => (await indexRows.rowsOf(found)).listings,
+
+    async sumOfListings() {
+      const sum = createRowSum()
+      for (const range of [listingRanges.byAccount, listingRanges.byContributor]) {
+        const iterator = db.iterator({ ...range, highWaterMarkBytes: SCAN_BYTES })
+        for (let rows = await iterator.nextv(SCAN_ROWS); rows.length > 0; rows = await iterator.nextv(SCAN_ROWS)) {
+          for (const [key, value] of rows) sum.add(key, value)
         }
         await iterator.close()
-        return receipts
       }
-      return { byAccount: await count(listingRanges.byAccount), byContributor: await count(listingRanges.byContributor) }
+      return sum
     },
 
     async rebuildListings() {
@@ -234,30 +295,11 @@ export function createLogStore(db: Database): LogStore {
       for await (const rows of scan()) {
         for (const { log, no } of rows) {
           const read = await frame(log, no)
-          if (read !== undefined) await write((await indexRows.rowsOf({ ...read, entries: read.entryBytes.map(decodeEntry) })).listings)
+          if (read !== undefined) await write((await indexRows.rowsOf(read)).listings)
         }
       }
     },
 
     close: () => db.close(),
   }
-}
-
-/** The frame, where its bytes are whole: signed header, and entries that give the header's root. */
-function readable(bytes: Uint8Array, log: LogId, no: number, key: Uint8Array): Frame | undefined {
-  try {
-    const frame = decodeFrame(bytes)
-    const whole = frame.header.no === no && frame.header.hub === log.hub && frame.header.epoch === log.epoch
-      && frameSigned(frame, key) && bytesEqual(rootOfLeaves(frame.entryBytes.map(leafHash)), frame.header.entriesRoot)
-    return whole ? frame : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function damaged(log: LogId, no: number): TriforceError {
-  return new TriforceError('LOG_DAMAGED', { hub: log.hub, epoch: log.epoch, frame: no }, {
-    detail: `frame ${no} of the log of hub ${log.hub} (epoch ${log.epoch}) can no longer be read from this disk; `
-      + 'check the disk and start the hub again: it verifies every log and fetches what is broken from the other hubs',
-  })
 }

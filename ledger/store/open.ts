@@ -7,6 +7,7 @@
 import { Level } from 'level'
 import { TriforceError } from '../../protocol/errors.ts'
 import { metaKey } from './buckets.ts'
+import { isReadable, salvage, setAside } from './salvage.ts'
 
 export type Database = Level<Uint8Array, Uint8Array>
 
@@ -20,15 +21,23 @@ const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 
 const formatKey = metaKey('format')
 
-/** Throws CONFIG_INVALID where another process has it open or a newer version wrote it, LOG_DAMAGED where LevelDB finds it broken. */
-export async function openDatabase(dir: string): Promise<Database> {
-  const db: Database = new Level<Uint8Array, Uint8Array>(dir, {
-    keyEncoding: 'view', valueEncoding: 'view', maxFileSize: TABLE_BYTES, writeBufferSize: WRITE_BUFFER_BYTES,
-  })
+/**
+ * A database that LevelDB finds broken is moved aside and what can be read of it is taken into a new one; `warn` is told.
+ * Throws CONFIG_INVALID where another process has it open or a newer version wrote it, LOG_DAMAGED where nothing helps.
+ */
+export async function openDatabase(dir: string, warn: (text: string) => void = () => {}): Promise<Database> {
+  let db = create(dir)
   try {
     await db.open()
   } catch (error) {
-    throw openError(dir, error)
+    if (!isCorrupt(error)) throw openError(dir, error)
+    warn(`the ledger's database is broken (${problemOf(error)}); it is kept in ${await setAside(dir)}, and the hub fetches everything from the other hubs`)
+    db = await opened(dir)
+  }
+  if (!await isReadable(db)) {
+    const aside = await salvage(dir, db, opened)
+    warn(`parts of the ledger's database cannot be read; the rest is copied, the broken one is kept in ${aside}, and what is missing comes from the other hubs`)
+    db = await opened(dir)
   }
   try {
     await checkFormat(db, dir)
@@ -37,6 +46,25 @@ export async function openDatabase(dir: string): Promise<Database> {
     throw error
   }
   return db
+}
+
+function create(dir: string): Database {
+  return new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view', maxFileSize: TABLE_BYTES, writeBufferSize: WRITE_BUFFER_BYTES })
+}
+
+async function opened(dir: string): Promise<Database> {
+  const db = create(dir)
+  await db.open().catch((error: unknown) => { throw openError(dir, error) })
+  return db
+}
+
+const codeOf = (error: unknown) => ((error instanceof Error ? error.cause : undefined) as { code?: unknown } | undefined)?.code
+const problemOf = (error: unknown) => error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
+
+/** A file's content is wrong or a file of the database is gone: not a disk that is full, or a folder that may not be read. */
+function isCorrupt(error: unknown): boolean {
+  const problem = problemOf(error)
+  return codeOf(error) === 'LEVEL_CORRUPTION' || /corruption|no such file|missing files|does not end with newline|not an sstable/i.test(problem)
 }
 
 async function checkFormat(db: Database, dir: string): Promise<void> {
@@ -55,15 +83,13 @@ async function checkFormat(db: Database, dir: string): Promise<void> {
 }
 
 function openError(dir: string, error: unknown): TriforceError {
-  const cause = error instanceof Error ? error.cause : undefined
-  const code = (cause as { code?: unknown } | undefined)?.code
-  if (code === 'LEVEL_LOCKED') {
+  if (codeOf(error) === 'LEVEL_LOCKED') {
     return new TriforceError('CONFIG_INVALID', {}, {
       detail: `the ledger in ${dir} is in use by another process; stop that process, or give this one another folder`, cause: error,
     })
   }
   return new TriforceError('LOG_DAMAGED', {}, {
-    detail: `the ledger in ${dir} cannot be opened: ${cause instanceof Error ? cause.message : String(error)}. Check the disk and the folder's rights; `
+    detail: `the ledger in ${dir} cannot be opened: ${problemOf(error)}. Check the disk and the folder's rights; `
       + 'where files are broken, move the folder aside and start again, so that the hub fetches its log from the other hubs',
     cause: error,
   })

@@ -5,10 +5,12 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { fromHex } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { AdminGateway } from '../gateway.ts'
 import { accountBody } from './account.ts'
+import { accountField, changeIdField, microCreditsField, nameField, publicKeyField, sourceField } from './admin-fields.ts'
+import { routeLedgerAdmin } from './admin-ledger.ts'
 import { bearerOf } from './auth.ts'
 import type { OnRequestHook } from './key-hook.ts'
 import { checkBody } from './request-check.ts'
@@ -18,23 +20,15 @@ export interface AdminComponents {
   readonly token: string
 }
 
-const PUBLIC_KEY_BYTES = 32
-const ACCOUNT_BYTES = 16
-const NAME_CHARS_MAX = 64
-const SOURCE_CHARS_MAX = 128
-
-const publicKeyField = hexField(PUBLIC_KEY_BYTES)
-const nameField = z.string().min(1).max(NAME_CHARS_MAX)
-
 const accountBodySchema = z.object({ public_key: publicKeyField, name: nameField, tier: nameField })
-const keyBodySchema = z.object({ public_key: publicKeyField, account: hexField(ACCOUNT_BYTES), name: z.string().max(NAME_CHARS_MAX) })
+const keyBodySchema = z.object({ public_key: publicKeyField, account: accountField, name: z.string().max(64) })
 const keyParamsSchema = z.object({ public_key: publicKeyField })
+const keysQuerySchema = z.object({ account: accountField })
 const grantBodySchema = z.object({
-  account: hexField(ACCOUNT_BYTES),
-  // A string, since a double cannot hold every amount; 18 digits stay below 2^63.
-  amount_micro_credits: z.string().regex(/^[1-9]\d{0,17}$/, 'must be a positive whole number as a string').transform(BigInt),
-  source: z.string().min(1).max(SOURCE_CHARS_MAX),
+  account: accountField, amount_micro_credits: microCreditsField, source: sourceField, approved: changeIdField.optional(),
 })
+const tierBodySchema = z.object({ tier: nameField })
+const tierParamsSchema = z.object({ account: accountField })
 
 export function routeAdmin(app: FastifyInstance, components: AdminComponents): void {
   const { gateway } = components
@@ -53,6 +47,14 @@ export function routeAdmin(app: FastifyInstance, components: AdminComponents): v
     return { ok: true }
   })
 
+  app.get('/v1/admin/keys', route, (request) => {
+    const { account } = checkBody(keysQuerySchema, request.query)
+    return Promise.resolve({
+      object: 'list',
+      data: gateway.keys(account).map((key) => ({ public_key: toHex(key.publicKey), account: toHex(key.account), name: key.name, created_at: key.createdAt })),
+    })
+  })
+
   app.delete('/v1/admin/keys/:public_key', route, async (request) => {
     await gateway.revokeKey({ publicKey: checkBody(keyParamsSchema, request.params).public_key })
     return { ok: true }
@@ -60,9 +62,21 @@ export function routeAdmin(app: FastifyInstance, components: AdminComponents): v
 
   app.post('/v1/admin/grants', route, async (request) => {
     const body = checkBody(grantBodySchema, request.body)
-    await gateway.grant({ account: body.account, amountMicroCredits: body.amount_micro_credits, source: body.source })
-    return { ok: true }
+    const { hub, durability, known } = await gateway.grant({
+      account: body.account, amountMicroCredits: body.amount_micro_credits, source: body.source,
+      ...(body.approved === undefined ? {} : { approved: body.approved }),
+    })
+    return { ok: true, hub: gateway.hubNames[hub], durability, known }
   })
+
+  app.post('/v1/admin/accounts/:account/tier', route, async (request) => {
+    const { account } = checkBody(tierParamsSchema, request.params)
+    const { tier } = checkBody(tierBodySchema, request.body)
+    const { known } = await gateway.setTier({ account, tier })
+    return { ok: true, known }
+  })
+
+  routeLedgerAdmin(app, { gateway, route })
 }
 
 function createTokenHook(token: string): OnRequestHook {
@@ -78,13 +92,4 @@ function createTokenHook(token: string): OnRequestHook {
 
 function digest(text: string): Buffer {
   return hash('sha256', text, 'buffer')
-}
-
-function hexField(bytes: number) {
-  return z.string().length(bytes * 2, `must be ${bytes * 2} lower-case hexadecimal digits`).transform((text, context) => {
-    const value = fromHex(text)
-    if (value !== undefined) return value
-    context.addIssue(`must be ${bytes * 2} lower-case hexadecimal digits`)
-    return z.NEVER
-  })
 }

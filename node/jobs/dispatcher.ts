@@ -11,6 +11,7 @@ import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
+import { devicesOf } from '../capacity/devices.ts'
 import type { CapacityTable } from '../capacity/table.ts'
 import type { ModelHosts } from '../discovery/model-hosts.ts'
 import type { CompletionEvent } from '../gateway.ts'
@@ -161,7 +162,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
         continue
       }
       if (error === undefined) handoff.offer({ type: 'finish', finish: seen.finish, usage })?.catch(() => {})
-      const settled = await settle(issued, seen)
+      const settled = await settle(issued, seen, host)
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
       if (error !== undefined) throw error
       handoff.offer({ type: 'settled', served: served(host, settled, index + 1) })?.catch(() => {})
@@ -171,8 +172,8 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     throw lastError ?? new TriforceError('NO_HOST', { model: order.request.model }, { retryAfterMs: 5_000 })
   }
 
-  function settle(issued: IssuedTicket, seen: JobSeen): Promise<Settled> {
-    return settleJob({ ...components, log }, { issued, seen, path: 'hub' })
+  function settle(issued: IssuedTicket, seen: JobSeen, host: HostCandidate): Promise<Settled> {
+    return settleJob({ ...components, log }, { issued, seen, path: 'hub', devices: devicesOf(host.row.capacity.gpus) })
   }
 
   function served(host: HostCandidate, settled: Settled, attempts: number) {

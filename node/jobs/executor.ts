@@ -13,7 +13,7 @@ import type { OfferedModel } from '../../protocol/messages/capacity.ts'
 import type { JobAsk, JobTell, ProgressNote } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
-import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
+import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { signDocument, type Signed } from '../../protocol/signed.ts'
 import type { Channel } from '../net/channel.ts'
 import { errorTell } from '../net/requests.ts'
@@ -28,8 +28,9 @@ export interface ExecutorComponents {
   readonly gate: TicketGate
   readonly signer: Signer
   readonly clock: Clock
-  readonly random: Random
   readonly log: Log
+  /** 16 bytes, new at each start of this node: intervals of one boot are comparable among each other, whatever the wall clock does. */
+  readonly boot: Uint8Array
   /** Stable name of the device that computes, for receipts. */
   readonly device: () => string
 }
@@ -47,10 +48,8 @@ export interface Executor {
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
 
 export function createExecutor(components: ExecutorComponents): Executor {
-  const { provider, queue, gate, signer, clock, device } = components
+  const { provider, queue, gate, signer, clock, boot, device } = components
   const log = components.log.child('executor')
-  // Intervals of one boot are comparable among each other, whatever the wall clock does.
-  const boot = components.random.bytes(16)
   const counts: ExecutorCounts = { served: 0, failed: 0 }
 
   /** Ticket and request fit each other and this machine; throws what becomes a reject. */

@@ -2,11 +2,11 @@
  * A hub's answers to what accounts ask over the control protocol: who am I, which models, which receipts, a ticket, and
  * the end of a job that a consumer streamed on its own.
  */
-import type { Account, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
+import type { Account, DeviceHardware, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
-import { accountActions, MODELS_LISTED_MAX, type ControlAsk } from '../../protocol/messages/control.ts'
+import { accountActions, MODELS_LISTED_MAX, RECEIPTS_LISTED_MAX, STATEMENT_FILE_CHARS_MAX, type ControlAsk } from '../../protocol/messages/control.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
@@ -16,6 +16,7 @@ import type { CapacityTable } from '../capacity/table.ts'
 import { listModels } from '../capacity/model-list.ts'
 import type { Dispatcher } from '../jobs/dispatcher.ts'
 import type { AccountGate } from './account-gate.ts'
+import { creditsToWire, lineToWire, noStatementYet, readCredits } from './credits.ts'
 import { summarize } from './receipt-summary.ts'
 import { settleJob } from './settle.ts'
 import { priorityOf } from './tiers.ts'
@@ -27,6 +28,8 @@ export interface AccountDeskComponents {
   readonly dispatcher: Pick<Dispatcher, 'place'>
   /** What a connected host said of itself, for one whose provider record has not arrived yet. */
   readonly addressesOf: (peer: string) => Promise<readonly string[]>
+  /** What a contributor announced to compute with; it may have left since. */
+  readonly devicesOf: (contributor: Uint8Array) => readonly DeviceHardware[] | undefined
   readonly signer: Signer
   readonly clock: Clock
   readonly log: Log
@@ -38,16 +41,36 @@ export interface AccountDesk {
 }
 
 export function createAccountDesk(components: AccountDeskComponents): AccountDesk {
-  const { gate, ledger, table, dispatcher, signer } = components
+  const { gate, ledger, table, dispatcher, signer, clock } = components
 
   async function models(): Promise<Uint8Array> {
     return encode({ models: listModels(table).slice(0, MODELS_LISTED_MAX) })
   }
 
   async function receipts(account: Account, body: Uint8Array): Promise<Uint8Array> {
-    const { limit, before } = decode(accountActions.receipts.ask, body)
-    const records = await ledger.receipts({ account: account.id, limit, ...(before === undefined ? {} : { before }) })
-    return encode({ receipts: records.map(summarize) })
+    const { limit, before, after } = decode(accountActions.receipts.ask, body)
+    const records = await ledger.receipts({
+      account: account.id, limit, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }),
+    })
+    // With a time for a cursor receipts of one frame come together; more than an answer carries are left to the other kind of cursor.
+    return encode({ receipts: records.slice(0, RECEIPTS_LISTED_MAX).map(summarize) })
+  }
+
+  async function statement(account: Account, body: Uint8Array): Promise<Uint8Array> {
+    const { limit, from, to, after } = decode(accountActions.statement.ask, body)
+    const lines = await ledger.statement({
+      account: account.id, limit, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }), ...(after === undefined ? {} : { after }),
+    })
+    return encode({ lines: lines.map(lineToWire) })
+  }
+
+  async function statementFile(account: Account): Promise<Uint8Array> {
+    const file = await ledger.statementFile(account.id)
+    if (file === undefined) throw noStatementYet()
+    if (file.length > STATEMENT_FILE_CHARS_MAX) {
+      throw new TriforceError('FORBIDDEN', { chars: file.length }, { detail: 'the statement is too long to pass on; ask a hub for it with --api' })
+    }
+    return encode({ file })
   }
 
   async function receipt(account: Account, body: Uint8Array): Promise<Uint8Array> {
@@ -80,7 +103,7 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     const settled = await settleJob(components, {
       issued: { ticket: opened, signed: ask.ticket },
       seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs: ask.observedMs, half: ask.half },
-      path: 'direct',
+      path: 'direct', devices: components.devicesOf(opened.contributor),
     })
     return encode({ receiptId: settled.receiptId, durability: settled.durability, costMicroCredits: settled.costMicroCredits.toString() })
   }
@@ -94,6 +117,9 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
         case 'models': return models()
         case 'receipts': return receipts(account, question.body)
         case 'receipt': return receipt(account, question.body)
+        case 'credits': return encode(creditsToWire(await readCredits(ledger, account, clock.now())))
+        case 'statement': return statement(account, question.body)
+        case 'statementFile': return statementFile(account)
         case 'ticket': return ticket(account, question.body)
         case 'settle': return settle(account, question.body)
         case 'relay': throw new TriforceError('PROTOCOL_VIOLATION', { action }, { detail: 'a relayed job is asked for on the job protocol' })

@@ -1,7 +1,7 @@
 /**
  * Settles a job at the hub that clears it: the contributor's half and what was seen become one receipt in the log.
  */
-import type { AppendResult, HubLedger } from '../../ledger/interface.ts'
+import type { AppendResult, DeviceHardware, HubLedger } from '../../ledger/interface.ts'
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { receiptHalfSchema, receiptIdOf, ticketHashOf, type Observation, type Receipt } from '../../protocol/messages/receipt.ts'
@@ -29,6 +29,8 @@ export interface SettleOptions {
   readonly issued: IssuedTicket
   readonly seen: Pick<JobSeen, 'usage' | 'finish' | 'outputHash' | 'observedMs' | 'half'>
   readonly path: Observation['path']
+  /** What the contributor announced to compute with; unknown hardware earns nothing for this job. */
+  readonly devices: readonly DeviceHardware[] | undefined
 }
 
 /**
@@ -36,7 +38,7 @@ export interface SettleOptions {
  * show it in a dispute, but this hub does not sign beside it.
  * Throws what the ledger throws.
  */
-export async function settleJob(components: SettleComponents, { issued, seen, path }: SettleOptions): Promise<Settled> {
+export async function settleJob(components: SettleComponents, { issued, seen, path, devices }: SettleOptions): Promise<Settled> {
   const { ledger, signer, clock } = components
   const { ticket, signed } = issued
   const observation: Observation = {
@@ -45,14 +47,16 @@ export async function settleJob(components: SettleComponents, { issued, seen, pa
   }
   const half = seen.half !== undefined && halfFits(seen.half, observation, components.log) ? seen.half : undefined
   const receipt = { ticket: signed, observation: signDocument(signer, 'observation', observation) }
-  const { durability } = half === undefined ? await ledger.appendReceipt(receipt) : await appendWithHalf(components, { ...receipt, half })
+  const { durability } = half === undefined ? await ledger.appendReceipt(receipt) : await appendWithHalf(components, { ...receipt, half }, devices)
   return { receiptId: receiptIdOf(ticket.jobId), durability, costMicroCredits: 0n }
 }
 
 /** The ledger checks the half's signature and its names; a half that it refuses must not cost the client the receipt. */
-async function appendWithHalf({ ledger, log }: SettleComponents, { half, ...receipt }: Receipt): Promise<AppendResult> {
+async function appendWithHalf(
+  { ledger, log }: SettleComponents, { half, ...receipt }: Receipt, devices: readonly DeviceHardware[] | undefined,
+): Promise<AppendResult> {
   try {
-    return await ledger.appendReceipt({ ...receipt, ...(half === undefined ? {} : { half }) })
+    return await ledger.appendReceipt({ ...receipt, ...(half === undefined ? {} : { half }) }, devices)
   } catch (reason) {
     const error = toTriforceError(reason)
     if (error.code !== 'RECEIPT_INVALID' || !String(error.context['field']).startsWith('half')) throw error

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX } from '../limits.ts'
-import { countField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { countField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 
 export const nodeModeSchema = z.enum(['hub', 'contributor', 'consumer', 'hybrid'])
 export type NodeMode = z.output<typeof nodeModeSchema>
@@ -46,6 +46,8 @@ export const capacitySchema = z.object({
   models: z.array(offeredModelSchema).max(CAPACITY_MODELS_MAX),
   /** True: finishes what it has and takes no more. */
   draining: z.boolean(),
+  /** The device's own time at `sentAt`: milliseconds of this boot, the same boot as in its receipt halves. Without it standby earns nothing. */
+  clock: z.object({ boot: idField, ms: countField }).optional(),
   sentAt: timeField,
   validUntil: timeField,
 })

@@ -12,6 +12,9 @@ import { modelCapabilitySchema } from './capacity.ts'
 /** Models in one list. 4,096 of about 300 bytes stay below FRAME_BYTES_MAX. */
 export const MODELS_LISTED_MAX = 4_096
 
+/** Receipts in one list. */
+export const RECEIPTS_LISTED_MAX = 100
+
 export const controlAskSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal('ping') }),
   z.object({ t: z.literal('account'), authorization: signedSchema, body: bytesField }),
@@ -48,6 +51,20 @@ export const receiptSummarySchema = z.object({
 })
 export type ReceiptSummary = z.output<typeof receiptSummarySchema>
 
+/** A place in a list that runs from new to old. */
+const cursorField = z.object({ at: timeField, id: idField })
+
+/** One entry of an account's money; amounts in µcr. */
+export const statementLineSchema = z.object({
+  id: idField, kind: z.string().max(32), at: timeField, hub: countField, epoch: countField, seq: countField,
+  /** What came in (positive) or went out (negative), and what was held more (positive) or less. */
+  amount: microCreditsField, held: microCreditsField, quotaTokens: countField, why: shortText, hold: idField.optional(), receipt: idField.optional(),
+})
+export type StatementLineWire = z.output<typeof statementLineSchema>
+
+/** A statement file: the limit leaves room in a frame of FRAME_BYTES_MAX. */
+export const STATEMENT_FILE_CHARS_MAX = 3 * 1024 * 1024
+
 /** The bodies of each action: `ask` goes to the hub, `tell` comes back. */
 export const accountActions = {
   account: {
@@ -64,8 +81,26 @@ export const accountActions = {
     }),
   },
   receipts: {
-    ask: z.object({ limit: z.number().int().min(1).max(100), before: timeField.optional() }),
-    tell: z.object({ receipts: z.array(receiptSummarySchema).max(100) }),
+    ask: z.object({ limit: z.number().int().min(1).max(RECEIPTS_LISTED_MAX), before: timeField.optional(), after: cursorField.optional() }),
+    tell: z.object({ receipts: z.array(receiptSummarySchema).max(RECEIPTS_LISTED_MAX) }),
+  },
+  /** What the account has, and where; amounts in µcr. `tokensPerDay` is absent where there is no bound. */
+  credits: {
+    ask: z.object({}),
+    tell: z.object({
+      account: idField, name: shortText, tier: shortText, available: microCreditsField, held: microCreditsField, inflight: microCreditsField,
+      frozen: microCreditsField, back: microCreditsField, debt: microCreditsField, day: countField, tokensPerDay: countField.optional(),
+      usedTokens: countField, earnedToday: microCreditsField, earnedUnpaid: microCreditsField, earnedPaid: microCreditsField,
+    }),
+  },
+  /** Newest first; `from` inclusive, `to` exclusive. */
+  statement: {
+    ask: z.object({ limit: z.number().int().min(1).max(100), from: timeField.optional(), to: timeField.optional(), after: cursorField.optional() }),
+    tell: z.object({ lines: z.array(statementLineSchema).max(100) }),
+  },
+  statementFile: {
+    ask: z.object({}),
+    tell: z.object({ file: z.string().max(STATEMENT_FILE_CHARS_MAX) }),
   },
   receipt: {
     ask: z.object({ id: idField }),

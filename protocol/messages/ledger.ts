@@ -4,40 +4,24 @@
  * Each side says `hello` first. Then an author pushes the frames of its own log as they become durable, either side
  * asks with `want` for what it lacks, and `ack` tells what is on the sender's disk. Frames travel as the bytes that
  * their author stored; they carry their own proof, so any hub may pass on the log of any other.
+ * What hubs say about rights, seals and checkpoints goes the same way: ledger-rights.ts, ledger-seal.ts, ledger-checkpoint.ts.
  */
 import { z } from 'zod'
 import { decode, encode } from '../codec.ts'
-import { bytesField, countField, hashField } from '../fields.ts'
+import { countField } from '../fields.ts'
 import { HUBS_PER_FEDERATION } from '../federation.ts'
-import { LOG_FRAME_BYTES_MAX, LOG_FRAME_ENTRIES_MAX } from '../limits.ts'
+import { checkpointMessageSchema, cosignMessageSchema, finalMessageSchema } from './ledger-checkpoint.ts'
+import { headSchema, LOG_EPOCHS_MAX, LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX, logIdSchema, storedFramesField } from './ledger-fields.ts'
+import { answerMessageSchema, askMessageSchema, rightsAskMessageSchema, rightsNoneMessageSchema } from './ledger-rights.ts'
+import {
+  forkMessageSchema, orphansMessageSchema, sealAskMessageSchema, sealCertificateMessageSchema, sealPromiseMessageSchema,
+} from './ledger-seal.ts'
 
-/** Logs that one hub may have: a new one is opened only after a lost disk, so eight would already be a bad year. */
-export const LOG_EPOCHS_MAX = 64
-
-/** One encoded entry. The largest, a receipt, has about 1,000 bytes. */
-export const LOG_ENTRY_BYTES_MAX = 8 * 1024
-
-/** One stored frame: its entries, at most 5 bytes of length for each, and header and signature (below 1 KiB). */
-export const LOG_STORED_FRAME_BYTES_MAX = LOG_FRAME_BYTES_MAX + 5 * LOG_FRAME_ENTRIES_MAX + 1_024
-
-/** Frames of one `frames` message together: three of the largest, or many small ones. Stays far below FRAME_BYTES_MAX. */
-export const LOG_MESSAGE_BYTES_MAX = 1024 * 1024
-
-/** Frames of one `frames` message: small frames cost the receiver a signature check each, so this bounds its work. */
-export const LOG_MESSAGE_FRAMES_MAX = 256
-
-/** Any whole `frames` message: its frames, and a few bytes around each. */
+/** Any whole message: frames, and a few bytes around each. */
 export const LEDGER_MESSAGE_BYTES_MAX = LOG_MESSAGE_BYTES_MAX + 8 * LOG_MESSAGE_FRAMES_MAX + 1_024
 
-export const hubIndexField = z.number().int().min(0).max(HUBS_PER_FEDERATION - 1)
-export const epochField = z.number().int().min(0).max(0xffff_ffff)
-
-export const logIdSchema = z.strictObject({ hub: hubIndexField, epoch: epochField })
 /** A log: whose it is, and which of that hub's logs. */
 export type LogId = z.output<typeof logIdSchema>
-
-/** The durable end of one log at the sender. */
-export const headSchema = z.strictObject({ log: logIdSchema, no: countField.min(1), hash: hashField })
 export type Head = z.output<typeof headSchema>
 
 /** First message of each side: everything that is on its disk. What it says of the receiver's own log is the attestation of §Recovery in docs/ledger.md. */
@@ -51,8 +35,7 @@ export const helloMessageSchema = z.object({
 export const framesMessageSchema = z.object({
   t: z.literal('frames'),
   log: logIdSchema,
-  frames: z.array(bytesField.refine((bytes) => bytes.byteLength <= LOG_STORED_FRAME_BYTES_MAX, 'is longer than a frame can be'))
-    .min(1).max(LOG_MESSAGE_FRAMES_MAX),
+  frames: storedFramesField.min(1),
 })
 
 /** Send frames of `log` from number `from`, as many as fit `bytesMax`. */
@@ -65,6 +48,9 @@ export const ackMessageSchema = z.object({ t: z.literal('ack'), log: logIdSchema
 
 export const ledgerMessageSchema = z.discriminatedUnion('t', [
   helloMessageSchema, framesMessageSchema, wantMessageSchema, ackMessageSchema,
+  rightsAskMessageSchema, rightsNoneMessageSchema, askMessageSchema, answerMessageSchema,
+  sealAskMessageSchema, sealPromiseMessageSchema, sealCertificateMessageSchema, orphansMessageSchema, forkMessageSchema,
+  checkpointMessageSchema, cosignMessageSchema, finalMessageSchema,
 ])
 export type LedgerMessage = z.output<typeof ledgerMessageSchema>
 

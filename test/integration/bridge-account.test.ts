@@ -8,6 +8,8 @@ import { authorized, chatBody, postJson, startTestBridge, type TestBridge } from
 
 const ADMIN_TOKEN = 'tfa-admin'
 
+const tableChange = { type: 'table', table: 'prices', rev: 1, content: { rows: [] } } as const
+
 function createAdminGateway(calls: unknown[]): AdminGateway {
   const account = { account: new Uint8Array(16).fill(2), name: 'ann', tier: 'free', balanceMicroCredits: 5n }
   const record = (name: string) => async (value: object) => {
@@ -22,7 +24,35 @@ function createAdminGateway(calls: unknown[]): AdminGateway {
     },
     addKey: record('add'),
     revokeKey: record('revoke'),
-    grant: record('grant'),
+    keys: (id) => [{ publicKey: new Uint8Array(32).fill(7), account: id, name: 'laptop', createdAt: 12 }],
+    async grant(value) {
+      await record('grant')(value)
+      return { hub: 1, epoch: 1, seq: 4, durability: 'replicated', known: false }
+    },
+    async setTier(value) {
+      await record('tier')(value)
+      return { hub: 1, epoch: 1, seq: 4, durability: 'replicated', known: false }
+    },
+    async audit({ heads = [{ hub: 0, epoch: 1, frames: 3 }] }) {
+      const none = { available: 0n, held: 0n, inflight: 0n, frozen: 0n, back: 0n, debt: 0n }
+      return { heads, root: new Uint8Array(32).fill(3), accounts: 1, entries: 2, totals: { ...none, available: 2n ** 60n, minted: 2n ** 60n, spent: 0n }, problems: [] }
+    },
+    async seal(hub, { forced, signal }) {
+      calls.push(['seal', { hub, forced }])
+      signal.throwIfAborted()
+    },
+    async propose(change) {
+      await record('propose')(change)
+      return { id: new Uint8Array(16).fill(0xcd), change, createdAt: 5, hubs: [0] }
+    },
+    async approve(id) {
+      calls.push(['approve', toHex(id)])
+      return { id, change: tableChange, createdAt: 5, hubs: [0, 1] }
+    },
+    changes: () => [{ id: new Uint8Array(16).fill(0xcd), change: { type: 'grant', account: new Uint8Array(16).fill(2), amountMicroCredits: 1_500_000n, source: 's' }, createdAt: 5, hubs: [2] }],
+    table: (table) => ({ table, rev: 0, content: { cpuMicroCreditsPerHour: 1_000_000n } }),
+    hubNames: ['alpha', 'beta', 'gamma'],
+    hubIndex: 0,
   }
 }
 
@@ -64,9 +94,37 @@ describe('bridge: account, admin, supervision', () => {
 
   it('tells the credits, exact to the microcredit', async () => {
     expect(await (await get('/v1/credits')).json()).to.deep.equal({
-      object: 'credits', account: '01'.repeat(16), name: 'local', tier: 'unlimited', balance_micro_credits: '1000500000',
-      balance_credits: '1000.5',
+      object: 'credits', account: '01'.repeat(16), name: 'local', tier: 'pro', balance_micro_credits: '1000500000', balance_credits: '1000.5',
+      held_micro_credits: '1', held_credits: '0.000001', on_its_way_micro_credits: '2', on_its_way_credits: '0.000002',
+      frozen_micro_credits: '3', frozen_credits: '0.000003', held_back_micro_credits: '4', held_back_credits: '0.000004',
+      debt_micro_credits: '0', debt_credits: '0', earned_today_micro_credits: '5', earned_today_credits: '0.000005',
+      earned_unpaid_micro_credits: '6', earned_unpaid_credits: '0.000006',
+      earned_paid_micro_credits: '4611686018427387904', earned_paid_credits: '4611686018427.387904',
+      quota: { day: '2024-10-04', tokens_per_day: 250_000, used_tokens: 260_000, left_tokens: 0 },
     })
+    expect(await (await get('/v1/account')).json()).to.deep.equal({
+      object: 'account', account: '01'.repeat(16), name: 'local', tier: 'unlimited', balance_micro_credits: '1000500000', balance_credits: '1000.5',
+    })
+  })
+
+  it('lists the statement page by page, also within one millisecond', async () => {
+    const lines: { id: string; amount_micro_credits: string; receipt: string | null }[] = []
+    let cursor: string | null = null
+    for (let page = 0; page < 3; page++) {
+      const query: string = cursor === null ? '' : `&cursor=${cursor}`
+      const body = await (await get(`/v1/statement?limit=2${query}`)).json() as { data: typeof lines; next_cursor: string | null }
+      lines.push(...body.data)
+      cursor = body.next_cursor
+    }
+    expect([cursor, lines.length, new Set(lines.map((line) => line.id)).size]).to.deep.equal([null, 5, 5])
+    expect(lines[0]).to.deep.include({ amount_micro_credits: '-1500000', amount_credits: '-1.5', receipt: `rcpt_${'ab'.repeat(16)}`, hold: null })
+    expect(await (await get('/v1/statement?from=5001')).json()).to.deep.equal({ object: 'list', data: [], next_cursor: null })
+    for (const query of ['limit=0', 'from=x', 'cursor=', 'cursor=12', `cursor=5.${'AB'.repeat(16)}`, `cursor=1e3.${'ab'.repeat(16)}`]) {
+      const answer = await get(`/v1/statement?${query}`)
+      expect([answer.status, (await answer.json() as { error: { type: string } }).error.type], query).to.deep.equal([400, 'invalid_request_error'])
+    }
+    const file = await get('/v1/statement/file')
+    expect([file.headers.get('content-type'), await file.text()]).to.deep.equal(['application/json; charset=utf-8', '{ "statement":  "exactly as given" }\n'])
   })
 
   it('lists receipts page by page', async () => {
@@ -81,7 +139,7 @@ describe('bridge: account, admin, supervision', () => {
     expect(before).to.equal(null)
     expect(ids).to.have.length(5)
     expect(new Set(ids).size).to.equal(5)
-    for (const query of ['limit=0', 'limit=101', 'limit=x', 'before=-1', 'before=x']) {
+    for (const query of ['limit=0', 'limit=101', 'limit=x', 'before=-1', 'before=x', 'cursor=x']) {
       expect((await get(`/v1/receipts?${query}`)).status, query).to.equal(400)
     }
   })
@@ -177,6 +235,53 @@ describe('bridge: account, admin, supervision', () => {
     ])
   })
 
+  it('shows keys, checks the ledger, seals, and passes on changes of rules for a second signature', async () => {
+    const account = '02'.repeat(16)
+    const jsonOf = async (method: string, path: string, body?: unknown) => {
+      const response = await admin(method, path, body)
+      return [response.status, await response.json()]
+    }
+    expect(await jsonOf('GET', `keys?account=${account}`)).to.deep.equal([200, {
+      object: 'list', data: [{ public_key: '07'.repeat(32), account, name: 'laptop', created_at: 12 }],
+    }])
+    const id = `chg_${'cd'.repeat(16)}`
+    expect(await jsonOf('POST', 'grants', { account, amount_micro_credits: '5', source: 's', approved: id })).to.deep.equal([200, {
+      ok: true, hub: 'beta', durability: 'replicated', known: false,
+    }])
+    expect(await jsonOf('POST', `accounts/${account}/tier`, { tier: 'pro' })).to.deep.equal([200, { ok: true, known: false }])
+    const heads = [{ hub: 2, epoch: 7, frames: 9 }]
+    expect(await jsonOf('POST', 'audit', { heads })).to.deep.equal([200, {
+      object: 'audit', hub: 'alpha', root: '03'.repeat(32), heads: [{ hub: 2, name: 'gamma', epoch: 7, frames: 9 }], accounts: 1, entries: 2, problems: [],
+      totals_micro_credits: {
+        minted: '1152921504606846976', spent: '0', available: '1152921504606846976', held: '0', on_its_way: '0', frozen: '0', held_back: '0', debt: '0',
+      },
+    }])
+    expect(await jsonOf('POST', 'seals', { hub: 'gamma' })).to.deep.equal([200, { ok: true, hub: 'gamma' }])
+    const content = { rows: [{ row: 'groq', promptMicroCredits: '9007199254740993' }] }
+    expect(await jsonOf('POST', 'changes', { type: 'table', table: 'prices', rev: 1, content })).to.deep.equal([200, {
+      id, object: 'change', created_at: 5, signed_by: ['alpha'], holds: false, type: 'table', table: 'prices', rev: 1, content,
+    }])
+    expect(await jsonOf('GET', 'changes')).to.deep.equal([200, {
+      object: 'list', data: [{
+        id, object: 'change', created_at: 5, signed_by: ['gamma'], holds: false, type: 'grant', account, amount_micro_credits: '1500000', amount_credits: '1.5', source: 's',
+      }],
+    }])
+    const [, approved] = await jsonOf('POST', `changes/${id}/approve`) as [number, { holds: boolean; signed_by: string[] }]
+    expect([approved.holds, approved.signed_by]).to.deep.equal([true, ['alpha', 'beta']])
+    expect(await jsonOf('GET', 'tables/tiers')).to.deep.equal([200, { object: 'table', table: 'tiers', rev: 0, content: { cpuMicroCreditsPerHour: '1000000' } }])
+    expect(adminCalls).to.deep.equal([
+      ['grant', { account, amountMicroCredits: 5n, source: 's', approved: 'cd'.repeat(16) }],
+      ['tier', { account, tier: 'pro' }],
+      ['seal', { hub: 2, forced: false }],
+      ['propose', { type: 'table', table: 'prices', rev: 1, content: { rows: [{ row: 'groq', promptMicroCredits: 9_007_199_254_740_993n }] } }],
+      ['approve', 'cd'.repeat(16)],
+    ])
+    adminCalls.length = 0
+    expect((await admin('GET', 'tables/hubs')).status).to.equal(400)
+    expect((await admin('GET', 'keys?account=2')).status).to.equal(400)
+    expect((await admin('POST', 'changes/chg_12/approve')).status).to.equal(400)
+  })
+
   it('refuses a wrong admin token, an API key in its place, and fields that are not right', async () => {
     const wrong = await fetch(`${test.url}/v1/admin/accounts`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}x` } })
     expect(wrong.status).to.equal(401)
@@ -189,6 +294,14 @@ describe('bridge: account, admin, supervision', () => {
       ['grants', { account, amount_micro_credits: '-5', source: 's' }, 'amount_micro_credits'],
       ['grants', { account, amount_micro_credits: 5, source: 's' }, 'amount_micro_credits'],
       ['grants', { account, amount_micro_credits: '5', source: '' }, 'source'],
+      ['grants', { account, amount_micro_credits: '5', source: 's', approved: 'chg_' }, 'approved'],
+      ['seals', { hub: 'delta' }, 'hub'],
+      ['seals', { hub: 'alpha' }, 'hub'],
+      ['audit', { heads: [{ hub: 3, epoch: 0, frames: 0 }] }, 'heads[0].hub'],
+      ['changes', { type: 'table', table: 'prices', rev: 0, content: {} }, 'rev'],
+      ['changes', { type: 'table', table: 'prices', rev: 1, content: { rows: [{ promptMicroCredits: 5 }] } }, 'content.rows[0].promptMicroCredits'],
+      ['changes', { type: 'table', table: 'users', rev: 1, content: {} }, 'table'],
+      ['changes', { type: 'grant', account, amount_micro_credits: '0', source: 's' }, 'amount_micro_credits'],
     ] as const) {
       const response = await admin('POST', path, body)
       expect(response.status).to.equal(400)

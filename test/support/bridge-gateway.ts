@@ -3,6 +3,7 @@
  * lets a script drive. It keeps what the bridge did to it: what it was asked, how far it was pulled, when it was aborted.
  */
 import type { CompletionRequest } from '../../protocol/completion.ts'
+import type { StatementLine } from '../../ledger/interface.ts'
 import { createSigner } from '../../protocol/crypto.ts'
 import { TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import type { CompletionEvent, Gateway, NodeStatus, Principal, Served } from '../../node/gateway.ts'
@@ -24,6 +25,13 @@ export const testStatus: NodeStatus = {
   hubs: [{ name: 'alpha', peerId: '12D3KooWAlpha', connected: true }], connections: 2, models: [{ id: 'demo', hosts: 1 }],
   jobs: { running: 0, queued: 0, served: 0, failed: 0 },
 }
+
+/** Five lines of one millisecond: only a cursor with an id can part them. */
+export const testLines: readonly StatementLine[] = Array.from({ length: 5 }, (_, index) => ({
+  id: new Uint8Array(16).fill(index + 1), kind: index === 0 ? 'Settle' : 'Grant', at: 5_000, hub: 1, epoch: 1, seq: 9 - index,
+  amount: index === 0 ? -1_500_000n : 2n, held: 0n, quotaTokens: index, why: 'because', hold: undefined,
+  receipt: index === 0 ? new Uint8Array(16).fill(0xab) : undefined,
+}))
 
 export interface ScriptedRun {
   readonly principal: Principal
@@ -123,6 +131,23 @@ export function createScriptedGateway(): ScriptedGateway {
       checkFailure()
       if (id[0] !== 0xab) throw new TriforceError('RECEIPT_NOT_FOUND')
       return '{ "receipt":  "exactly as given" }\n'
+    },
+    async credits() {
+      checkFailure()
+      return {
+        account: principal.account, name: 'local', tier: 'pro',
+        balance: { available: 1_000_500_000n, held: 1n, inflight: 2n, frozen: 3n, back: 4n, debt: 0n },
+        quota: { day: 20_000, tokensPerDay: 250_000, usedTokens: 260_000 }, earnedToday: 5n, earnedUnpaid: 6n, earnedPaid: 2n ** 62n,
+      }
+    },
+    async statement(_principal, { limit, from = 0, to = Infinity, after }) {
+      checkFailure()
+      return testLines.filter(({ at }) => at >= from && at < to)
+        .slice(after === undefined ? 0 : testLines.findIndex((line) => line.id[0] === after.id[0]) + 1).slice(0, limit)
+    },
+    async statementFile() {
+      checkFailure()
+      return '{ "statement":  "exactly as given" }\n'
     },
     status: () => gateway.currentStatus,
   }

@@ -1,5 +1,7 @@
 /** A ledger in memory: keeps what it is given, and holds or refuses an append where the test says so. */
-import type { Account, AppendResult, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
+import type {
+  Account, AccountMoney, AppendResult, DeviceHardware, HubLedger, PresenceFact, ReceiptRecord, StatementLine,
+} from '../../ledger/interface.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { decode } from '../../protocol/codec.ts'
@@ -9,9 +11,17 @@ import type { Signed } from '../../protocol/signed.ts'
 
 export interface FakeLedger extends Pick<
   HubLedger, 'appendReceipt' | 'logTicket' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
+  | 'money' | 'statement' | 'statementFile' | 'presence'
 > {
   readonly tickets: Signed[]
   readonly appended: Receipt[]
+  /** Devices that came with each receipt. */
+  readonly devices: (readonly DeviceHardware[] | undefined)[]
+  readonly presences: PresenceFact[]
+  /** What `statement` lists, newest first, and what `money` and `statementFile` say of every account. */
+  lines: StatementLine[]
+  moneyOf: AccountMoney
+  file: string | undefined
   /** Called before an append is taken; a throw refuses it, a pending promise holds it. */
   onAppend: (receipt: Receipt) => Promise<void> | void
   /** Opens an account whose own key is an API key too. */
@@ -26,6 +36,14 @@ export function fakeLedger(): FakeLedger {
   const ledger: FakeLedger = {
     tickets: [],
     appended: [],
+    devices: [],
+    presences: [],
+    lines: [],
+    moneyOf: {
+      balance: { available: 0n, held: 0n, inflight: 0n, frozen: 0n, back: 0n, debt: 0n }, quota: { day: 20_000, tokensPerDay: 10_000, usedTokens: 0 },
+      earnedUnpaid: 0n, earnedPaid: 0n,
+    },
+    file: undefined,
     onAppend: () => {},
     addAccount(publicKey, part = {}) {
       const account: Account = { id: accountIdOf(publicKey), publicKey, name: 'someone', tier: 'free', balanceMicroCredits: 0n, ...part }
@@ -44,9 +62,10 @@ export function fakeLedger(): FakeLedger {
     },
     grant: () => Promise.resolve(done),
     logTicket: (signed) => void ledger.tickets.push(signed),
-    async appendReceipt(receipt) {
+    async appendReceipt(receipt, devices) {
       await ledger.onAppend(receipt)
       ledger.appended.push(receipt)
+      ledger.devices.push(devices)
       records.push({ id: receiptIdOf(decode(ticketSchema, receipt.ticket.body).jobId), receipt, hub: 0, epoch: 0, seq: records.length, loggedAt: records.length })
       return done
     },
@@ -59,6 +78,13 @@ export function fakeLedger(): FakeLedger {
     receipt: (id) => Promise.resolve(records.find((record) => toHex(record.id) === toHex(id))),
     receiptFile: (id) => Promise.resolve(`file of ${toHex(id)}`),
     receipts: ({ limit }) => Promise.resolve(records.slice(-limit).reverse()),
+    money: (id) => accounts.has(toHex(id)) ? ledger.moneyOf : undefined,
+    statement: ({ from = 0, to = Infinity, after, limit }) => {
+      const start = after === undefined ? 0 : ledger.lines.findIndex(({ id }) => toHex(id) === toHex(after.id)) + 1
+      return Promise.resolve(ledger.lines.slice(start).filter(({ at }) => at >= from && at < to).slice(0, limit))
+    },
+    statementFile: () => Promise.resolve(ledger.file),
+    presence: (fact) => void ledger.presences.push(fact),
   }
   return ledger
 }

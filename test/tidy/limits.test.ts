@@ -1,12 +1,14 @@
 import { expect } from 'chai'
 import * as limits from '../../protocol/limits.ts'
-import * as ledgerMessages from '../../protocol/messages/ledger.ts'
+import { LEDGER_MESSAGE_BYTES_MAX } from '../../protocol/messages/ledger.ts'
+import { CHECKPOINT_BYTES_MAX } from '../../protocol/messages/ledger-checkpoint.ts'
+import * as ledgerFields from '../../protocol/messages/ledger-fields.ts'
 import { MODELS_LISTED_MAX } from '../../protocol/messages/control.ts'
 import { tableRows } from '../support/markdown-table.ts'
 import { textOf } from '../support/source-files.ts'
 
-const constants: Record<string, number> = { MODELS_LISTED_MAX }
-for (const [name, value] of [...Object.entries(limits), ...Object.entries(ledgerMessages)]) if (typeof value === 'number') constants[name] = value
+const constants: Record<string, number> = { MODELS_LISTED_MAX, LEDGER_MESSAGE_BYTES_MAX, CHECKPOINT_BYTES_MAX }
+for (const [name, value] of [...Object.entries(limits), ...Object.entries(ledgerFields)]) if (typeof value === 'number') constants[name] = value
 
 const rows = tableRows(textOf('docs/limits.md')).filter(([name]) => /^[A-Z][A-Z_]+$/.test(name ?? ''))
 
@@ -28,7 +30,7 @@ describe('protocol/limits.ts', () => {
     expect(3 * (PROMPT_CHARS_MAX + SCHEMA_BYTES_MAX + STOP_CHARS_MAX * STOP_STRINGS_MAX) + 32 * MESSAGES_MAX + 4_096).to.be.below(FRAME_BYTES_MAX)
     expect(limits.JOB_BEAT_MS * 5).to.equal(limits.JOB_SILENCE_MS_MAX)
     expect(limits.CAPACITY_BEAT_MS * 1.2 * 2).to.be.below(limits.CAPACITY_VALID_MS)
-    expect(ledgerMessages.LEDGER_MESSAGE_BYTES_MAX).to.be.below(FRAME_BYTES_MAX)
-    expect(ledgerMessages.LOG_STORED_FRAME_BYTES_MAX).to.be.below(ledgerMessages.LOG_MESSAGE_BYTES_MAX)
+    expect(LEDGER_MESSAGE_BYTES_MAX).to.be.below(FRAME_BYTES_MAX)
+    expect(ledgerFields.LOG_STORED_FRAME_BYTES_MAX).to.be.below(ledgerFields.LOG_MESSAGE_BYTES_MAX)
   })
 })

@@ -4,7 +4,9 @@ import { protocolIds } from '../../protocol/ids.ts'
 import { capacitySchema, gpuSchema, modelCapabilitySchema, offeredModelSchema } from '../../protocol/messages/capacity.ts'
 import { accountActions, controlAskSchema, controlTellSchema, receiptSummarySchema } from '../../protocol/messages/control.ts'
 import { accountRequestSchema, jobAskSchema, jobTellSchema, progressNoteSchema } from '../../protocol/messages/job.ts'
-import { headSchema, ledgerMessageSchema, logIdSchema } from '../../protocol/messages/ledger.ts'
+import { ledgerMessageSchema } from '../../protocol/messages/ledger.ts'
+import { headSchema, logIdSchema } from '../../protocol/messages/ledger-fields.ts'
+import { hubAnswerSchema, hubRequestSchema } from '../../protocol/messages/ledger-rights.ts'
 import { observationSchema, receiptHalfSchema } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { signatureDomains, signedSchema } from '../../protocol/signed.ts'
@@ -17,7 +19,7 @@ const words = new Set(code.match(/[A-Za-z0-9-]+/g))
 const objects = {
   completionRequest: completionRequestSchema, capacity: capacitySchema, gpu: gpuSchema, offeredModel: offeredModelSchema, receiptSummary: receiptSummarySchema,
   accountRequest: accountRequestSchema, progressNote: progressNoteSchema, head: headSchema, logId: logIdSchema, observation: observationSchema, receiptHalf: receiptHalfSchema,
-  ticket: ticketSchema, signed: signedSchema,
+  ticket: ticketSchema, signed: signedSchema, hubAnswer: hubAnswerSchema,
 }
 
 describe('docs/protocol.md', () => {
@@ -26,6 +28,9 @@ describe('docs/protocol.md', () => {
     for (const [name, schema] of Object.entries(objects)) for (const field of Object.keys(schema.shape)) if (!words.has(field)) missing.push(`${name}.${field}`)
     for (const union of [controlAskSchema, controlTellSchema, jobAskSchema, jobTellSchema, ledgerMessageSchema]) {
       for (const { shape } of union.options) for (const field of [shape.t.value, ...Object.keys(shape)]) if (!words.has(field)) missing.push(`${shape.t.value}.${field}`)
+    }
+    for (const { shape } of hubRequestSchema.options) {
+      for (const field of [shape.do.value, ...Object.keys(shape)]) if (!words.has(field)) missing.push(`${shape.do.value}.${field}`)
     }
     for (const [action, { ask, tell }] of Object.entries(accountActions)) {
       for (const field of [action, ...Object.keys(ask.shape), ...Object.keys(tell.shape)]) if (!words.has(field)) missing.push(`${action}.${field}`)

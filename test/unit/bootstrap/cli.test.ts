@@ -37,6 +37,8 @@ describe('bootstrap/cli', () => {
       ['receipts list --limit 0', '--limit must be a whole number from 1 to 100'],
       ['key create', "required option '--name <name>' not specified"],
       ['key create --name x --credits -5', '--credits must be a positive number'],
+      ['key add 12D3KooWx --account ann', '"12D3KooWx" is no peer id'],
+      ['key add 12D3KooWx', "required option '--account <account>' not specified"],
       ['federation create --network acme', 'a federation has 3 hubs and 0 were given'],
       ['federation create --network acme --hub a --hub b --hub c', '--hub a: the second part must be the peer id'],
       ['federation create --local', '--local needs three folders'],

@@ -27,7 +27,7 @@ function laneWorld(waitingBytesMax?: number) {
         } })
       }),
     },
-    takeOwn: () => Promise.resolve(own.shift()), onDurable: (frames) => durable.push(...frames), onFailed: (error) => failures.push(error),
+    fold: () => Promise.resolve(false), takeOwn: () => Promise.resolve(own.shift()), onDurable: (frames) => durable.push(...frames), onFailed: (error) => failures.push(error),
   }, waitingBytesMax === undefined ? {} : { waitingBytesMax })
   return { lane, writes, durable, own, failures }
 }

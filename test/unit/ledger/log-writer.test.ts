@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry } from '../../../ledger/entries/entry.ts'
 import type { CheckedFrame } from '../../../ledger/frame.ts'
 import { emptyTail } from '../../../ledger/frame.ts'
-import { createLogWriter, type LogWriter } from '../../../ledger/log-writer.ts'
+import type { Position } from '../../../ledger/fold/state.ts'
+import { createLogWriter, intentOf, type LogWriter, type Short } from '../../../ledger/log-writer.ts'
 import type { StoredPosition } from '../../../ledger/store/buckets.ts'
 import type { StoredEntry } from '../../../ledger/store/log-store.ts'
 import { toHex } from '../../../protocol/bytes.ts'
@@ -17,20 +18,22 @@ const hub = world.hubs[0]!.signer
 const log = { hub: 0, epoch: 1 }
 
 /** A writer over a store that is a map; `commit` plays the commit lane for one frame. */
-function writerWorld({ peers = 1, queueMax = 100 } = {}) {
+function writerWorld({ peers = 1, queueMax = 100, parkedMax = 10, apply = (_encoded: EncodedEntry, _at: Position) => {} } = {}) {
   const clock = fakeClock()
   const logged = new Map<string, StoredEntry & StoredPosition>()
   const acked = { no: 0 }
   let kicks = 0
   const connected = { peers }
+  const built: CheckedFrame[] = []
+  const shorts: Short[] = []
   const writer: LogWriter = createLogWriter({
     clock, kick: () => { kicks += 1 }, peers: () => connected.peers, peersHave: () => acked.no,
-    seen: () => [0, 1, 2].map(() => ({ epoch: 0, no: 0 })),
+    seen: () => [0, 1, 2].map(() => ({ epoch: 0, no: 0 })), apply: (encoded, at) => { apply(encoded, at) }, onBuilt: (frame) => built.push(frame), onShort: (short) => shorts.push(short),
     store: {
       locate: (eids) => Promise.resolve(eids.map((eid) => logged.get(toHex(eid)))),
       entryAt: (position) => Promise.resolve([...logged.values()].find((entry) => entry.no === position.no && entry.index === position.index)!),
     },
-  }, { network: world.federation.network, hub: 0, queueMax })
+  }, { network: world.federation.network, hub: 0, queueMax, parkedMax })
 
   const logKey = testKey().signer
   writer.open(emptyTail(log), logKey, epochOpen(world, 0, 1, logKey))
@@ -48,7 +51,9 @@ function writerWorld({ peers = 1, queueMax = 100 } = {}) {
     acked.no = no
     writer.acked(log, no)
   }
-  return { clock, writer, commit, ack, connected, get kicks() { return kicks } }
+  /** Logs exactly this entry. */
+  const append = (encoded: EncodedEntry, before?: EncodedEntry) => writer.submit(intentOf(encoded), before === undefined ? {} : { before })
+  return { clock, writer, append, commit, ack, connected, built, shorts, get kicks() { return kicks } }
 }
 
 const stateOf = (promise: Promise<unknown>) => {
@@ -59,9 +64,9 @@ const stateOf = (promise: Promise<unknown>) => {
 
 describe('ledger/log-writer', () => {
   it('opens a log with its EpochOpen and puts what waits into one frame', async () => {
-    const { writer, commit } = writerWorld()
-    void writer.append(grantOf('a'))
-    void writer.append(grantOf('b'))
+    const { append, writer, commit } = writerWorld()
+    void append(grantOf('a'))
+    void append(grantOf('b'))
     const frame = await commit()
     expect(frame!.entries.map(({ k }) => k)).to.deep.equal(['EpochOpen', 'Grant', 'Grant'])
     expect(await commit()).to.equal(undefined)
@@ -70,18 +75,18 @@ describe('ledger/log-writer', () => {
   it('waits for company for 1 ms, then asks for a commit once', () => {
     const world = writerWorld()
     const before = world.kicks
-    void world.writer.append(grantOf('a'))
-    void world.writer.append(grantOf('b'))
+    void world.append(grantOf('a'))
+    void world.append(grantOf('b'))
     expect(world.kicks).to.equal(before)
     world.clock.advance(1)
     expect(world.kicks).to.equal(before + 1)
   })
 
   it('acknowledges as replicated when a peer has it on its disk, and not before', async () => {
-    const { writer, commit, ack } = writerWorld()
-    const first = stateOf(writer.append(grantOf('a')))
+    const { append, writer, commit, ack } = writerWorld()
+    const first = stateOf(append(grantOf('a')))
     await commit()
-    const second = stateOf(writer.append(grantOf('b')))
+    const second = stateOf(append(grantOf('b')))
     await commit()
     await settled()
     expect([first.now, second.now]).to.deep.equal(['waiting', 'waiting'])
@@ -94,8 +99,8 @@ describe('ledger/log-writer', () => {
   })
 
   it('acknowledges as local after 150 ms without a peer, not one millisecond earlier, and at once where none is connected', async () => {
-    const { writer, commit, clock, connected } = writerWorld()
-    const first = stateOf(writer.append(grantOf('a')))
+    const { append, writer, commit, clock, connected } = writerWorld()
+    const first = stateOf(append(grantOf('a')))
     await commit()
     await settled()
     clock.advance(149)
@@ -105,21 +110,22 @@ describe('ledger/log-writer', () => {
     await settled()
     expect(first.now).to.equal('local')
     connected.peers = 0
-    const second = stateOf(writer.append(grantOf('b')))
+    const second = stateOf(append(grantOf('b')))
     await commit()
     await settled()
     expect(second.now).to.equal('local')
   })
 
   it('takes the same entry twice as one, whether it waits, is being written or is logged', async () => {
-    const { writer, commit, ack } = writerWorld()
-    const first = writer.append(grantOf('a'))
-    const waiting = writer.append(grantOf('a'))
+    const { append, writer, commit, ack } = writerWorld()
+    const first = append(grantOf('a'))
+    const waiting = append(grantOf('a'))
     const frame = await commit()
-    const written = writer.append(grantOf('a'))
+    const written = append(grantOf('a'))
     ack(1)
+    expect(await commit()).to.equal(undefined)
     const results = await Promise.all([first, waiting, written])
-    const later = writer.append(grantOf('a'))
+    const later = append(grantOf('a'))
     expect(await commit()).to.equal(undefined)
     results.push(await later)
     expect(frame!.entries.filter(({ k }) => k === 'Grant')).to.have.length(1)
@@ -128,19 +134,19 @@ describe('ledger/log-writer', () => {
   })
 
   it('refuses other content under a known id with ENTRY_CONFLICT', async () => {
-    const { writer, commit } = writerWorld({ peers: 0 })
-    const first = stateOf(writer.append(grantOf('a', 1n)))
-    const waiting = stateOf(writer.append(grantOf('a', 2n)))
+    const { append, writer, commit } = writerWorld({ peers: 0 })
+    const first = stateOf(append(grantOf('a', 1n)))
+    const waiting = stateOf(append(grantOf('a', 2n)))
     await commit()
     await settled()
-    const logged = stateOf(writer.append(grantOf('a', 3n)))
+    const logged = stateOf(append(grantOf('a', 3n)))
     await commit()
     await settled()
     expect([first.now, waiting.now, logged.now]).to.deep.equal(['local', 'ENTRY_CONFLICT', 'ENTRY_CONFLICT'])
   })
 
   it('logs a ticket in front of its receipt, unless it stands there already', async () => {
-    const { writer, commit } = writerWorld({ peers: 0 })
+    const { append, writer, commit } = writerWorld({ peers: 0 })
     const entriesOf = (jobByte: number): { ticket: EncodedEntry; receipt: EncodedEntry } => {
       const jobId = new Uint8Array(16).fill(jobByte)
       const signed = testTicket('net', hub, { jobId })
@@ -150,52 +156,56 @@ describe('ledger/log-writer', () => {
       }
     }
     const [one, two, three] = [entriesOf(1), entriesOf(2), entriesOf(3)]
-    void writer.append(two.ticket)
-    void writer.append(one.receipt, one.ticket)
-    void writer.append(two.receipt, two.ticket)
+    void append(two.ticket)
+    void append(one.receipt, one.ticket)
+    void append(two.receipt, two.ticket)
     const frame = await commit()
     expect(frame!.entries.map(({ k }) => k)).to.deep.equal(['EpochOpen', 'JobTicket', 'JobTicket', 'JobReceipt', 'JobReceipt'])
-    void writer.append(three.ticket)
+    void append(three.ticket)
     await commit()
-    void writer.append(three.receipt, three.ticket)
+    void append(three.receipt, three.ticket)
     expect((await commit())!.entries.map(({ k }) => k)).to.deep.equal(['JobReceipt'])
     const other = { ...entriesOf(3), ticket: encodeTicket({ jobId: new Uint8Array(16).fill(3), ticket: testTicket('net', hub, { jobId: new Uint8Array(16).fill(3) }) }) }
     const conflicting = encodeReceipt(new Uint8Array(16).fill(5), testReceipt('net', hub))
-    const refused = stateOf(writer.append(conflicting, other.ticket))
+    const refused = stateOf(append(conflicting, other.ticket))
     await commit()
     await settled()
     expect(refused.now).to.equal('ENTRY_CONFLICT')
   })
 
   it('cuts frames at 1,000 entries and at 256 KiB', async () => {
-    const { writer, commit } = writerWorld({ queueMax: 2_000 })
-    for (let index = 0; index < 1_100; index += 1) void writer.append(grantOf(`g${index}`))
+    const { append, writer, commit } = writerWorld({ queueMax: 2_000 })
+    for (let index = 0; index < 1_100; index += 1) void append(grantOf(`g${index}`))
     expect((await commit())!.entries).to.have.length(1_000)
     expect((await commit())!.entries).to.have.length(101)
     const large = (index: number) => encodeTicket({
       jobId: new Uint8Array(16).fill(index), ticket: { body: new Uint8Array(7_000), key: hub.publicKey, signature: new Uint8Array(64) },
     })
-    for (let index = 0; index < 60; index += 1) void writer.append(large(index))
+    for (let index = 0; index < 60; index += 1) void append(large(index))
     const frame = await commit()
     expect(frame!.entries.length).to.be.greaterThan(30)
     expect(frame!.entryBytes.reduce((sum, bytes) => sum + bytes.byteLength, 0)).to.be.at.most(256 * 1024)
   })
 
   it('refuses the entry after the last free place with QUEUE_FULL, and one that is too large', async () => {
-    const { writer } = writerWorld({ queueMax: 3 })
-    void writer.append(grantOf('a'))
-    void writer.append(grantOf('b'))
-    const full = stateOf(writer.append(grantOf('c')))
-    const large = stateOf(writer.append({ entry: grantOf('d').entry, bytes: new Uint8Array(8_193) }))
+    const { append, commit } = writerWorld({ queueMax: 3 })
+    void append(grantOf('a'))
+    void append(grantOf('b'))
+    const full = stateOf(append(grantOf('c')))
     await settled()
-    expect([full.now, large.now]).to.deep.equal(['QUEUE_FULL', 'ENTRY_INVALID'])
+    expect(full.now).to.equal('QUEUE_FULL')
+    expect((await commit())!.entries).to.have.length(3)
+    const large = stateOf(append({ entry: grantOf('d').entry, bytes: new Uint8Array(8_193) }))
+    expect(await commit()).to.equal(undefined)
+    await settled()
+    expect(large.now).to.equal('ENTRY_INVALID')
   })
 
   it('keeps what waits while the log is paused, and writes it to the next one', async () => {
-    const { writer, commit } = writerWorld({ peers: 0 })
+    const { append, writer, commit } = writerWorld({ peers: 0 })
     await commit()
     writer.pause()
-    const waiting = stateOf(writer.append(grantOf('a')))
+    const waiting = stateOf(append(grantOf('a')))
     expect(await commit()).to.equal(undefined)
     const logKey = testKey().signer
     writer.open(emptyTail({ hub: 0, epoch: 2 }), logKey, epochOpen(world, 0, 2, logKey))
@@ -206,8 +216,8 @@ describe('ledger/log-writer', () => {
   })
 
   it('fails everything that waits when the ledger has failed', async () => {
-    const { writer } = writerWorld()
-    const waiting = stateOf(writer.append(encodeEntry({ k: 'KeyRevoke', publicKey: new Uint8Array(32) })))
+    const { append, writer } = writerWorld()
+    const waiting = stateOf(append(encodeEntry({ k: 'KeyRevoke', publicKey: new Uint8Array(32) })))
     writer.fail({ code: 'LOG_FORKED' } as TriforceError)
     await settled()
     expect(waiting.now).to.equal('LOG_FORKED')

@@ -1,9 +1,10 @@
 import { expect } from 'chai'
 import { createOwnLog } from '../../../ledger/own-log.ts'
 import type { LogTail } from '../../../ledger/frame.ts'
-import type { Anchor, EpochKeyFile, HubFiles } from '../../../ledger/store/hub-files.ts'
+import type { Anchor, EpochKeyFile, HubFiles, Marker } from '../../../ledger/store/hub-files.ts'
 import { toTriforceError, type TriforceError } from '../../../protocol/errors.ts'
-import { LOG_EPOCHS_MAX, type LogId } from '../../../protocol/messages/ledger.ts'
+import type { LogId } from '../../../protocol/messages/ledger.ts'
+import { LOG_EPOCHS_MAX } from '../../../protocol/messages/ledger-fields.ts'
 import { fakeClock, settled } from '../../support/fake-clock.ts'
 import { testKey } from '../../support/federation.ts'
 import { cryptoRandom, testWorld } from '../../support/ledger-world.ts'
@@ -16,17 +17,23 @@ const started = 1_800_000_000
 const startedAlone = started + 3
 
 /** A hub with a log of three frames, its files as given; `opened` collects the epochs that were opened. */
-async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMax = 1 }: { anchorNo?: number | 'none' | 'foreign'; keyOf?: 'log' | 'other' | 'none'; frames?: number; ownTailsMax?: number } = {}) {
+async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMax = 1, markerNo = 'none', damagedAt, ...options }: {
+  anchorNo?: number | 'none' | 'foreign'; keyOf?: 'log' | 'other' | 'none'; frames?: number; ownTailsMax?: number
+  markerNo?: number | 'none' | 'foreign'; damagedAt?: number; mayBeginAlone?: boolean
+} = {}) {
   const clock = fakeClock(started * 1_000)
   const key = testKey()
   const builder = logBuilder(world, 0, { epoch: 5, logKey: key.signer })
   const tails: LogTail[] = []
   for (let no = 1; no <= frames; no += 1) tails.push(builder.next().tail)
-  const files: { anchor: Anchor | undefined; key: EpochKeyFile | undefined } = {
+  const endAt = (no: number): Anchor => ({ epoch: 5, no, hash: tails[no - 1]?.hash ?? new Uint8Array(32) })
+  const files: { anchor: Anchor | undefined; key: EpochKeyFile | undefined; marker: Marker | undefined } = {
+    marker: markerNo === 'none' ? undefined : { boot: 'b', ...markerNo === 'foreign' ? { epoch: 5, no: 2, hash: new Uint8Array(32) } : endAt(markerNo) },
     anchor: anchorNo === 'none' ? undefined : { epoch: 5, no: anchorNo === 'foreign' ? 2 : anchorNo, hash: anchorNo === 'foreign' ? new Uint8Array(32) : tails[anchorNo - 1]?.hash ?? new Uint8Array(32) },
     key: keyOf === 'none' ? undefined : { epoch: 5, seed: keyOf === 'log' ? key.seed : testKey().seed },
   }
   const hubFiles: HubFiles = {
+    readMarker: () => Promise.resolve(files.marker), writeMarker: (end) => { files.marker = { boot: 'b', ...end }; return Promise.resolve() },
     readAnchor: () => Promise.resolve(files.anchor), writeAnchor: (anchor) => { files.anchor = anchor; return Promise.resolve() },
     readEpochKey: () => Promise.resolve(files.key), writeEpochKey: (file) => { files.key = file; return Promise.resolve() },
   }
@@ -34,11 +41,16 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
   const behind: LogId[] = []
   const opened: number[] = []
   const failures: TriforceError[] = []
+  const seals = new Map<number, { readonly no: number }>()
+  const forks = new Set<number>()
+  const damage = damagedAt === undefined ? {} : { damage: { log: { hub: 0, epoch: 5 }, end: endAt(frames) } }
+  const all = [...tails]
+  if (damagedAt !== undefined) tails.length = damagedAt - 1
   const own = await createOwnLog({
     clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-ownTailsMax),
-    hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, peers: () => peers, idle: () => Promise.resolve(),
+    hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, sealedAt: ({ epoch }) => seals.get(epoch), isForked: ({ epoch }) => forks.has(epoch), peers: () => peers, idle: () => Promise.resolve(),
     openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),
-  }, { network: world.federation.network, hub: 0 }, { onOpen: () => {}, onFailed: (error) => { failures.push(toTriforceError(error)) } })
+  }, { network: world.federation.network, hub: 0, ...damage, ...options }, { onOpen: () => {}, onFailed: (error) => { failures.push(toTriforceError(error)) } })
   const meet = async () => {
     peers.connected = 1
     peers.compared = 1
@@ -49,7 +61,7 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
     clock.advance(3_000)
     await settled()
   }
-  return { own, clock, files, peers, behind, opened, failures, meet, waitAlone, tails }
+  return { own, clock, files, peers, behind, opened, failures, seals, forks, all, meet, waitAlone, tails }
 }
 
 describe('ledger/own-log', () => {
@@ -60,8 +72,8 @@ describe('ledger/own-log', () => {
     expect([own.writable, opened]).to.deep.equal([true, [5]])
   })
 
-  it('goes on alone after 3 s without a peer and not one millisecond earlier, also with an anchor that lags', async () => {
-    const { own, clock, opened } = await ownLogWorld({ anchorNo: 1 })
+  it('goes on alone after 3 s where the marker names the end of its log, and not one millisecond earlier', async () => {
+    const { own, clock, opened } = await ownLogWorld({ anchorNo: 1, markerNo: 3 })
     clock.advance(2_999)
     await settled()
     expect(own.writable).to.equal(false)
@@ -70,8 +82,27 @@ describe('ledger/own-log', () => {
     expect([own.writable, opened]).to.deep.equal([true, [5]])
   })
 
+  it('goes on alone where the process ended before the marker was written for the last frame', async () => {
+    const { own, waitAlone } = await ownLogWorld({ markerNo: 2 })
+    await waitAlone()
+    expect(own.writable).to.equal(true)
+  })
+
+  for (const [what, options] of [
+    ['without a marker: the machine was restarted', {}], ['with a marker behind its log: an older copy of the folder was put back', { markerNo: 4 }],
+    ['with a marker of another history', { markerNo: 'foreign' }],
+  ] as const) {
+    it(`never goes on alone ${what}; with a peer it does`, async () => {
+      const { own, opened, meet, waitAlone } = await ownLogWorld(options)
+      await waitAlone()
+      expect(own.writable).to.equal(false)
+      await meet()
+      expect([own.writable, opened]).to.deep.equal([true, [5]])
+    })
+  }
+
   it('waits on while a peer is connected that has not said where it stands', async () => {
-    const { own, peers, waitAlone } = await ownLogWorld()
+    const { own, peers, waitAlone } = await ownLogWorld({ markerNo: 3 })
     peers.connected = 1
     await waitAlone()
     expect(own.writable).to.equal(false)
@@ -100,16 +131,91 @@ describe('ledger/own-log', () => {
 
   it('opens a new epoch where the key is gone or is another, also alone', async () => {
     for (const keyOf of ['none', 'other'] as const) {
-      const { opened, waitAlone } = await ownLogWorld({ keyOf })
+      const { opened, waitAlone } = await ownLogWorld({ keyOf, markerNo: 3 })
       await waitAlone()
       expect(opened).to.deep.equal([startedAlone])
     }
   })
 
-  it('starts a first log where there is nothing', async () => {
-    const { opened, waitAlone } = await ownLogWorld({ frames: 0, anchorNo: 'none', keyOf: 'none' })
+  it('starts a first log where there is nothing, but not without a peer: the folder may be a lost one', async () => {
+    const { own, opened, waitAlone, meet } = await ownLogWorld({ frames: 0, anchorNo: 'none', keyOf: 'none' })
+    await waitAlone()
+    expect(own.writable).to.equal(false)
+    await meet()
+    expect(opened).to.deep.equal([startedAlone])
+  })
+
+  it('starts a first log alone where that was allowed', async () => {
+    const { opened, waitAlone } = await ownLogWorld({ frames: 0, anchorNo: 'none', keyOf: 'none', mayBeginAlone: true })
     await waitAlone()
     expect(opened).to.deep.equal([startedAlone])
+  })
+
+  it('continues its log where only a frame in the middle was broken, once that frame is back', async () => {
+    const { own, opened, behind, all, tails, meet } = await ownLogWorld({ damagedAt: 2, markerNo: 3 })
+    behind.push({ hub: 0, epoch: 5 })
+    await meet()
+    expect(own.writable).to.equal(false)
+    tails.push(...all.slice(1))
+    behind.pop()
+    await meet()
+    expect([own.writable, opened]).to.deep.equal([true, [5]])
+  })
+
+  it('opens a new epoch where the peers give back less, or more, than was stored behind the broken frame', async () => {
+    for (const back of [2, 4]) {
+      const { opened, all, tails, meet } = await ownLogWorld({ damagedAt: 2, frames: 4 })
+      // With 4 stored frames a whole log ends at 4; here the peers have `back`.
+      tails.push(...all.slice(1, back === 4 ? 3 : back))
+      await meet()
+      expect(opened).to.deep.equal([started])
+    }
+  })
+
+  it('never goes on alone with a broken frame', async () => {
+    const { own, waitAlone } = await ownLogWorld({ damagedAt: 2, anchorNo: 1, markerNo: 1 })
+    await waitAlone()
+    expect(own.writable).to.equal(false)
+  })
+
+  it('closes a log that was sealed, waits until it is cut there, and opens a new one that names it', async () => {
+    const { own, seals, opened, tails, meet } = await ownLogWorld()
+    await meet()
+    seals.set(5, { no: 2 })
+    own.review()
+    await settled()
+    expect([own.writable, opened]).to.deep.equal([false, [5, -1]])
+    tails.pop()
+    await meet()
+    expect([own.writable, opened]).to.deep.equal([true, [5, -1, started]])
+  })
+
+  it('opens a new log at the start where its log is sealed', async () => {
+    const { seals, opened, meet } = await ownLogWorld()
+    seals.set(5, { no: 3 })
+    await meet()
+    expect(opened).to.deep.equal([started])
+  })
+
+  it('fails where a fork of its log is proved, and goes on in a new log once that is sealed', async () => {
+    const forked = await ownLogWorld()
+    await forked.meet()
+    forked.forks.add(5)
+    forked.own.review()
+    expect([forked.own.writable, forked.failures.map(({ code }) => code)]).to.deep.equal([false, ['LOG_FORKED']])
+    const sealed = await ownLogWorld()
+    sealed.forks.add(5)
+    sealed.seals.set(5, { no: 3 })
+    await sealed.meet()
+    expect([sealed.opened, sealed.failures]).to.deep.equal([[started], []])
+  })
+
+  it('writes the marker behind every frame', async () => {
+    const { own, files, meet, tails } = await ownLogWorld()
+    await meet()
+    for (const tail of tails) own.advanced(tail)
+    await settled()
+    expect(files.marker).to.deep.include({ epoch: 5, no: 3, hash: tails[2]!.hash })
   })
 
   it('closes the log when a peer turns up with more of it, and opens a new one when that is here', async () => {

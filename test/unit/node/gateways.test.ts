@@ -25,7 +25,7 @@ describe('node/hub-gateway', () => {
     table.put(aCapacity({ peer: testKey().signer.publicKey }, clock.now()))
     const orders: JobOrder[] = []
     const dispatcher = { run: (order: JobOrder) => { orders.push(order); return (async function* () { yield* [] })() } } as unknown as Dispatcher
-    return { fake, orders, gateway: createHubGateway({ ledger, table, dispatcher, status: noStatus }), admin: createAdminGateway({ ledger }) }
+    return { fake, orders, gateway: createHubGateway({ ledger, table, dispatcher, clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
   }
 
   it('knows a key by its public half, and refuses others', async () => {

@@ -6,7 +6,8 @@ import { COMPLETION_TOKENS_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_M
 import { capacitySchema } from '../../../protocol/messages/capacity.ts'
 import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
 import { accountRequestSchema, jobAskSchema, jobTellSchema, progressNoteSchema } from '../../../protocol/messages/job.ts'
-import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema, LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger.ts'
+import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
+import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, receiptIdOf, receiptSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../../protocol/messages/ticket.ts'
 import { signDocument, signedSchema } from '../../../protocol/signed.ts'
@@ -16,6 +17,7 @@ import { testKey } from '../../support/federation.ts'
 
 const b16 = new Uint8Array(16).fill(1)
 const b32 = new Uint8Array(32).fill(2)
+const b64 = new Uint8Array(64).fill(3)
 const signed = signDocument(testKey().signer, 'ticket', { n: 1 })
 const usage = { promptTokens: 1, completionTokens: 2 }
 const ticket = {
@@ -94,6 +96,45 @@ const vectors: Readonly<Record<string, Vector>> = {
   },
   'ledger want': { schema: ledgerMessageSchema, good: [{ t: 'want', log, from: 1, bytesMax: 1 }], bad: { 'from 0': { from: 0 }, 'no room': { bytesMax: 0 } } },
   'ledger ack': { schema: ledgerMessageSchema, good: [{ t: 'ack', log, no: 7 }], bad: { 'number 0': { no: 0 }, 'unknown field in the log': { log: { ...log, more: 1 } } } },
+  'ledger rightsAsk': {
+    schema: ledgerMessageSchema, good: [{ t: 'rightsAsk', request: b16, log: { hub: 2, epoch: 0 }, account: b16, unit: 0, min: 1n, want: 2n ** 63n - 1n }, { t: 'rightsAsk', request: b16, log: { hub: 2, epoch: 0 }, account: b16, unit: 20_000, min: 1n, want: 2n }],
+    bad: { 'negative': { min: -1n }, 'too much': { want: 2n ** 63n }, 'half a unit': { unit: 0.5 }, 'short account': { account: b16.subarray(1) } },
+  },
+  'ledger rightsNone': { schema: ledgerMessageSchema, good: [{ t: 'rightsNone', request: b16, have: 0n }], bad: { 'a debt': { have: -1n } } },
+  'ledger ask': {
+    schema: ledgerMessageSchema,
+    good: [
+      { t: 'ask', id: b16, request: { do: 'grant', account: b16, amount: 5n, source: 'welcome', approved: b16 } },
+      { t: 'ask', id: b16, request: { do: 'purchase', account: b16, amount: 5n, payment: 'pi_1', product: 'pack' } },
+      { t: 'ask', id: b16, request: { do: 'chargeback', account: b16, amount: 5n, payment: 'pi_1' } },
+      { t: 'ask', id: b16, request: { do: 'setTier', account: b16, tier: 'plus' } },
+    ],
+    bad: { 'unknown request': { request: { do: 'steal', account: b16 } }, 'long source': { request: { do: 'grant', account: b16, amount: 5n, source: 'x'.repeat(257) } } },
+  },
+  'ledger answer': {
+    schema: ledgerMessageSchema,
+    good: [{ t: 'answer', id: b16, done: { hub: 1, epoch: 2, frame: 1, seq: 3, known: false } }, { t: 'answer', id: b16, error: { code: 'ENTRY_CONFLICT', detail: 'no', retryAfterMs: 5 } }],
+    bad: { 'unknown hub': { done: { hub: 3, epoch: 2, frame: 1, seq: 3, known: false } } },
+  },
+  'ledger sealAsk': { schema: ledgerMessageSchema, good: [{ t: 'sealAsk', log, forced: false }], bad: { 'no log': { log: undefined } } },
+  'ledger sealPromise': { schema: ledgerMessageSchema, good: [{ t: 'sealPromise', document: signed }], bad: { 'no signature': { document: { ...signed, signature: b32 } } } },
+  'ledger sealCertificate': {
+    schema: ledgerMessageSchema, good: [{ t: 'sealCertificate', log, signatures: [signed, signed] }], bad: { 'nobody': { signatures: [] }, 'three': { signatures: [signed, signed, signed] } },
+  },
+  'ledger orphans': {
+    schema: ledgerMessageSchema, good: [{ t: 'orphans', log, from: 1, frames: [], last: true, lost: true }],
+    bad: { 'from 0': { from: 0 }, 'too many': { frames: Array.from({ length: LOG_MESSAGE_FRAMES_MAX + 1 }, () => b16) } },
+  },
+  'ledger fork': {
+    schema: ledgerMessageSchema, good: [{ t: 'fork', log, no: 1, first: { header: b32, signature: b64 }, second: { header: b32, signature: b64 } }],
+    bad: { 'large header': { first: { header: new Uint8Array(1_025), signature: b64 } } },
+  },
+  'ledger checkpoint': { schema: ledgerMessageSchema, good: [{ t: 'checkpoint', body: b32, signature: b64 }], bad: { 'large': { body: new Uint8Array(65_537) }, 'unsigned': { signature: b32 } } },
+  'ledger cosign': { schema: ledgerMessageSchema, good: [{ t: 'cosign', round: 1, signature: b64 }], bad: { 'unsigned': { signature: b32 } } },
+  'ledger final': {
+    schema: ledgerMessageSchema, good: [{ t: 'final', body: b32, signatures: [{ hub: 0, signature: b64 }, { hub: 2, signature: b64 }] }],
+    bad: { 'one signature': { signatures: [{ hub: 0, signature: b64 }] } },
+  },
   'ask account': { schema: accountActions.account.ask, good: [{}], bad: {} },
   'tell account': { schema: accountActions.account.tell, good: [{ account: b16, name: 'n', tier: 'free', balance: '-12345678901234567890' }], bad: { 'balance as a number': { balance: 5 }, 'balance of no number': { balance: '1.5' }, 'endless balance': { balance: '1'.repeat(21) } } },
   'ask models': { schema: accountActions.models.ask, good: [{}], bad: {} },

@@ -1,12 +1,13 @@
 import { expect } from 'chai'
-import { createSyncState, ownLogsBehind, peersHave, step, type SyncEffect, type SyncState } from '../../../../ledger/reconcile/hub-sync.ts'
+import { step, type SyncEffect, type SyncMessage } from '../../../../ledger/reconcile/hub-sync.ts'
+import { createSyncState, ownLogsBehind, peersHave, type SyncState } from '../../../../ledger/reconcile/sync-state.ts'
 import type { TriforceError } from '../../../../protocol/errors.ts'
-import type { LedgerMessage, LogId } from '../../../../protocol/messages/ledger.ts'
+import type { LogId } from '../../../../protocol/messages/ledger.ts'
 
 const logOf = (hub: number): LogId => ({ hub, epoch: 0 })
 const headOf = (hub: number, no: number) => ({ log: logOf(hub), no, hash: new Uint8Array(32).fill(no) })
 const frame = (bytes = 100) => new Uint8Array(bytes)
-const hello = (...heads: readonly ReturnType<typeof headOf>[]): LedgerMessage => ({ t: 'hello', v: 1, network: 'net', heads: [...heads] })
+const hello = (...heads: readonly ReturnType<typeof headOf>[]): SyncMessage => ({ t: 'hello', v: 1, network: 'net', heads: [...heads] })
 
 function machine(heads: readonly ReturnType<typeof headOf>[] = [], inFlightBytesMax?: number): SyncState {
   return createSyncState({ network: 'net', me: 0, heads, ...(inFlightBytesMax === undefined ? {} : { inFlightBytesMax }) })
@@ -39,7 +40,7 @@ describe('ledger/reconcile/hub-sync', () => {
     const state = machine()
     step(state, { type: 'connected', hub: 1 })
     expect(codeOf(() => step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(0), no: 1 } }))).to.equal('PROTOCOL_VIOLATION')
-    expect(codeOf(() => step(state, { type: 'message', hub: 1, message: { ...hello(), network: 'x' } as LedgerMessage }))).to.equal('PROTOCOL_VIOLATION')
+    expect(codeOf(() => step(state, { type: 'message', hub: 1, message: { ...hello(), network: 'x' } as SyncMessage }))).to.equal('PROTOCOL_VIOLATION')
     step(state, { type: 'message', hub: 1, message: hello() })
     expect(codeOf(() => step(state, { type: 'message', hub: 1, message: hello() }))).to.equal('PROTOCOL_VIOLATION')
   })
@@ -99,23 +100,23 @@ describe('ledger/reconcile/hub-sync', () => {
     const state = machine()
     connect(state, 1, headOf(2, 7))
     expect(wants(step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(2), no: 8 } }), 1)).to.deep.equal([])
-    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 5, gap: false }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 6, bytesMax: 1024 * 1024 }])
-    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 8, gap: false }), 1)).to.deep.equal([])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 5, gap: false, limited: false }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 6, bytesMax: 1024 * 1024 }])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 8, gap: false, limited: false }), 1)).to.deep.equal([])
   })
 
   it('asks for its own lost frames', () => {
     const state = machine([headOf(0, 2)])
     expect(wants(connect(state, 1, headOf(0, 5)), 1)).to.have.length(1)
     expect(ownLogsBehind(state)).to.deep.equal([logOf(0)])
-    step(state, { type: 'accepted', hub: 1, log: logOf(0), no: 5, gap: false })
+    step(state, { type: 'accepted', hub: 1, log: logOf(0), no: 5, gap: false, limited: false })
     expect(ownLogsBehind(state)).to.deep.equal([])
   })
 
   it('asks again where a gap came, and only once', () => {
     const state = machine()
     connect(state, 1, headOf(1, 3))
-    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 1, gap: true }), 1)).to.deep.equal([{ t: 'want', log: logOf(1), from: 2, bytesMax: 1024 * 1024 }])
-    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 1, gap: true }), 1)).to.deep.equal([])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 1, gap: true, limited: false }), 1)).to.deep.equal([{ t: 'want', log: logOf(1), from: 2, bytesMax: 1024 * 1024 }])
+    expect(wants(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 1, gap: true, limited: false }), 1)).to.deep.equal([])
   })
 
   it('serves what was asked, up to the bytes asked for', () => {
@@ -139,7 +140,7 @@ describe('ledger/reconcile/hub-sync', () => {
   it('acknowledges again what it had already, or it would stay in flight at the sender', () => {
     const state = machine([headOf(1, 4)])
     connect(state, 1, headOf(1, 4))
-    expect(sent(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 4, gap: false }), 1).map(({ t }) => t)).to.deep.equal(['ack'])
+    expect(sent(step(state, { type: 'accepted', hub: 1, log: logOf(1), no: 4, gap: false, limited: false }), 1).map(({ t }) => t)).to.deep.equal(['ack'])
   })
 
   it('cuts a long catch-up into messages of at most 1 MiB and 256 frames', () => {
@@ -154,10 +155,49 @@ describe('ledger/reconcile/hub-sync', () => {
   it('drops what was read for a position that is no longer the right one', () => {
     const state = machine([headOf(0, 9)])
     connect(state, 1, headOf(0, 5))
-    step(state, { type: 'message', hub: 1, message: { t: 'want', log: logOf(0), from: 3, bytesMax: 1 } })
+    step(state, { type: 'message', hub: 1, message: { t: 'want', log: logOf(0), from: 8, bytesMax: 1 } })
     const effects = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 6, frames: [frame()] })
     expect(sent(effects, 1)).to.deep.equal([])
-    expect(loads(effects)[0]).to.deep.include({ from: 3 })
+    expect(loads(effects)[0]).to.deep.include({ from: 8 })
+  })
+
+  it('sends a frame again that the peer has had, beside what it pushes', () => {
+    const state = machine([headOf(0, 9)])
+    connect(state, 1, headOf(0, 9))
+    const effects = step(state, { type: 'message', hub: 1, message: { t: 'want', log: logOf(0), from: 3, bytesMax: 1 } })
+    expect(loads(effects)).to.deep.equal([{ type: 'load', hub: 1, log: logOf(0), from: 3, bytesMax: 1, framesMax: 256, once: true }])
+    const again = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 3, frames: [frame()], once: true })
+    expect(sent(again, 1).map(({ t }) => t)).to.deep.equal(['frames'])
+    expect(sent(durable(state, 0, 10), 1).map(({ t }) => t), 'the push goes on').to.deep.equal(['frames'])
+  })
+
+  it('stops reading for a peer what cannot be read, instead of trying for ever', () => {
+    const state = machine([headOf(0, 5)])
+    expect(loads(connect(state, 1, headOf(0, 3)))).to.have.length(1)
+    expect(step(state, { type: 'unreadable', hub: 1, log: logOf(0), from: 4 })).to.deep.equal([])
+  })
+
+  it('asks for nothing beyond the limit of a log, and for what it dropped once the limit is gone', () => {
+    let limit = 3
+    const state = createSyncState({ network: 'net', me: 0, heads: [headOf(2, 3)], limitOf: () => limit })
+    connect(state, 2, headOf(2, 3))
+    expect(wants(connect(state, 1, headOf(2, 7)), 1)).to.deep.equal([])
+    expect(wants(step(state, { type: 'accepted', hub: 2, log: logOf(2), no: 3, gap: false, limited: true }), 2)).to.deep.equal([])
+    limit = 5
+    expect(wants(step(state, { type: 'limits' }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 4, bytesMax: 1024 * 1024 }])
+    step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 5, gap: false, limited: true })
+    limit = Number.POSITIVE_INFINITY
+    expect(wants(step(state, { type: 'limits' }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 6, bytesMax: 1024 * 1024 }])
+  })
+
+  it('forgets what it sent of a log that was cut, so that the rest goes on', () => {
+    const state = machine([], 250)
+    connect(state, 1)
+    for (const no of [1, 2, 3]) durable(state, 0, no)
+    expect(state.peers.get(1)!.inFlightBytes).to.equal(300)
+    step(state, { type: 'truncated', log: logOf(0), head: headOf(0, 1) })
+    expect(state.peers.get(1)!.inFlightBytes).to.equal(100)
+    expect(state.heads.get('0/0')!.no).to.equal(1)
   })
 
   it('asks for no log that has two histories', () => {

@@ -29,7 +29,7 @@ function setUp(script: ProviderScript, options: { slots?: number } = {}) {
   const provider = scriptedProvider(script)
   const queue = createJobQueue({ clock }, { slots: () => options.slots ?? 1, waitingMax: 1 })
   const executor = createExecutor({
-    provider, queue, signer: contributor.signer, clock, random, log: quietLog(), device: () => 'cpu',
+    provider, queue, signer: contributor.signer, clock, log: quietLog(), boot: random.bytes(16), device: () => 'cpu',
     gate: createTicketGate({ clock }, { federation, publicKey: contributor.signer.publicKey }),
   })
   const server = createJobServer({ serveOpen: executor.serveOpen })

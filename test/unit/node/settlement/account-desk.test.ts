@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { CPU_DEVICE } from '../../../../node/capacity/devices.ts'
 import { createCapacityTable } from '../../../../node/capacity/table.ts'
 import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
 import { issueTicket } from '../../../../node/jobs/tickets.ts'
@@ -38,7 +39,7 @@ function setUp() {
   })
   const desk = createAccountDesk({
     ledger: ledger as unknown as HubLedger, table, signer: hub.signer, clock, log: quietLog(),
-    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]),
+    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE],
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
       place(order) {

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { createHash } from 'node:crypto'
+import { CPU_DEVICE } from '../../../../node/capacity/devices.ts'
 import { settleJob, type SettleOptions } from '../../../../node/settlement/settle.ts'
 import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
@@ -28,7 +29,7 @@ function setUp() {
     half: honestHalf(contributor.signer, issued.signed, { text: 'Hi', usage, finish: 'stop' }),
   }
   const settle = (part: Partial<SettleOptions['seen']> = {}) =>
-    settleJob({ ledger, signer: hub.signer, clock, log: quietLog() }, { issued, seen: { ...seen, ...part }, path: 'direct' })
+    settleJob({ ledger, signer: hub.signer, clock, log: quietLog() }, { issued, seen: { ...seen, ...part }, path: 'direct', devices: [CPU_DEVICE] })
   return { clock, ledger, issued, usage, settle }
 }
 
@@ -43,6 +44,7 @@ describe('node/settlement/settle', () => {
     const observation = openDocument('observation', observationSchema, receipt!.observation)
     expect(observation).to.deep.include({ path: 'direct', observedMs: 12, endedAt: clock.now(), jobId: issued.ticket.jobId, ticketHash: ticketHashOf(issued.signed) })
     expect(receipt!.half).to.not.equal(undefined)
+    expect(ledger.devices).to.deep.equal([[CPU_DEVICE]])
   })
 
   it('leaves out a half that differs from what was seen, or cannot be read', async () => {

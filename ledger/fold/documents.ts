@@ -1,0 +1,46 @@
+/** Reads signed documents inside entries, for the fold: what is needed of them and nothing else. They were judged when they were logged. */
+import { toHex } from '../../protocol/bytes.ts'
+import { decodeUnchecked } from '../../protocol/codec.ts'
+
+export interface HalfTimes {
+  readonly device: string
+  /** Hexadecimal. */
+  readonly boot: string
+  readonly startMs: number
+  readonly endMs: number
+}
+
+/** Gives undefined where the bytes are no receipt half. */
+export function readHalf(body: Uint8Array): HalfTimes | undefined {
+  const { device, boot, startMs, endMs } = fieldsOf(body)
+  if (typeof device !== 'string' || !(boot instanceof Uint8Array) || !isCount(startMs) || !isCount(endMs)) return undefined
+  return { device, boot: toHex(boot), startMs, endMs }
+}
+
+/** When the hub saw the job begin and end, Unix ms; undefined where the bytes are no observation. */
+export function readObservation(body: Uint8Array): { readonly fromMs: number; readonly toMs: number } | undefined {
+  const { observedMs, endedAt } = fieldsOf(body)
+  if (!isCount(observedMs) || !isCount(endedAt)) return undefined
+  return { fromMs: Math.max(0, endedAt - observedMs), toMs: endedAt }
+}
+
+/** The log before, as a new log's certificate names it. */
+export function readPrevious(body: Uint8Array): { readonly epoch: number; readonly no: number } | undefined {
+  const { previous } = fieldsOf(body)
+  if (typeof previous !== 'object' || previous === null) return undefined
+  const { epoch, no } = previous as Record<string, unknown>
+  return isCount(epoch) && isCount(no) ? { epoch, no } : undefined
+}
+
+function fieldsOf(body: Uint8Array): Record<string, unknown> {
+  try {
+    const value = decodeUnchecked(body)
+    return typeof value === 'object' && value !== null ? value as Record<string, unknown> : {}
+  } catch {
+    return {}
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}

@@ -1,0 +1,268 @@
+/**
+ * A hub whose log was sealed comes back. It gives its successor the frames that nobody else had, and logs the facts in
+ * them again in its new log; the successor charges what was spent in them to what it kept frozen, lets the rest go,
+ * ends the sealed log's open holds, and hands the hub its clearing back.
+ */
+import { bytesEqual, toHex } from '../../protocol/bytes.ts'
+import type { LogId } from '../../protocol/messages/ledger.ts'
+import { decodeEntry, encodeEntry, expectedEid, peekEntry, type EncodedEntry, type Entry, type EntryKind, type EntryOf } from '../entries/entry.ts'
+import type { AccountId, EntryId, LogName } from '../fold/state.ts'
+import { checkFrame, decodeFrame, type FrameContext, type LogTail } from '../frame.ts'
+import { ISLAND_RELEASE_MS } from '../rules.ts'
+import { hasFrozen, hasOpenHold } from '../fold/apply-seals.ts'
+import { idBytes, nothing } from './decide/common.ts'
+import { decideRefund, decideResolve, decideSettle, settlementOf } from './decide/running.ts'
+import type { HubEffect, HubEvent, HubMessage, Intent } from './events.ts'
+import { nameOfLog, type HubState } from './hub-state.ts'
+import { persistCase, type SealCase } from './seal-case.ts'
+import { successorOf } from './seal-documents.ts'
+
+export interface ReturnComponents {
+  readonly me: number
+  readonly context: FrameContext
+  readonly tailOf: (log: LogId) => LogTail
+}
+
+/** Entries that are asked for at once; the next ones with the next tick, so that other writers get their turn. */
+const APPENDS_PER_TICK = 512
+/** What was asked for and is not done after this long is asked for again. */
+const AGAIN_MS = 5_000
+/** Entries of a lost end that are remembered while it comes in. */
+const NOTED_MAX = 65_536
+/** Facts count as logged again when the log was writable for so long after they were asked for. */
+const RELOGGED_MS = 60_000
+
+/** Facts that no balance depends on at that moment, so they may be logged again as they are. */
+const facts: ReadonlySet<EntryKind> = new Set<EntryKind>(['AccountOpen', 'KeyAdd', 'KeyRevoke', 'JobReceipt', 'Presence'])
+
+/** What the successor learns from the lost end of one log. */
+interface Lost {
+  /** How far it has come in. */
+  tail: LogTail
+  complete: boolean
+  /** µcr charged for holds that stand in the lost end themselves. */
+  readonly spent: Map<AccountId, bigint>
+  readonly holds: Map<EntryId, AccountId>
+  /** Settlements and refunds of holds that every hub knows. */
+  readonly settles: Map<EntryId, EntryOf<'Settle'>>
+  readonly refunds: EntryOf<'Refund'>[]
+  work: Intent[] | undefined
+  next: number
+  doneMs: number
+}
+
+/** What the hub that came back has handed over. */
+interface HandOver {
+  next: number
+  loading: boolean
+  complete: boolean
+  completeMs: number
+  readonly tickets: Map<string, EncodedEntry>
+}
+
+export function createReturns({ me, context, tailOf }: ReturnComponents) {
+  const lostEnds = new Map<LogName, Lost>()
+  const handOvers = new Map<LogName, HandOver>()
+
+  function tick(hub: HubState, cases: ReadonlyMap<LogName, SealCase>, nowMs: number): HubEffect[] {
+    const effects: HubEffect[] = []
+    for (const known of cases.values()) {
+      const status = hub.state.logs.get(nameOfLog(known.log))?.status
+      if (known.certificate === undefined || known.writing || status?.is !== 'sealed' || hub.writing === undefined) continue
+      if (known.log.hub === me) effects.push(...handOver(hub, known, status.returned, nowMs))
+      else if (successorOf(known.log.hub) === me && !status.returned) effects.push(...resolve(hub, known, nowMs))
+    }
+    return effects
+  }
+
+  /** The hub that came back: one message of frames each tick, from the start for each connection. */
+  function handOver(hub: HubState, known: SealCase, returned: boolean, nowMs: number): HubEffect[] {
+    const { log, certificate } = known
+    const name = nameOfLog(log)
+    const to = successorOf(log.hub)
+    const over = handOvers.get(name)
+    if (over?.complete === true && known.relogged === undefined && nowMs - over.completeMs >= RELOGGED_MS) {
+      known.relogged = over.next
+      return persistCase(known)
+    }
+    if (returned && known.relogged !== undefined || hub.writing!.epoch <= log.epoch || tailOf(log).no > certificate!.no) return []
+    if (!returned && !hub.connected.has(to)) {
+      handOvers.delete(name)
+      return []
+    }
+    if (over?.complete === true && (returned || nowMs - over.completeMs < 2 * RELOGGED_MS) || over?.loading === true) return []
+    const next = over === undefined || over.complete ? certificate!.no + 1 : over.next
+    handOvers.set(name, { next, loading: true, complete: false, completeMs: 0, tickets: over?.tickets ?? new Map() })
+    return [{ type: 'loadOrphans', log, from: next }]
+  }
+
+  function loaded(hub: HubState, { log, from, frames, last, tickets }: Extract<HubEvent, { type: 'orphans' }>, known: SealCase | undefined, nowMs: number): HubEffect[] {
+    const over = handOvers.get(nameOfLog(log))
+    if (known?.certificate === undefined || over?.loading !== true || over.next !== from) return []
+    over.loading = false
+    over.next = from + frames.length
+    over.complete = last
+    over.completeMs = nowMs
+    for (const ticket of tickets) noteTicket(over, ticket)
+    const effects: HubEffect[] = known.relogged === undefined ? frames.flatMap((bytes) => logAgain(over, bytes)) : []
+    const lost = frames.length === 0 && from === known.certificate.no + 1
+    const message: HubMessage = { t: 'orphans', log, from, frames: [...frames], last, lost }
+    const to = successorOf(log.hub)
+    if (hub.connected.has(to)) effects.push({ type: 'send', hub: to, message })
+    return effects
+  }
+
+  function logAgain(over: HandOver, bytes: Uint8Array): HubEffect[] {
+    const effects: HubEffect[] = []
+    for (const entryBytes of decodeFrame(bytes).entryBytes) {
+      const kind = peekEntry(entryBytes)?.kind
+      if (kind !== 'JobTicket' && (kind === undefined || !facts.has(kind))) continue
+      const encoded: EncodedEntry = { entry: decodeEntry(entryBytes), bytes: entryBytes }
+      const { entry } = encoded
+      if (entry.k === 'JobTicket') {
+        noteTicket(over, encoded)
+        continue
+      }
+      // A receipt's ticket must stand before it in the same log.
+      const ticket = entry.k === 'JobReceipt' ? over.tickets.get(toHex(entry.jobId)) : undefined
+      const entries = ticket === undefined ? [encoded] : [ticket, encoded]
+      effects.push({
+        type: 'append', intent: { eid: entry.eid, same: (logged) => bytesEqual(logged.bytes, encoded.bytes), decide: () => ({ type: 'entries', entries }) },
+      })
+    }
+    return effects
+  }
+
+  /** The successor takes the lost end. */
+  function takeOrphans(
+    hub: HubState, from: number, message: Extract<HubMessage, { t: 'orphans' }>, known: SealCase | undefined, nowMs: number,
+  ): HubEffect[] {
+    const { log } = message
+    const end = known?.certificate
+    const tail = tailOf(log)
+    if (end === undefined || from !== log.hub || successorOf(log.hub) !== me || tail.no !== end.no || !bytesEqual(tail.hash, end.hash)) return []
+    const name = nameOfLog(log)
+    const lost = message.from === end.no + 1 ? restart(name, tail) : lostEnds.get(name)
+    if (lost === undefined || lost.complete || message.from !== lost.tail.no + 1) return []
+    for (const bytes of message.frames) {
+      const check = checkFrame(decodeFrame(bytes), lost.tail, context)
+      if (!check.ok) return [{ type: 'warn', text: `the lost end of log ${name} cannot be taken from frame ${lost.tail.no + 1} on: ${check.detail}` }]
+      for (const entry of check.frame.entries) note(hub, lost, name, entry)
+      lost.tail = check.frame.tail
+    }
+    lost.complete = message.last || message.lost
+    return known === undefined || hub.writing === undefined ? [] : resolve(hub, known, nowMs)
+  }
+
+  function restart(name: LogName, tail: LogTail): Lost {
+    const lost: Lost = {
+      tail, complete: false, spent: new Map(), holds: new Map(), settles: new Map(), refunds: [], work: undefined, next: 0, doneMs: 0,
+    }
+    lostEnds.set(name, lost)
+    return lost
+  }
+
+  function note(hub: HubState, lost: Lost, name: LogName, entry: Entry): void {
+    if (lost.holds.size + lost.settles.size + lost.refunds.length >= NOTED_MAX) return
+    const spend = (account: AccountId, amount: bigint) => {
+      const sum = (lost.spent.get(account) ?? 0n) + amount
+      lost.spent.set(account, sum < 0n ? 0n : sum)
+    }
+    switch (entry.k) {
+      case 'Hold':
+        lost.holds.set(toHex(entry.eid), toHex(entry.account))
+        return
+      case 'Settle': {
+        const account = lost.holds.get(toHex(entry.hold))
+        const hold = hub.state.holds.get(toHex(entry.hold))
+        if (account !== undefined) spend(account, entry.charge)
+        else if (hold?.log === name) {
+          lost.settles.set(toHex(entry.hold), entry)
+          // What was reserved in the lost end as well is not in the hold that the others know.
+          const covered = settlementOf(hub, hold, entry).charge
+          if (entry.charge > covered) spend(hold.account, entry.charge - covered)
+        }
+        return
+      }
+      case 'Refund': {
+        const account = lost.holds.get(toHex(entry.hold))
+        if (account !== undefined) spend(account, -entry.amount)
+        else if (hub.state.holds.get(toHex(entry.hold))?.log === name) lost.refunds.push(entry)
+        return
+      }
+      default:
+    }
+  }
+
+  /** Asks for the successor's entries in their order, a part with each tick. */
+  function resolve(hub: HubState, known: SealCase, nowMs: number): HubEffect[] {
+    const name = nameOfLog(known.log)
+    const lost = lostEnds.get(name) ?? restart(name, tailOf(known.log))
+    const status = hub.state.logs.get(name)?.status
+    if (!lost.complete && status?.is === 'sealed' && nowMs < status.at.tsMs + ISLAND_RELEASE_MS) return []
+    if (lost.work !== undefined && lost.next >= lost.work.length && nowMs - lost.doneMs >= AGAIN_MS) lost.work = undefined
+    if (lost.work === undefined) {
+      lost.work = workOf(hub, known.log, name, lost)
+      lost.next = 0
+    }
+    const part = lost.work.slice(lost.next, lost.next + APPENDS_PER_TICK)
+    if (part.length > 0) lost.doneMs = nowMs
+    lost.next += part.length
+    return part.map((intent) => ({ type: 'append', intent }))
+  }
+
+  function workOf(hub: HubState, log: LogId, name: LogName, lost: Lost): Intent[] {
+    const open = [...hub.state.openHolds].flatMap((id) => hub.state.holds.get(id) ?? []).filter((hold) => hold.log === name && !lost.settles.has(hold.eid))
+    return [
+      ...[...lost.spent].filter(([, amount]) => amount > 0n).map(([account, amount]) => islandSettle(hub, log, name, account, amount)),
+      ...[...lost.settles.values()].map(({ hold, promptTokens, completionTokens, receipt }) => (
+        decideSettle(hub, { hold, promptTokens, completionTokens, ...(receipt === undefined ? {} : { receipt }) }))),
+      ...lost.refunds.map(({ hold, amount, quotaTokens, reason }) => decideRefund(hub, { hold, amountMicroCredits: amount, quotaTokens, reason })),
+      onceSealed(hub, name, { k: 'IslandRelease', log }),
+      ...open.map((hold) => decideResolve(hub, hold)),
+      handback(hub, log, name),
+    ]
+  }
+
+  return { tick, loaded, takeOrphans }
+}
+
+function noteTicket({ tickets }: HandOver, ticket: EncodedEntry): void {
+  if (ticket.entry.k !== 'JobTicket') return
+  if (tickets.size >= NOTED_MAX) tickets.delete(tickets.keys().next().value!)
+  tickets.set(toHex(ticket.entry.jobId), ticket)
+}
+
+function isOut(hub: HubState, name: LogName): boolean {
+  const status = hub.state.logs.get(name)?.status
+  return status?.is === 'sealed' && !status.returned
+}
+
+function islandSettle(hub: HubState, log: LogId, name: LogName, account: AccountId, spent: bigint): Intent {
+  const fields = { k: 'IslandSettle', log, account: idBytes(account) } as const
+  return {
+    eid: expectedEid({ ...fields, amount: 1n }),
+    decide: () => {
+      const frozen = hub.state.accounts.get(account)?.frozen.get(name) ?? 0n
+      const amount = spent < frozen ? spent : frozen
+      return { type: 'entries', entries: amount > 0n && isOut(hub, name) ? [encodeEntry({ ...fields, amount })] : [] }
+    },
+  }
+}
+
+function onceSealed(hub: HubState, name: LogName, fields: Omit<EntryOf<'IslandRelease'>, 'eid'>): Intent {
+  return { eid: expectedEid(fields), decide: () => ({ type: 'entries', entries: isOut(hub, name) ? [encodeEntry(fields)] : [] }) }
+}
+
+/** To the newest log of the hub that came back; nothing while it has none. */
+function handback(hub: HubState, log: LogId, name: LogName): Intent {
+  return {
+    eid: expectedEid({ k: 'Handback', log, target: log }),
+    decide: () => {
+      if (!isOut(hub, name) || hasFrozen(hub.state, name) || hasOpenHold(hub.state, name)) return nothing
+      const newer = [...hub.state.logs.values()].filter((other) => other.log.hub === log.hub && other.log.epoch > log.epoch && other.frame > 0 && other.status.is === 'live')
+      const target = newer.toSorted((one, other) => other.log.epoch - one.log.epoch)[0]?.log
+      return { type: 'entries', entries: target === undefined ? [] : [encodeEntry({ k: 'Handback', log, target })] }
+    },
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The pure core of a hub: takes what happens, gives what the hub wants. It changes the state it is given, does no I/O and
+ * reads no clock, so equal histories give equal effects; test/sim runs the same code under a seed.
+ *
+ * Parts: machines given in the options (seals, checkpoints), then rights (rights.ts), then duties (duties.ts). Each sees
+ * every event. What is money is decided in decide/ at the moment of logging, never here.
+ */
+import { createDuties } from './duties-state.ts'
+import { stepDuties } from './duties.ts'
+import type { HubEffect, HubEvent } from './events.ts'
+import { hubDefaults, nameOfLog, type HubOptions, type HubState } from './hub-state.ts'
+import { createIsland, islandFolded, islandOf, islandReplicated } from './island.ts'
+import { createRights } from './rights-state.ts'
+import { stepRights } from './rights.ts'
+
+export function createHub(options: HubOptions): HubState {
+  const { network, me, state, machines = [] } = options
+  return {
+    network, me, state, machines,
+    settings: {
+      holdBack: options.holdBack ?? hubDefaults.holdBack,
+      vestEveryMs: options.vestEveryMs ?? hubDefaults.vestEveryMs,
+      rightsWaitMsMax: options.rightsWaitMsMax ?? hubDefaults.rightsWaitMsMax,
+      rightsResendMs: options.rightsResendMs ?? hubDefaults.rightsResendMs,
+    },
+    writing: undefined, connected: new Set(), rights: createRights(), island: createIsland(), duties: createDuties(), final: undefined,
+  }
+}
+
+/** `nowMs`: Unix milliseconds, the same clock that frames are timed by. */
+export function step(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
+  note(hub, event)
+  const effects: HubEffect[] = []
+  for (const machine of [...hub.machines, stepRights, stepDuties]) effects.push(...machine(hub, event, nowMs))
+  return effects
+}
+
+/** What several parts need to know. */
+function note(hub: HubState, event: HubEvent): void {
+  switch (event.type) {
+    case 'connected':
+      hub.connected.add(event.hub)
+      break
+    case 'disconnected':
+      hub.connected.delete(event.hub)
+      break
+    case 'writing':
+      hub.writing = event.log
+      if (event.log !== undefined) islandOf(hub.island, nameOfLog(event.log), hub.state.logs.get(nameOfLog(event.log))?.frame ?? 0)
+      break
+    case 'folded':
+      if (nameOfLog(event.log) === hub.island.log) islandFolded(hub.island, hub.state, event.frame, event.entries)
+      break
+    case 'replicated':
+      islandReplicated(hub.island, nameOfLog(event.log), event.frame)
+      break
+    case 'refolded':
+      hub.state = event.state
+      break
+    case 'message':
+    case 'short':
+    case 'persisted':
+    case 'tick':
+    case 'vest':
+    case 'seal':
+    case 'forked':
+    case 'orphans':
+    case 'loaded':
+    case 'prove':
+      break
+  }
+}

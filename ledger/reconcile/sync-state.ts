@@ -1,0 +1,98 @@
+/**
+ * What the exchange of logs (hub-sync.ts) remembers: what is here, and for each connected peer what it has, what it was
+ * sent and what it asked for.
+ */
+import { LOG_IN_FLIGHT_BYTES_MAX } from '../../protocol/limits.ts'
+import type { Head, LogId } from '../../protocol/messages/ledger.ts'
+
+/** Where a peer stands in one log. */
+export interface Cursor {
+  readonly log: LogId
+  /** Next frame to send. */
+  next: number
+  /** Bytes that may still be sent; without a bound for logs of our own. */
+  budget: number
+}
+
+export interface Peer {
+  greeted: boolean
+  blocked: boolean
+  loading: boolean
+  /** What is on the peer's disk, as it said. */
+  readonly heads: Map<string, { readonly log: LogId; readonly no: number }>
+  readonly cursors: Map<string, Cursor>
+  /** Sent and not acknowledged, by log. */
+  readonly inFlight: Map<string, { readonly no: number; readonly bytes: number }[]>
+  inFlightBytes: number
+  readonly acksDue: Map<string, { readonly log: LogId; readonly no: number }>
+  readonly wantsDue: Map<string, { readonly log: LogId; readonly from: number; readonly bytesMax: number }>
+  /** Loads of frames that it had already, under way. */
+  again: number
+}
+
+export interface SyncState {
+  readonly network: string
+  /** This hub. */
+  readonly me: number
+  readonly inFlightBytesMax: number
+  /** What is on our disk. */
+  readonly heads: Map<string, Head>
+  /** What we have checked, on disk or on its way there. */
+  readonly known: Map<string, number>
+  readonly peers: Map<number, Peer>
+  /** Logs that a peer was asked for and has not sent yet. */
+  readonly asked: Map<string, number>
+  readonly forked: Set<string>
+  /** Logs of which frames were dropped at their limit, and who sent them: asked for when the limit is gone. */
+  readonly dropped: Map<string, number>
+  /** Number of the last frame of a log that may be accepted; a promise or a seal stands behind it. */
+  readonly limitOf: (log: LogId) => number
+}
+
+export const nameOf = (log: LogId) => `${log.hub}/${log.epoch}`
+
+export function createSyncState(
+  { network, me, heads, inFlightBytesMax = LOG_IN_FLIGHT_BYTES_MAX, limitOf = () => Number.POSITIVE_INFINITY }:
+  { readonly network: string; readonly me: number; readonly heads: readonly Head[]; readonly inFlightBytesMax?: number; readonly limitOf?: SyncState['limitOf'] },
+): SyncState {
+  return {
+    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(), dropped: new Map(), limitOf,
+    heads: new Map(heads.map((head) => [nameOf(head.log), head])),
+    known: new Map(heads.map((head) => [nameOf(head.log), head.no])),
+  }
+}
+
+/** The furthest frame of a log that a connected peer has on its disk. */
+export function peersHave(state: SyncState, log: LogId): number {
+  let furthest = 0
+  for (const peer of state.peers.values()) furthest = Math.max(furthest, peer.heads.get(nameOf(log))?.no ?? 0)
+  return furthest
+}
+
+/** Logs of this hub of which a connected peer has more than we have checked. */
+export function ownLogsBehind(state: SyncState): readonly LogId[] {
+  return [...state.peers.values()].flatMap((peer) => [...peer.heads.values()])
+    .filter(({ log, no }) => log.hub === state.me && no > (state.known.get(nameOf(log)) ?? 0)).map(({ log }) => log)
+}
+
+/** Connected peers that have said that this frame is on their disk; the author first, who surely has it. */
+export function peersWith(state: SyncState, log: LogId, no: number): readonly number[] {
+  return [...state.peers].filter(([hub, { greeted, heads }]) => greeted && (hub === log.hub || (heads.get(nameOf(log))?.no ?? 0) >= no)).map(([hub]) => hub)
+    .toSorted((one, other) => Number(other === log.hub) - Number(one === log.hub))
+}
+
+/** The peer has said hello. */
+export function isGreeted(state: SyncState, hub: number): boolean {
+  return state.peers.get(hub)?.greeted === true
+}
+
+export function greetedPeers(state: SyncState): number {
+  return [...state.peers.values()].filter((peer) => peer.greeted).length
+}
+
+export function newPeer(): Peer {
+  return {
+    greeted: false, blocked: false, loading: false, heads: new Map(), cursors: new Map(), inFlight: new Map(), inFlightBytes: 0,
+    acksDue: new Map(), wantsDue: new Map(), again: 0,
+  }
+}

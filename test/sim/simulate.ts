@@ -1,0 +1,203 @@
+/** One run: three ledgers, a seed, faults and work; then everything is mended, and what stands is compared with what was said. */
+import type { HubLedger } from '../../ledger/interface.ts'
+import { toTriforceError, type TriforceError } from '../../protocol/errors.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { createFaults } from './faults.ts'
+import { createOracle, judge } from './oracle.ts'
+import { rememberSignatures } from './sim-federation.ts'
+import type { SimProcess } from './sim-hub.ts'
+import { count, emptyReport, type SeedReport } from './sim-report.ts'
+import { createWorld, putBack, type HubSlot, type SimWorld } from './sim-world.ts'
+import { drawSwarm } from './swarm.ts'
+import { createWorkload } from './workload.ts'
+
+export interface SimulateOptions {
+  readonly lengthMs?: number
+  /** How many of the last notes are kept for a report. Default 0. */
+  readonly keepNotes?: number
+}
+
+/** Simulated time within which hubs that can all reach each other must have the same logs. */
+const CONVERGE_MS_MAX = 120_000
+/** ... and within which two healthy hubs must get work done, whatever the third one does. */
+const PROGRESS_MS_MAX = 30_000
+const STEPS_MAX = 400_000
+
+export async function simulate(seed: number, options: SimulateOptions = {}): Promise<SeedReport> {
+  const startedMs = performance.now()
+  rememberSignatures()
+  const report = emptyReport(seed)
+  const swarm = drawSwarm(seed, options.lengthMs)
+  const world = createWorld(seed, swarm, report, options.keepNotes ?? 0)
+  const { scheduler, slots } = world
+  const random = world.random('run')
+  const oracle = createOracle()
+  const workload = createWorkload(world, oracle)
+  const faults = createFaults(world)
+  let core: readonly number[] = []
+  let mended = false
+
+  world.onEnded = (slot, process, error) => { operator(world, slot, process, error) }
+  world.onOpen = (process) => { scheduler.note(`${process.name} is open`) }
+  const mayHurt = (hub: number) => !core.includes(hub)
+
+  function work(): void {
+    if (mended) return
+    workload.operate()
+    scheduler.after(swarm.operationEveryMs * 2 * random.unit(), work)
+  }
+  function hurt(): void {
+    if (mended || core.length > 0) return
+    faults.inject(mayHurt)
+    scheduler.after(swarm.faultEveryMs * 2 * random.unit(), hurt)
+  }
+  async function runFor(ms: number, until: () => boolean = () => false): Promise<boolean> {
+    const endMs = scheduler.nowMs + ms
+    await new Promise((resolve) => setImmediate(resolve))
+    while (!until()) {
+      if (scheduler.steps > STEPS_MAX) {
+        world.violation('too many steps', `${scheduler.steps} steps in ${Math.round(scheduler.nowMs)} ms`)
+        return false
+      }
+      if (!await scheduler.step(endMs)) return until()
+    }
+    return true
+  }
+
+  for (const slot of slots) scheduler.after(random.unit() * 200, () => { world.start(slot) })
+  work()
+  scheduler.after(500, hurt)
+  await runFor(swarm.lengthMs)
+
+  if (swarm.mode === 'liveness') await coreMakesProgress()
+
+  core = []
+  mended = true
+  scheduler.note('everything is mended')
+  faults.healAll()
+  await converge()
+  let restarts = 0
+  for (let unreadable = await judgeAll(); unreadable.length > 0; unreadable = await judgeAll()) {
+    // What the answer says: start the hub again, and it verifies and fetches what is broken.
+    restarts += 1
+    if (restarts > 3) world.violation('unreadable after a restart', describe(slots, workload.pending))
+    if (restarts > 3) break
+    for (const slot of unreadable) world.crash(slot, { power: false, downMs: 100 })
+    if (!await converge()) break
+  }
+
+  report.steps = scheduler.steps
+  report.simulatedMs = scheduler.nowMs
+  report.fingerprint = scheduler.fingerprint()
+  report.lastNotes = scheduler.lastNotes()
+  for (const slot of slots) slot.process?.life.end()
+  report.wallMs = performance.now() - startedMs
+  return report
+
+  async function converge(): Promise<boolean> {
+    const converged = await runFor(CONVERGE_MS_MAX, () => isQuiet(slots) && workload.pending === 0)
+    if (!converged) world.violation('no convergence', describe(slots, workload.pending))
+    return converged
+  }
+
+  /** Two hubs are mended, the third one stays as bad as it is: the two must go on. */
+  async function coreMakesProgress(): Promise<void> {
+    const third = Math.floor(random.unit() * 3)
+    core = [0, 1, 2].filter((hub) => hub !== third)
+    faults.healAll()
+    const bad = random.unit()
+    scheduler.note(`healthy core: all but hub${third + 1}`)
+    for (const hub of core) {
+      if (bad < 0.7) world.network.cut(hub, third, 100)
+      else world.network.stall(third, hub, 1e9)
+    }
+    const slot = slots[third]!
+    if (bad < 0.3 && slot.process !== undefined) world.crash(slot, { power: false, downMs: 1e9 })
+    const before = workload.done
+    count(report.sometimes, 'core alone')
+    const goesOn = () => core.every((hub) => slots[hub]!.process?.ledger?.writable === true) && workload.done >= before + 3
+    if (!await runFor(PROGRESS_MS_MAX + 60 * swarm.operationEveryMs, goesOn)) world.violation('no progress', describe(slots, workload.pending))
+  }
+
+  /** Gives the hubs that found a broken frame on their disk when they were asked. */
+  async function judgeAll(): Promise<HubSlot[]> {
+    const damaged = new Set(slots.filter((slot) => slot.damaged).map(({ index }) => index))
+    const dumps: string[] = []
+    const unreadable: HubSlot[] = []
+    for (const slot of slots) {
+      const ledger = slot.process?.ledger
+      if (ledger === undefined) continue
+      try {
+        // Reads may take simulated time: they go on while the events run.
+        const problems = await whileRunning(judge(oracle, ledger, damaged))
+        for (const problem of problems) world.violation('oracle', `${slot.process!.name}: ${problem}`)
+        dumps.push(dumpOf(ledger))
+      } catch (error) {
+        if (toTriforceError(error).code !== 'LOG_DAMAGED' || !slot.damaged) throw error
+        count(report.sometimes, 'broken frame found at read')
+        unreadable.push(slot)
+      }
+    }
+    if (new Set(dumps).size > 1) world.violation('states differ', dumps.join(' | ').slice(0, 2_000))
+    return unreadable
+  }
+
+  async function whileRunning<Value>(promise: Promise<Value>): Promise<Value> {
+    let result: { readonly value: Value } | undefined
+    let failed: { readonly error: unknown } | undefined
+    promise.then((value) => { result = { value } }, (error: unknown) => { failed = { error } })
+    await runFor(10_000, () => result !== undefined || failed !== undefined)
+    if (result === undefined) throw failed?.error ?? new Error('a read of the ledger does not end')
+    return result.value
+  }
+}
+
+/** What the people who run a hub do when its process has ended. */
+function operator(world: SimWorld, slot: HubSlot, process: SimProcess, error: TriforceError): void {
+  const { scheduler } = world
+  if (error.code !== 'LOG_DAMAGED') world.violation('process ended', `${process.name}: ${error.code} ${error.message}${error.cause instanceof Error ? ` ${error.cause.stack ?? ''}` : ''}`)
+  if (process === slot.twin) return
+  const neverOpened = process.ledger === undefined && error.message.includes('is damaged on this disk')
+  const again = () => {
+    if (slot.process !== undefined || slot.retired) return
+    // It says so itself: move the folder aside and start with an empty one; the others have what was replicated.
+    if (neverOpened && world.mayDamage(slot)) {
+      scheduler.note(`hub${slot.index + 1} is started with an empty disk`)
+      count(world.report.sometimes, 'damaged log moved aside')
+      putBack(world, slot, undefined)
+      world.start(slot)
+    } else if (neverOpened) {
+      scheduler.after(1_000, again)
+    } else {
+      world.start(slot)
+    }
+  }
+  scheduler.after(300, again)
+}
+
+function headsText(ledger: HubLedger): string {
+  return ledger.heads().filter(({ frames }) => frames > 0).map(({ hub, epoch, frames, hash }) => `${hub}/${epoch}:${frames}:${toHex(hash).slice(0, 8)}`).join(' ')
+}
+
+/** All run, all may write, and all have the same logs. */
+function isQuiet(slots: readonly HubSlot[]): boolean {
+  const ledgers = slots.map(({ process }) => process?.ledger)
+  if (ledgers.some((ledger) => ledger?.writable !== true)) return false
+  const first = headsText(ledgers[0]!)
+  return ledgers.every((ledger) => headsText(ledger!) === first)
+}
+
+function describe(slots: readonly HubSlot[], pending: number): string {
+  const hubs = slots.map(({ process, index }) => {
+    const ledger = process?.ledger
+    return `hub${index + 1} ${process === undefined ? 'down' : ledger === undefined ? 'starting' : ledger.writable ? 'writes' : 'read-only'} [${ledger === undefined ? '' : headsText(ledger)}]`
+  })
+  return `${hubs.join('; ')}; ${pending} answers awaited`
+}
+
+function dumpOf(ledger: HubLedger): string {
+  return ledger.accounts().map((account) => {
+    const keys = ledger.apiKeys(account.id).map((key) => toHex(key.publicKey)).sort()
+    return `${toHex(account.id)} ${account.name} ${account.tier} ${account.balanceMicroCredits} ${keys.join(',')}`
+  }).sort().join('\n')
+}

@@ -1,0 +1,74 @@
+/** What is switched on in a run, and how strongly: drawn from its seed, so that rare combinations come up too. */
+import type { LedgerOptions } from '../../ledger/ledger.ts'
+import type { DiskOptions } from './sim-disk.ts'
+import type { NetworkOptions } from './sim-network.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+
+export const faultKinds = [
+  'kill', 'power', 'power-all', 'pause', 'cut', 'isolate', 'drop', 'stall', 'slow-net', 'slow-disk', 'write-error', 'flip', 'tear', 'remove',
+  'rollback', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork',
+] as const
+export type FaultKind = typeof faultKinds[number]
+
+export const operationKinds = [
+  'open-account', 'add-key', 'revoke-key', 'grant', 'ticket', 'receipt', 'repeat', 'conflict', 'read',
+] as const
+export type OperationKind = typeof operationKinds[number]
+
+export interface Swarm {
+  readonly mode: 'safety' | 'liveness'
+  readonly startMs: number
+  readonly skewMs: readonly [number, number, number]
+  readonly faults: ReadonlySet<FaultKind>
+  /** Mean time between faults, ms. */
+  readonly faultEveryMs: number
+  readonly operations: readonly OperationKind[]
+  readonly operationEveryMs: number
+  readonly accounts: number
+  /** How uneven the accounts are used. */
+  readonly zipf: number
+  /** How long the run goes on before everything is mended. */
+  readonly lengthMs: number
+  readonly network: NetworkOptions
+  readonly disk: DiskOptions
+  readonly ledger: Partial<LedgerOptions>
+}
+
+const DAY_MS = 86_400_000
+const START_DAY_MS = 20_833 * DAY_MS
+
+/** Not part of a run yet: the ledger has no way back from a fork. */
+const faultsOff: ReadonlySet<FaultKind> = new Set(['fork'])
+
+export function drawSwarm(seed: number, lengthMs?: number): Swarm {
+  const random = seededRandom(Math.imul(seed + 1, 0x9e3779b1))
+  const between = (min: number, max: number) => min + random.unit() * (max - min)
+  const chance = (share: number) => random.unit() < share
+  const mode = chance(0.25) ? 'liveness' : 'safety'
+  const startsNearMidnight = chance(0.4)
+  const skew = () => chance(0.3) ? between(-60_000, 60_000) : between(-50, 50)
+  const share = between(0.2, 0.8)
+  const operationShare = between(0.4, 1)
+  const operations = operationKinds.filter(() => chance(operationShare))
+  const smallFrames = chance(0.5)
+  return {
+    mode,
+    startMs: startsNearMidnight ? START_DAY_MS - Math.floor(between(0, 30_000)) : START_DAY_MS + Math.floor(between(0, DAY_MS)),
+    skewMs: [skew(), skew(), skew()],
+    faults: new Set(chance(0.05) ? [] : faultKinds.filter((kind) => chance(share) && !faultsOff.has(kind))),
+    faultEveryMs: between(800, 6_000),
+    operations: operations.includes('open-account') ? operations : ['open-account', ...operations],
+    operationEveryMs: between(30, 500),
+    accounts: 1 + Math.floor(between(0, 6)),
+    zipf: between(0, 2),
+    lengthMs: lengthMs ?? between(8_000, 30_000),
+    network: {
+      latencyMs: chance(0.3) ? [10, 120] : [0.5, 15], windowBytes: chance(0.2) ? 2_000 : 256 * 1_024, reconnectMs: between(100, 700),
+    },
+    disk: { slowReads: chance(0.5) ? 0 : 0.1, writeMs: chance(0.2) ? [1, 40] : [0.3, 4] },
+    ledger: {
+      writer: { lingerMs: smallFrames ? 0 : 1, lazyMs: 200 },
+      exchange: chance(0.2) ? { inFlightBytesMax: 4_000 } : {},
+    },
+  }
+}
