@@ -37,6 +37,7 @@ import { createAccountDesk } from '../node/settlement/account-desk.ts'
 import { createAccountGate } from '../node/settlement/account-gate.ts'
 import { createHubLinks } from '../node/settlement/hub-links.ts'
 import { startPresence } from '../node/settlement/presence.ts'
+import { createPriorities } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
@@ -248,13 +249,18 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey })
-  const desk = createAccountDesk({ gate, ledger, table, dispatcher, signer, clock, log, addressesOf: (peer) => host.addressesOf(peer), devicesOf: (key) => presence.devicesOf(key) })
+  const priorityOf = createPriorities({ ledger })
+  const desk = createAccountDesk({
+    gate, ledger, table, dispatcher, priorityOf, signer, clock, log,
+    addressesOf: (peer) => host.addressesOf(peer),
+    devicesOf: (contributor) => presence.devicesOf(contributor),
+  })
   const links = createHubLinks({ host, sync: ledger.sync, clock, log }, { protocol: ids.ledger, hubs: federation.hubs, hubIndex })
   host.handle(ids.ledger, links.handler)
 
   return {
-    gateway: createHubGateway({ ledger, table, dispatcher, clock, status }),
-    jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher }) }),
+    gateway: createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status }),
+    jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf }) }),
     controlServer: createRequestHandler((peer, question) => desk.answer(peer, question)),
     parts: [
       { name: 'hub links', stop: () => links.stop() },

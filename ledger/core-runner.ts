@@ -20,6 +20,7 @@ export interface CoreRunnerComponents {
   readonly send: (hub: number, message: HubMessage) => void
   readonly append: (intent: Intent) => void
   readonly keep: (key: string, value: Uint8Array) => void
+  readonly putBlob: (key: string, value: Uint8Array | undefined) => void
   readonly retry: () => void
   readonly truncate: (log: LogId, frame: number) => void
   /** Reads stored frames, then runs `loaded`. */
@@ -36,8 +37,8 @@ export interface CoreRunner {
   stop(): void
 }
 
-/** How often the core looks at the clock. */
-const TICK_MS = 1_000
+/** How often the core looks at the clock: a donor that is silent must be given up early enough to ask another one. */
+const TICK_MS = 250
 /** Events of one cause; more can only be a circle. */
 const EVENTS_MAX = 100_000
 
@@ -57,6 +58,9 @@ export function createCoreRunner({ clock, log, hub, ...shell }: CoreRunnerCompon
         return
       case 'persist':
         shell.keep(effect.key, effect.value)
+        return
+      case 'blob':
+        shell.putBlob(effect.key, effect.value)
         return
       case 'retry':
         shell.retry()

@@ -50,9 +50,12 @@ export function createJobFacts({ clock, hub, log, submit, signer }: JobFactsComp
       logLazily('ticket', intentOf(encodeTicket({ jobId, ticket: signed })))
     },
     appendReceipt: async (receipt, devices = []) => {
-      const admitted = admitReceipt(receipt, admission, ({ contributor, account }, half) => receiptRate(hub, {
-        contributor, payer: account, hasHalf: half !== undefined, hardware: hardwareOf(devices.find(({ device }) => device === half?.device)),
-      }, clock.now()))
+      const admitted = admitReceipt(receipt, admission, ({ contributor, account }, half) => {
+        const used = devices.find(({ device }) => device === half?.device)
+        // A device that was not announced earns nothing: else one machine could name a new one in each half.
+        if (used === undefined) return 0n
+        return receiptRate(hub, { contributor, payer: account, hasHalf: half !== undefined, hardware: hardwareOf(used) }, clock.now())
+      })
       return publicResult(await submit({ ...intentOf(admitted.receipt), same: (logged) => sameFacts(logged, admitted.receipt) }, { before: admitted.ticket }))
     },
     presence: (fact) => {
@@ -63,8 +66,8 @@ export function createJobFacts({ clock, hub, log, submit, signer }: JobFactsComp
 }
 
 /** A processor alone has no memory of its own that counts. */
-function hardwareOf(device: DeviceHardware | undefined) {
-  return device === undefined || device.vramBytes === 0 ? undefined : { name: device.name, vramBytes: device.vramBytes }
+function hardwareOf(device: DeviceHardware) {
+  return device.vramBytes === 0 ? undefined : { name: device.name, vramBytes: device.vramBytes }
 }
 
 /** The rate is of the moment at which it was logged first. */

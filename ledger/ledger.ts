@@ -16,7 +16,6 @@ import { join } from 'node:path'
 import { createAccountProofs } from './account-proofs.ts'
 import { createAudit } from './audit.ts'
 import { createCommitLane, type CommitLaneOptions } from './commit-lane.ts'
-import { snapshotRowPrefix } from './checkpoint/snapshot.ts'
 import { createConditions } from './conditions.ts'
 import { createCoreRunner } from './core-runner.ts'
 import { createForwarding, type ForwardingOptions } from './forwarding.ts'
@@ -29,6 +28,7 @@ import type { Intent } from './hub/events.ts'
 import type { HubOptions } from './hub/hub-state.ts'
 import type { ForkProof } from './hub/seal-documents.ts'
 import { createSeal, type SealOptions } from './hub/seal.ts'
+import { createSpread } from './hub/spread.ts'
 import { createHub } from './hub/step.ts'
 import type { HubLedger } from './interface.ts'
 import { createJobFacts } from './job-facts.ts'
@@ -40,6 +40,8 @@ import { createQuestions } from './questions.ts'
 import { createExchange, type ExchangeOptions } from './reconcile/exchange.ts'
 import { createReceipts } from './receipts.ts'
 import { createSealing } from './sealing.ts'
+import { createStatement } from './statement.ts'
+import { createStatementFiles } from './statement-files.ts'
 import { createStateLane } from './state-lane.ts'
 import { createRuleChanges } from './rule-changes.ts'
 import { createSpending } from './spending.ts'
@@ -108,7 +110,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     ...options.checkpoint, rows: opened.kept, ...(opened.start === undefined ? {} : { start: opened.start }),
   })
   const hub = createHub({
-    holdBack: federation.kind !== 'local', ...options.core, network, me, state: opened.state, machines: [seal.step, checkpoints.step],
+    holdBack: federation.kind !== 'local', ...options.core, network, me, state: opened.state, machines: [seal.step, checkpoints.step, createSpread()],
   })
   observe?.(() => hub.state)
   const conditions = createConditions(clock)
@@ -131,6 +133,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
         ownLog?.advanced(frame.tail)
       }
       for (const { key } of kept) core.run({ type: 'persisted', key })
+      if (kept.length > 0) exchange.limitsChanged()
     },
   }, options.lane)
 
@@ -163,7 +166,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
 
   const core = createCoreRunner({
     clock, log, hub, send: (peer, message) => { exchange.send(peer, message) }, append: appendForCore,
-    keep, retry: () => { writer.retry() }, truncate,
+    keep: (key, value) => { lane.keep({ key, value }) }, putBlob, retry: () => { writer.retry() }, truncate,
     load: (id, from, to, bytesMax) => { void load(id, from, to, bytesMax) }, proved: (account, proof) => { proofs.proved(account, proof) },
     loadOrphans: (id, from) => { lane.between(() => loadOrphans(id, from)) },
     compare: (peer, id, no) => { exchange.compare(peer, id, no) },
@@ -229,22 +232,22 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     conditions.check()
   }
 
-  /** Nobody waits for it; the core asks again where it matters. */
+  /**
+   * Nobody waits for it; the core asks again where it matters. It may come while the log is being opened, before callers
+   * may write: what a former process left open is settled then.
+   */
   function appendForCore(intent: Intent): void {
-    submit(intent).catch((error: unknown) => {
+    if (failure !== undefined) return
+    writer.submit(intent).catch((error: unknown) => {
       const { code, message } = toTriforceError(error)
       if (code !== 'LEDGER_READ_ONLY' && code !== 'STOPPING') log.debug('an entry of the ledger itself was not logged', { code, problem: message })
     })
   }
 
-  /** A snapshot is large and can be made again, so it is kept apart. An empty value removes. */
-  function keep(key: string, value: Uint8Array): void {
-    if (!key.startsWith(snapshotRowPrefix)) {
-      lane.keep({ key, value })
-      return
-    }
+  /** Apart from the batches of frames, and never beside one. */
+  function putBlob(key: string, value: Uint8Array | undefined): void {
     lane.between(async () => {
-      await store.putBlob(key, value.byteLength === 0 ? undefined : value)
+      await store.putBlob(key, value)
       core.run({ type: 'persisted', key })
     })
   }
@@ -328,6 +331,8 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     ...questions,
     ...ruleChanges,
     ...createAudit({ hub, store }, context),
+    ...createStatement({ hub, store }),
+    ...createStatementFiles({ hub, store, proofs }, { federation }),
     ...createSealing({ hub, conditions, core }),
 
     receipt: async (id) => await receipts.record(id),

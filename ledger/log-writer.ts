@@ -13,7 +13,7 @@
  * Spec: docs/ledger.md#acknowledgement
  */
 import { bytesEqual, toHex } from '../protocol/bytes.ts'
-import { TriforceError } from '../protocol/errors.ts'
+import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import { LOG_FRAME_BYTES_MAX, LOG_FRAME_ENTRIES_MAX } from '../protocol/limits.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
 import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
@@ -25,10 +25,10 @@ import type { Position } from './fold/state.ts'
 import { buildFrame, type CheckedFrame, type LogTail, type Seen } from './frame.ts'
 import type { Decision, Intent, Moment } from './hub/events.ts'
 import type { AppendResult } from './interface.ts'
+import { conflict, createKnownEntries, type Found } from './known-entries.ts'
 import { createParking } from './parking.ts'
 import { isPlanted } from './planted-bugs.ts'
-import type { StoredPosition } from './store/buckets.ts'
-import { logName, type LogStore, type StoredEntry } from './store/log-store.ts'
+import { logName, type LogStore } from './store/log-store.ts'
 
 export type Short = Extract<Decision, { type: 'short' }>
 
@@ -73,9 +73,6 @@ export interface LogWriterOptions {
 export const logWriterDefaults = Object.freeze({
   lingerMs: 1, lazyMs: 200, peerWaitMs: 150, replicatedWaitMs: 2_000, queueMax: 16_384, parkedMax: 4_096, parkedMsMax: 5_000,
 })
-
-/** Logged tickets whose bytes are remembered, so that their receipts need no look into the store. */
-const TICKETS_REMEMBERED_MAX = 8_192
 
 export interface SubmitOptions {
   /** Logged in front of the intent's entries, unless it stands in this log already. */
@@ -129,13 +126,6 @@ interface Queued {
   readonly reject: (error: unknown) => void
 }
 
-/** What the store knows of a batch. */
-interface Found {
-  readonly logged: ReadonlyMap<Queued, StoredEntry>
-  /** Bytes of what is to stand before an entry, where it is in the own log already. */
-  readonly before: ReadonlyMap<Queued, Uint8Array>
-}
-
 interface Built { readonly item: Queued; readonly seq: number; readonly known: boolean }
 
 export function createLogWriter(components: LogWriterComponents, options: LogWriterOptions): LogWriter {
@@ -149,7 +139,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
   /** When the next commit is due, on the monotonic clock. */
   let dueMs: number | undefined
   let cancelDue = () => {}
-  const tickets = new Map<string, Uint8Array>()
+  const knownEntries = createKnownEntries<Queued>(store)
   /** Where intents are looked up and decided. */
   let taking: readonly Queued[] = []
   /** The frame that is being written, and whose entries it holds. */
@@ -172,50 +162,8 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       .then((durability) => { item.resolve({ hub: log.hub, epoch: log.epoch, frame: no, seq, durability, known }) }, item.reject)
   }
 
-  function remember({ entry, bytes }: EncodedEntry): void {
-    if (entry.k !== 'JobTicket') return
-    if (tickets.size >= TICKETS_REMEMBERED_MAX) tickets.delete(tickets.keys().next().value!)
-    tickets.set(toHex(entry.eid), bytes)
-  }
-
-  async function lookUp(batch: readonly Queued[], log: LogId): Promise<Found> {
-    const positions = isPlanted('ids-not-looked-up') ? [] : await store.locate(batch.map(({ intent }) => intent.eid))
-    const logged = new Map<Queued, StoredEntry>()
-    for (const [place, item] of batch.entries()) {
-      const position = positions[place]
-      if (position !== undefined) await readInto(logged, item, position, (entry) => entry)
-    }
-    const unknown = batch.filter((item) => item.before !== undefined && !logged.has(item) && !tickets.has(toHex(item.before.entry.eid)))
-    const beforePositions = unknown.length === 0 ? [] : await store.locate(unknown.map(({ before }) => before!.entry.eid))
-    const before = new Map<Queued, Uint8Array>()
-    for (const [place, item] of unknown.entries()) {
-      const position = beforePositions[place]
-      if (position !== undefined && logName(position.log) === logName(log)) await readInto(before, item, position, ({ bytes }) => bytes)
-    }
-    return { logged, before }
-  }
-
-  /** A logged entry that can no longer be read fails its caller, not the frame. */
-  async function readInto<Value>(into: Map<Queued, Value>, item: Queued, position: StoredPosition, valueOf: (entry: StoredEntry) => Value): Promise<void> {
-    try {
-      into.set(item, valueOf(await store.entryAt(position)))
-    } catch (error) {
-      item.reject(error)
-      taking = taking.filter((other) => other !== item)
-    }
-  }
-
   function isSame(item: Queued, logged: EncodedEntry): boolean {
     return isPlanted('conflict-called-known') || (item.intent.same?.(logged) ?? true)
-  }
-
-  /** What is logged in front of the item; throws ENTRY_CONFLICT where another entry with its id is. */
-  function missingBefore(item: Queued, found: Found): readonly EncodedEntry[] {
-    if (item.before === undefined) return []
-    const logged = tickets.get(toHex(item.before.entry.eid)) ?? found.before.get(item)
-    if (logged === undefined) return [item.before]
-    if (!bytesEqual(logged, item.before.bytes)) throw conflict(toHex(item.before.entry.eid))
-    return []
   }
 
   /** Before everything that came later. */
@@ -229,7 +177,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
    * Decides the batch and builds its frame, in one go. What does not fit any more goes back to the queue. Gives undefined
    * where nothing is to be logged.
    */
-  function build(batch: readonly Queued[], found: Found, { tail, signer }: { readonly tail: LogTail; readonly signer: Signer }): CheckedFrame | undefined {
+  function build(batch: readonly Queued[], found: Found<Queued>, { tail, signer }: { readonly tail: LogTail; readonly signer: Signer }): CheckedFrame | undefined {
     const nowMs = clock.now()
     const moment: Moment = { nowMs, tsMs: Math.max(tail.tsMs + 1, nowMs), log: tail.log }
     const seenBefore = seen().map((now, index) => later(now, tail.seen[index]!))
@@ -244,7 +192,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       apply(encoded, { tsMs: moment.tsMs, hub: tail.log.hub, epoch: tail.log.epoch, frame: tail.no + 1, seq })
       entries.push(encoded)
       bytes += encoded.bytes.byteLength
-      remember(encoded)
+      knownEntries.remember(encoded)
       decided.set(toHex(encoded.entry.eid), { encoded, seq })
     }
 
@@ -253,10 +201,10 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       const twin = decided.get(item.eid)
       if (twin !== undefined) {
         if (isSame(item, twin.encoded)) items.push({ item, seq: twin.seq, known: true })
-        else item.reject(conflict(item.eid))
+        else item.reject(conflict(item.intent.eid))
         return true
       }
-      const decision = item.intent.decide(moment)
+      const decision = decisionOf(item.intent, moment)
       if (decision.type === 'refuse') item.reject(decision.error)
       if (decision.type === 'short') {
         const parked = parking.park(item)
@@ -264,7 +212,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
         else item.reject(parked === 'full' ? new TriforceError('QUEUE_FULL', { queue: 'rights' }) : new TriforceError('RIGHTS_UNREACHABLE', { account: decision.account }))
       }
       if (decision.type !== 'entries') return true
-      const wanted = [...missingBefore(item, found), ...decision.entries]
+      const wanted = [...knownEntries.missingBefore(item, found), ...decision.entries]
       const wantedBytes = wanted.reduce((sum, encoded) => sum + encoded.bytes.byteLength, 0)
       if (wanted.some((encoded) => encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX) || wanted.length > LOG_FRAME_ENTRIES_MAX || wantedBytes > LOG_FRAME_BYTES_MAX) {
         throw new TriforceError('ENTRY_INVALID', { problem: 'too large', kind: wanted.at(-1)!.entry.k })
@@ -279,9 +227,13 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     let full: number | undefined
     for (const [place, item] of batch.entries()) {
       const logged = found.logged.get(item)
+      if (found.unreadable.has(item)) {
+        item.reject(found.unreadable.get(item))
+        continue
+      }
       if (logged !== undefined) {
         if (isSame(item, logged)) answer({ item, seq: logged.frame.header.firstSeq + logged.index, known: true }, logged.frame.log, logged.frame.header.no)
-        else item.reject(conflict(item.eid))
+        else item.reject(conflict(item.intent.eid))
         continue
       }
       try {
@@ -318,7 +270,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     open: (tail, signer, first) => {
       own = { tail, signer }
       lastTail = tail
-      tickets.clear()
+      knownEntries.forget()
       if (first !== undefined) {
         const intent = intentOf(first)
         queue.unshift({
@@ -329,7 +281,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     },
     pause: () => {
       own = undefined
-      tickets.clear()
+      knownEntries.forget()
     },
 
     submit: (intent, { before, lazy = false, replicated = false } = {}) => {
@@ -351,7 +303,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
         const { tail } = current
         taking = queue.slice(0, LOG_FRAME_ENTRIES_MAX)
         queue = queue.slice(LOG_FRAME_ENTRIES_MAX)
-        const found = await lookUp(taking, tail.log).catch((error: unknown) => {
+        const found = await knownEntries.lookUp(taking, tail.log).catch((error: unknown) => {
           for (const { reject } of taking) reject(error)
           taking = []
           throw error
@@ -396,8 +348,13 @@ function later(a: Seen[number], b: Seen[number]): Seen[number] {
   return a.epoch - b.epoch > 0 || a.epoch === b.epoch && a.no > b.no ? a : b
 }
 
-function conflict(eid: string): TriforceError {
-  return new TriforceError('ENTRY_CONFLICT', { eid })
+/** A decision changes nothing, so one that cannot be made costs only its caller. */
+function decisionOf(intent: Intent, moment: Moment): Decision {
+  try {
+    return intent.decide(moment)
+  } catch (error) {
+    return { type: 'refuse', error: toTriforceError(error) }
+  }
 }
 
 /** What an intent may end with. Everything else means that the state can no longer be relied on. */

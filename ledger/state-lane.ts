@@ -91,13 +91,12 @@ export function createStateLane({ store, state, onFolded, me }: StateLaneCompone
   return {
     async take(frames) {
       let dropped = false
-      const named = new Map<string, LogId>()
       for (const frame of frames) {
         const name = logName(frame.log)
-        named.set(name, frame.log)
         const queue = waiting.get(name) ?? []
         const next = (queue.at(-1)?.header.no ?? state().logs.get(name)?.frame ?? 0) + 1
-        if (frame.header.no === next && count < WAITING_FRAMES_MAX) {
+        // The first of a log always has a place, or logs that wait for one another would keep each other out.
+        if (frame.header.no === next && (count < WAITING_FRAMES_MAX || queue.length === 0)) {
           queue.push(frame)
           waiting.set(name, queue)
           count += 1
@@ -105,8 +104,9 @@ export function createStateLane({ store, state, onFolded, me }: StateLaneCompone
           dropped = true
         }
       }
-      for (const log of stored()) named.set(logName(log), log)
-      await advance(state(), waiting, [...named.values()], onFolded)
+      const logs = new Map(stored().map((log) => [logName(log), log]))
+      for (const [name, [first]] of waiting) if (first !== undefined) logs.set(name, first.log)
+      await advance(state(), waiting, [...logs.values()], onFolded)
       return dropped
     },
 

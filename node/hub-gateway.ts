@@ -10,17 +10,18 @@ import type { Clock } from '../protocol/ports.ts'
 import { belongsTo } from './settlement/account-desk.ts'
 import { noStatementYet, readCredits } from './settlement/credits.ts'
 import { summarize } from './settlement/receipt-summary.ts'
-import { priorityOf } from './settlement/tiers.ts'
+import type { PriorityOf } from './settlement/tiers.ts'
 
 export interface HubGatewayComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly dispatcher: Dispatcher
+  readonly priorityOf: PriorityOf
   readonly clock: Clock
   readonly status: () => NodeStatus
 }
 
-export function createHubGateway({ ledger, table, dispatcher, clock, status }: HubGatewayComponents): Gateway {
+export function createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status }: HubGatewayComponents): Gateway {
   function accountOf(principal: Principal): Account {
     const account = ledger.account(principal.account)
     if (account === undefined) throw new TriforceError('INVALID_API_KEY')

@@ -15,7 +15,7 @@
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import type { AccountId, AccountState, LogName } from '../fold/state.ts'
 import { logOfName, nameOfLog } from '../hub/hub-state.ts'
-import { AMOUNT_BYTES, readAmount, writeAmount } from './amounts.ts'
+import { AMOUNT_BYTES, readAmount, viewOf, writeAmount } from './amounts.ts'
 
 /** Sums of µcr. Of one account, or of many. */
 export interface StateTotals {
@@ -79,22 +79,29 @@ export function compareLogNames(a: LogName, b: LogName): number {
   return left.hub - right.hub || left.epoch - right.epoch
 }
 
-function sortedRows<Value>(map: ReadonlyMap<LogName, Value>, wanted: (value: Value) => boolean): (readonly [LogName, Value])[] {
-  const rows: (readonly [LogName, Value])[] = []
-  for (const row of map) if (wanted(row[1])) rows.push(row)
-  return rows.length > 1 ? rows.sort(([a], [b]) => compareLogNames(a, b)) : rows
+/** The map's keys in order of logs; the map's own where they stand in order already, which is nearly always so. */
+function sortedLogs(map: ReadonlyMap<LogName, unknown>): Iterable<LogName> {
+  let before: LogName | undefined
+  for (const log of map.keys()) {
+    if (before !== undefined && compareLogNames(before, log) > 0) return [...map.keys()].sort(compareLogNames)
+    before = log
+  }
+  return map.keys()
 }
-
-const isSome = (amount: bigint) => amount !== 0n
 
 function quotaRows(account: AccountState): LeafQuota[] {
   const rows: LeafQuota[] = []
   const days = [...account.quota.keys()].sort((a, b) => b - a)
   let found = 0
   for (const day of days) {
-    const used = sortedRows(account.quota.get(day)!.logs, (log) => log.used !== 0 || log.given !== 0 || log.accepted !== 0)
+    const { logs: of } = account.quota.get(day)!
+    const used: LeafQuota[] = []
+    for (const log of sortedLogs(of)) {
+      const row = of.get(log)!
+      if (row.used !== 0 || row.given !== 0 || row.accepted !== 0) used.push({ day, log, used: row.used, given: row.given, accepted: row.accepted })
+    }
     if (used.length === 0) continue
-    rows.unshift(...used.map(([log, row]) => ({ day, log, used: row.used, given: row.given, accepted: row.accepted })))
+    rows.unshift(...used)
     found += 1
     if (found === QUOTA_DAYS) break
   }
@@ -102,67 +109,92 @@ function quotaRows(account: AccountState): LeafQuota[] {
 }
 
 let scratch = Buffer.alloc(4_096)
+let view = viewOf(scratch)
 
 /** The leaf's bytes, in a buffer that the next call uses again, and the sums that it adds to its parents. */
 export function writeLeaf(id: AccountId, account: AccountState): { readonly bytes: Buffer; readonly totals: StateTotals } {
-  const rights = sortedRows(account.rights, isSome)
-  const frozen = sortedRows(account.frozen, isSome)
+  const { rights, frozen, chains, minted, spent, held, inflight, back, debt } = account
   const quota = account.quota.size === 0 ? [] : quotaRows(account)
-  const chains = sortedRows(account.chains, () => true)
-  const size = HEAD_BYTES + 4 * COUNT_BYTES + (rights.length + frozen.length) * RIGHT_BYTES + quota.length * QUOTA_BYTES + chains.length * CHAIN_BYTES
-  if (size > scratch.byteLength) scratch = Buffer.alloc(2 * size)
-  let at = scratch.write(id, 0, ACCOUNT_BYTES, 'hex')
-  if (at !== ACCOUNT_BYTES) throw new RangeError(`"${id}" is no account id`)
-  for (const amount of [account.minted, account.spent, account.held, account.inflight, account.back, account.debt]) at = writeAmount(scratch, at, amount)
+  const sizeMax = HEAD_BYTES + 4 * COUNT_BYTES + (rights.size + frozen.size) * RIGHT_BYTES + quota.length * QUOTA_BYTES + chains.size * CHAIN_BYTES
+  if (sizeMax > scratch.byteLength) {
+    scratch = Buffer.alloc(2 * sizeMax)
+    view = viewOf(scratch)
+  }
+  if (scratch.write(id, 0, ACCOUNT_BYTES, 'hex') !== ACCOUNT_BYTES) throw new RangeError(`"${id}" is no account id`)
+  let at = writeAmount(view, ACCOUNT_BYTES, minted)
+  at = writeAmount(view, at, spent)
+  at = writeAmount(view, at, held)
+  at = writeAmount(view, at, inflight)
+  at = writeAmount(view, at, back)
+  at = writeAmount(view, at, debt)
+  at = writeAmounts(at, rights)
+  const available = written
+  at = writeAmounts(at, frozen)
+  const frozenSum = written
 
-  let available = 0n
-  at = scratch.writeUInt16BE(rights.length, at)
-  for (const [log, amount] of rights) {
-    at = writeAmount(scratch, writeLog(at, log), amount)
-    available += amount
-  }
-  let frozenSum = 0n
-  at = scratch.writeUInt16BE(frozen.length, at)
-  for (const [log, amount] of frozen) {
-    at = writeAmount(scratch, writeLog(at, log), amount)
-    frozenSum += amount
-  }
-  at = scratch.writeUInt16BE(quota.length, at)
+  at = writeShort(at, quota.length)
   for (const { day, log, used, given, accepted } of quota) {
-    at = writeLog(scratch.writeUInt32BE(day, at), log)
-    for (const tokens of [used, given, accepted]) at = writeCount(at, tokens)
+    view.setUint32(at, day)
+    at = writeLog(at + 4, log)
+    at = writeCount(writeCount(writeCount(at, used), given), accepted)
   }
-  at = scratch.writeUInt16BE(chains.length, at)
-  for (const [log, { entries, head }] of chains) {
+  at = writeShort(at, chains.size)
+  for (const log of sortedLogs(chains)) {
+    const { entries, head } = chains.get(log)!
     at = writeCount(writeLog(at, log), entries)
     scratch.set(head, at)
     at += head.byteLength
   }
-  return {
-    bytes: scratch.subarray(0, at),
-    totals: {
-      available, held: account.held, inflight: account.inflight, frozen: frozenSum, back: account.back, debt: account.debt,
-      minted: account.minted, spent: account.spent,
-    },
+  return { bytes: scratch.subarray(0, at), totals: { available, held, inflight, frozen: frozenSum, back, debt, minted, spent } }
+}
+
+/** Sum of what `writeAmounts` wrote last. */
+let written = 0n
+
+/** Amounts by log; those of 0 are left out. */
+function writeAmounts(start: number, amounts: ReadonlyMap<LogName, bigint>): number {
+  let at = start + COUNT_BYTES
+  let rows = 0
+  written = 0n
+  if (amounts.size > 0) {
+    for (const log of sortedLogs(amounts)) {
+      const amount = amounts.get(log)!
+      if (amount === 0n) continue
+      at = writeAmount(view, writeLog(at, log), amount)
+      written += amount
+      rows += 1
+    }
   }
+  writeShort(start, rows)
+  return at
+}
+
+function writeShort(at: number, value: number): number {
+  view.setUint16(at, value)
+  return at + COUNT_BYTES
 }
 
 function writeLog(at: number, name: LogName): number {
   const { hub, epoch } = logOf(name)
-  return scratch.writeUInt32BE(epoch, scratch.writeUInt8(hub, at))
+  view.setUint8(at, hub)
+  view.setUint32(at + 1, epoch)
+  return at + LOG_BYTES
 }
 
 function writeCount(at: number, count: number): number {
-  return scratch.writeBigUInt64BE(BigInt(count), at)
+  view.setUint32(at, Math.floor(count / 2 ** 32))
+  view.setUint32(at + 4, count % 2 ** 32)
+  return at + 8
 }
 
 /** Reads a leaf's bytes; undefined where they do not have its form. */
 export function readLeaf(bytes: Uint8Array): StateLeaf | undefined {
   const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const said = viewOf(bytes)
   let at = 0
   const amount = () => {
     at += AMOUNT_BYTES
-    return readAmount(source, at - AMOUNT_BYTES)
+    return readAmount(said, at - AMOUNT_BYTES)
   }
   const count = () => {
     at += 8

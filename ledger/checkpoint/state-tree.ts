@@ -13,7 +13,7 @@
  */
 import { hash } from 'node:crypto'
 import type { AccountId, AccountState } from '../fold/state.ts'
-import { AMOUNT_BYTES, readAmount, writeAmount } from './amounts.ts'
+import { AMOUNT_BYTES, readAmount, viewOf, writeAmount } from './amounts.ts'
 import { moneyOf, noTotals, readLeaf, totalNames, writeLeaf, type StateLeaf, type StateTotals } from './state-leaf.ts'
 
 const BRANCHES = 16
@@ -205,7 +205,8 @@ function rehash(node: Node, level: number): void {
 
 function writeRow(row: Buffer, hashed: Uint8Array, money: bigint, debt: bigint): void {
   row.set(hashed, 0)
-  writeAmount(row, writeAmount(row, HASH_BYTES, money), debt)
+  const view = viewOf(row)
+  writeAmount(view, writeAmount(view, HASH_BYTES, money), debt)
 }
 
 function rowOf({ hash: hashed, money, debt }: Summed): Buffer {
@@ -215,7 +216,8 @@ function rowOf({ hash: hashed, money, debt }: Summed): Buffer {
 }
 
 function summedOf(row: Buffer): Summed {
-  return { hash: Uint8Array.from(row.subarray(0, HASH_BYTES)), money: readAmount(row, HASH_BYTES), debt: readAmount(row, HASH_BYTES + AMOUNT_BYTES) }
+  const view = viewOf(row)
+  return { hash: Uint8Array.from(row.subarray(0, HASH_BYTES)), money: readAmount(view, HASH_BYTES), debt: readAmount(view, HASH_BYTES + AMOUNT_BYTES) }
 }
 
 function keyOf(account: AccountId): Uint8Array {

@@ -128,9 +128,9 @@ export function verifyStatement(input: string, federation: Federation): Verified
   const path = decodeProof(documents.path) ?? refuse('the path to the root of the state cannot be read')
   const { checkpoint } = final
 
-  const proved = openStateProof(documents.leaf, path) ?? refuse('the account\'s leaf cannot be read')
-  const { leaf, root } = proved
-  if (!bytesEqual(root.hash, checkpoint.root)) refuse('the account\'s balance is not in the state that the hubs signed')
+  const leaf = readLeaf(documents.leaf) ?? refuse("the account's leaf cannot be read")
+  const root = openStateProof(documents.leaf, path)?.root
+  if (root === undefined || !bytesEqual(root.hash, checkpoint.root)) refuse("the account's balance is not in the state that the hubs signed")
   if (root.money !== moneyOf(checkpoint.totals) || root.debt !== checkpoint.totals.debt) refuse('the sums of the state tree are not those of the checkpoint')
 
   const epochKeys = documents.epochKeys.map(({ hub, epoch, certificate }) => ({ log: { hub, epoch }, certificate }))

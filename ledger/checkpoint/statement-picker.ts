@@ -30,10 +30,12 @@ interface Found {
   readonly frame: Pick<Frame, 'header' | 'headerBytes' | 'signature' | 'entryBytes'>
   readonly index: number
   readonly bytes: Uint8Array
+  readonly entry: Entry
   readonly concern: Concern
-  /** The give that it returns. */
-  readonly returns: EntryId | undefined
 }
+
+/** What a hold took in all, by its id. */
+type Reserved = Map<EntryId, { credits: bigint; tokens: number }>
 
 /** `accountOfHold`: of a hold that is in the state, by its id. */
 export function createStatementPicker(account: AccountId, accountOfHold: (hold: EntryId) => AccountId | undefined): StatementPicker {
@@ -97,19 +99,51 @@ export function createStatementPicker(account: AccountId, accountOfHold: (hold: 
         const name = `${hub}/${epoch}`
         const known = found.get(name) ?? []
         found.set(name, known)
-        known.push({ frame, index, bytes, concern, returns: entry.k === 'GiveReturn' ? toHex(entry.give) : undefined })
+        known.push({ frame, index, bytes, entry, concern })
       }
     },
 
     pick({ chains }) {
+      const reserved = reservedBy([...found.values()].flat())
       return chains.toSorted((a, b) => compareLogNames(a.log, b.log)).flatMap((chain) => {
-        const candidates = (found.get(chain.log) ?? []).filter(({ returns }) => returns === undefined || gives.has(returns))
-        const picked = pickChain(candidates, chain)
+        const candidates = (found.get(chain.log) ?? []).filter(({ entry }) => entry.k !== 'GiveReturn' || gives.has(toHex(entry.give)))
+        const picked = pickChain(withoutVoid(candidates, reserved), chain)
         if (picked !== undefined) return framesOf(picked)
         throw new TriforceError('INTERNAL', { log: chain.log }, { detail: `the entries of an account in log ${chain.log} cannot be told from the chain in its leaf` })
       })
     },
   }
+}
+
+function reservedBy(found: readonly Found[]): Reserved {
+  const reserved: Reserved = new Map()
+  for (const { entry } of found) {
+    if (entry.k !== 'Hold' && entry.k !== 'Extend') continue
+    const id = toHex(entry.k === 'Hold' ? entry.eid : entry.hold)
+    const sum = reserved.get(id) ?? { credits: 0n, tokens: 0 }
+    sum.credits += entry.credits
+    sum.tokens += entry.k === 'Hold' ? entry.quota?.tokens ?? 0 : entry.quotaTokens
+    reserved.set(id, sum)
+  }
+  return reserved
+}
+
+/** Without what moves nothing as the entries themselves tell: an id or the end of a hold for the second time in a log, and amounts of zero. */
+function withoutVoid(found: readonly Found[], reserved: Reserved): readonly Found[] {
+  const seen = new Set<string>()
+  return found.filter(({ entry }) => {
+    const id = toHex(entry.eid)
+    const isEnd = entry.k === 'Settle' || entry.k === 'Expire'
+    const key = isEnd ? `end of ${toHex(entry.hold)}` : id
+    if (seen.has(key)) return false
+    seen.add(key)
+    if (entry.k === 'Hold') return entry.credits > 0n || entry.quota !== undefined
+    if (entry.k === 'Extend') return entry.credits > 0n || entry.quotaTokens > 0
+    if (entry.k === 'Refund') return entry.amount > 0n || entry.quotaTokens > 0
+    if (!isEnd) return true
+    const { credits, tokens } = reserved.get(toHex(entry.hold)) ?? { credits: 1n, tokens: 0 }
+    return credits > 0n || tokens > (entry.k === 'Settle' ? entry.quotaTokens : 0)
+  })
 }
 
 /** Those of the entries, in order, that give the chain's head. The rest is void, or moved nothing of this account. */

@@ -5,24 +5,25 @@
  * A frame rests on what its header says that its author had folded, and on what its entries name. Of a log that is
  * sealed or refused nothing more comes, so its end is enough.
  */
+import { toHex } from '../../protocol/bytes.ts'
 import type { Entry } from '../entries/entry.ts'
-import type { CheckedFrame, FoldableFrame } from '../frame.ts'
+import type { CheckedFrame } from '../frame.ts'
 import { readPrevious } from './documents.ts'
+import type { FoldInput } from './frame-fold.ts'
 import { keyIn } from './slots.ts'
 import { nameOf, type LedgerState, type LogName } from './state.ts'
-import { toHex } from '../../protocol/bytes.ts'
 
 /** Frames that wait in memory, of all logs together. */
 export const WAITING_FRAMES_MAX = 1_024
 
 /** May this frame, the next one of its log, be folded now? */
-export function dependenciesMet(state: LedgerState, frame: FoldableFrame): boolean {
+export function dependenciesMet(state: LedgerState, frame: FoldInput): boolean {
   const { header } = frame
   for (const [hub, { epoch, no }] of header.seen.entries()) {
     if (no === 0 || hub === header.hub && epoch === header.epoch) continue
     if (!reached(state, nameOf({ hub, epoch }), no)) return false
   }
-  return frame.entries.every((entry) => entryMet(state, entry))
+  return frame.entries.every((entry) => entry === undefined || entryMet(state, entry))
 }
 
 /** The log is in the state up to this frame, or ends before it. */
@@ -79,7 +80,7 @@ function entryMet(state: LedgerState, entry: Entry): boolean {
   }
 }
 
-export interface Gate<Frame extends FoldableFrame> {
+export interface Gate<Frame extends FoldInput> {
   /**
    * A frame of any log. Gives those that can be folded now, this one or others that waited, in order; the caller folds
    * them at once and asks `ready` again until it gives none. A frame that is known adds nothing. One that does not follow
@@ -94,7 +95,7 @@ export interface Gate<Frame extends FoldableFrame> {
 }
 
 /** `framesMax`: frames that wait in memory. */
-export function createGate<Frame extends FoldableFrame = CheckedFrame>(state: LedgerState, { framesMax = WAITING_FRAMES_MAX } = {}): Gate<Frame> {
+export function createGate<Frame extends FoldInput = CheckedFrame>(state: LedgerState, { framesMax = WAITING_FRAMES_MAX } = {}): Gate<Frame> {
   const queues = new Map<LogName, Frame[]>()
   let waiting = 0
 

@@ -2,14 +2,20 @@
  * The hash chain over an account's money entries in one log. Its head stands in the account's leaf of the state tree, so
  * a holder who has the entries can tell that none is missing.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
+import { LOG_ENTRY_BYTES_MAX } from '../../protocol/messages/ledger-fields.ts'
 import type { AccountChain, AccountState, LogName } from './state.ts'
 
-const NO_HEAD = new Uint8Array(32)
+const HEAD_BYTES = 32
+const NO_HEAD = new Uint8Array(HEAD_BYTES)
+/** Hashing one piece of memory is three times as fast as a hash object that takes two. */
+const joined = new Uint8Array(HEAD_BYTES + LOG_ENTRY_BYTES_MAX)
 
 /** `head`: undefined before the first entry. `bytes`: the entry as it stands in the log. */
 export function nextHead(head: Uint8Array | undefined, bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(head ?? NO_HEAD).update(bytes).digest()
+  joined.set(head ?? NO_HEAD)
+  joined.set(bytes, HEAD_BYTES)
+  return hash('sha256', joined.subarray(0, HEAD_BYTES + bytes.byteLength), 'buffer')
 }
 
 export function chainEntry(account: AccountState, log: LogName, bytes: Uint8Array): void {

@@ -9,7 +9,7 @@ import type { LedgerState } from './state.ts'
 export function dumpState(state: LedgerState): string {
   const lines: string[] = []
   for (const [field, value] of Object.entries(state) as [string, unknown][]) {
-    if (field === 'touched') continue
+    if (field === 'touched' || field === 'recent') continue
     if (value instanceof Map) for (const [key, item] of value as Map<unknown, unknown>) lines.push(`${field} ${String(key)} ${text(item)}`)
     else lines.push(`${field} ${text(value)}`)
   }

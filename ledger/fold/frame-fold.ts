@@ -2,11 +2,17 @@
  * Folds whole frames: all entries of one, then a look at the invariants of every account that it touched. A violation is
  * a fault of this program, and stopping is better than going on with wrong money.
  */
+import type { Entry } from '../entries/entry.ts'
 import type { FoldableFrame, FrameHeader } from '../frame.ts'
 import { applyEntry } from './apply.ts'
 import { checkMoney } from './invariants.ts'
 import { EntryRefused } from './refused.ts'
-import { nameOf, type AccountId, type LedgerState, type LogState } from './state.ts'
+import { nameOf, type LedgerState, type LogState } from './state.ts'
+
+/** What of a frame the fold reads. `undefined` stands for an entry that changes nothing (stored.ts). */
+export interface FoldInput extends Pick<FoldableFrame, 'log' | 'header' | 'entryBytes'> {
+  readonly entries: readonly (Entry | undefined)[]
+}
 
 export interface FoldOptions {
   /** This hub: a refused entry of its own log is a fault of this program and is thrown, not noted. */
@@ -18,7 +24,7 @@ export interface FoldOptions {
  * otherwise. A frame of a log that is sealed or refused changes nothing. A refused entry ends its log: what stood before it
  * counts, it and everything after it does not.
  */
-export function foldFrame(state: LedgerState, frame: FoldableFrame, { me }: FoldOptions = {}): void {
+export function foldFrame(state: LedgerState, frame: FoldInput, { me }: FoldOptions = {}): void {
   const { header } = frame
   const name = nameOf(frame.log)
   const known = state.logs.get(name)
@@ -26,24 +32,17 @@ export function foldFrame(state: LedgerState, frame: FoldableFrame, { me }: Fold
   if (header.no !== (known?.frame ?? 0) + 1) throw new RangeError(`frame ${header.no} of log ${name} does not follow frame ${known?.frame ?? 0}`)
   if (known !== undefined) noteSeen(known, header)
 
-  const before = state.touched
-  const touched = new Set<AccountId>()
-  state.touched = touched
-  try {
-    applyAll(state, frame, me)
-    checkTouched(state, touched)
-  } finally {
-    for (const id of touched) before.add(id)
-    state.touched = before
-  }
+  applyAll(state, frame, me)
+  checkRecent(state)
   const log = state.logs.get(name)
   if (log !== undefined) endFrame(log, header)
 }
 
-function applyAll(state: LedgerState, { header, entries, entryBytes }: FoldableFrame, me: number | undefined): void {
+function applyAll(state: LedgerState, { header, entries, entryBytes }: FoldInput, me: number | undefined): void {
   const name = nameOf(header)
   const { tsMs, hub, epoch, no, firstSeq } = header
   for (const [index, entry] of entries.entries()) {
+    if (entry === undefined) continue
     try {
       applyEntry(state, { entry, bytes: entryBytes[index]! }, { tsMs, hub, epoch, frame: no, seq: firstSeq + index })
     } catch (error) {
@@ -56,22 +55,23 @@ function applyAll(state: LedgerState, { header, entries, entryBytes }: FoldableF
   }
 }
 
-function checkTouched(state: LedgerState, touched: ReadonlySet<AccountId>): void {
-  for (const id of touched) {
+function checkRecent(state: LedgerState): void {
+  for (const id of state.recent) {
     const problem = checkMoney(state.accounts.get(id)!)
     if (problem !== undefined) throw new Error(`the ledger would be wrong, account ${id}: ${problem}`)
   }
+  state.recent.clear()
 }
 
 /**
  * For the author, who applies its entries one by one and builds the frame from them: the frame is in the state now.
- * The accounts in `state.touched` are looked at as in `foldFrame`.
+ * Looks at the accounts that its entries touched as `foldFrame` does.
  */
 export function closeFrame(state: LedgerState, header: FrameHeader): void {
   const log = state.logs.get(nameOf(header))!
   noteSeen(log, header)
   endFrame(log, header)
-  checkTouched(state, state.touched)
+  checkRecent(state)
 }
 
 function noteSeen(log: LogState, { no, seen }: FrameHeader): void {

@@ -64,6 +64,7 @@ export function post(state: LedgerState, postings: Iterable<Posting>, log: LogNa
       account = accountFor(state, id)
       chainEntry(account, log, bytes)
       state.touched.add(id)
+      state.recent.add(id)
     }
     if (unit === 0) postCredit(account, posting)
     else postTokens(account, posting)

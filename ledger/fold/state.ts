@@ -232,6 +232,8 @@ export interface LedgerState {
   readonly granted: Map<string, bigint>
   /** Accounts changed since somebody took this set (checkpoints, the state tree). */
   touched: Set<AccountId>
+  /** Accounts whose money the frame that is being applied has moved. */
+  readonly recent: Set<AccountId>
 }
 
 export function createState(network: string, hubKeys: readonly Uint8Array[]): LedgerState {
@@ -240,6 +242,7 @@ export function createState(network: string, hubKeys: readonly Uint8Array[]): Le
     clearing: hubKeys.map(() => undefined), clearingSince: hubKeys.map(() => undefined), outstandingSeal: undefined,
     holds: new Map(), openHolds: new Set(), superseding: new Map(), gives: new Map(), givesDone: new Map(), devices: new Map(),
     changes: new Map(), signed: new Map(), tables: new Map(), mints: new Set(), system: new Map(), granted: new Map(), touched: new Set(),
+    recent: new Set(),
   }
 }
 

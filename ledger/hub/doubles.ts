@@ -1,7 +1,8 @@
 /**
  * One request that several hubs served: a client that got no answer began it again elsewhere, each time naming the hold
- * before (`supersedes`). Those holds are a tree; of the paid ones the deepest stays, and of equals the one with the
- * smallest id. Depths are compared within one tree only, so hubs that know more or less of it never disagree.
+ * that it asked for first (`supersedes`). It names the first and not the one before, since that may never have been
+ * logged, and then nothing would connect the two. Those holds are a tree; of the paid ones the deepest stays, and of
+ * equals the one with the smallest id.
  */
 import type { EntryId, HoldState, LedgerState } from '../fold/state.ts'
 import type { HubState } from './hub-state.ts'
@@ -32,26 +33,37 @@ function sameRequest(a: HoldState, b: HoldState): boolean {
   return a.account === b.account && a.requestHash === b.requestHash
 }
 
+/** The first hold may be unknown, since it was never logged: those that name it belong together all the same. */
 function treeOf(state: LedgerState, key: EntryId): readonly { readonly hold: HoldState; readonly depth: number }[] {
-  let root = state.holds.get(key)
-  if (root === undefined) return []
-  const climbed = new Set([root.eid])
+  let root = key
+  const climbed = new Set([root])
   for (;;) {
-    const above: HoldState | undefined = root.supersedes === undefined ? undefined : state.holds.get(root.supersedes)
-    if (above === undefined || climbed.has(above.eid) || !sameRequest(root, above)) break
-    climbed.add(above.eid)
+    const hold = state.holds.get(root)
+    const above = hold?.supersedes
+    if (hold === undefined || above === undefined || climbed.has(above)) break
+    const other = state.holds.get(above)
+    if (other !== undefined && !sameRequest(hold, other)) break
+    climbed.add(above)
     root = above
   }
-  const tree = [{ hold: root, depth: 0 }]
-  const seen = new Set([root.eid])
+  const first = state.holds.get(root)
+  const model = first ?? state.holds.get(key) ?? namedBy(state, root)
+  if (model === undefined) return []
+  const tree: { readonly id: EntryId; readonly hold: HoldState | undefined; readonly depth: number }[] = [{ id: root, hold: first, depth: 0 }]
+  const seen = new Set([root])
   // The list grows while it is read.
-  for (const { hold, depth } of tree) {
-    for (const id of state.superseding.get(hold.eid) ?? []) {
-      const below = state.holds.get(id)
-      if (below === undefined || seen.has(id) || !sameRequest(hold, below)) continue
-      seen.add(id)
-      tree.push({ hold: below, depth: depth + 1 })
+  for (const { id, depth } of tree) {
+    for (const below of state.superseding.get(id) ?? []) {
+      const hold = state.holds.get(below)
+      if (hold === undefined || seen.has(below) || !sameRequest(model, hold)) continue
+      seen.add(below)
+      tree.push({ id: below, hold, depth: depth + 1 })
     }
   }
-  return tree
+  return tree.flatMap(({ hold, depth }) => hold === undefined ? [] : [{ hold, depth }])
+}
+
+function namedBy(state: LedgerState, id: EntryId): HoldState | undefined {
+  const [first] = state.superseding.get(id) ?? []
+  return first === undefined ? undefined : state.holds.get(first)
 }

@@ -8,7 +8,7 @@
  */
 import { toHex } from '../../protocol/bytes.ts'
 import { readAdminChange } from '../admin-change.ts'
-import type { EncodedEntry } from '../entries/entry.ts'
+import type { Entry } from '../entries/entry.ts'
 import type { LogName } from '../fold/state.ts'
 import { approvalsNeeded } from '../fold/apply-money.ts'
 import { keyIn } from '../fold/slots.ts'
@@ -33,30 +33,14 @@ export const SUPERSEDED = 'superseded'
 
 export function stepDuties(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
   const effects: HubEffect[] = []
-  switch (event.type) {
-    case 'writing':
-      if (event.log !== undefined && hub.duties.lookedThrough !== nameOfLog(event.log)) lookThrough(hub, nameOfLog(event.log), nowMs, effects)
-      break
-    case 'refolded':
-      if (hub.writing !== undefined) lookThrough(hub, nameOfLog(hub.writing), nowMs, effects)
-      break
-    case 'folded':
-      noteEntries(hub, nameOfLog(event.log), event.entries)
-      break
-    case 'tick':
-      if (hub.writing !== undefined) tick(hub, nameOfLog(hub.writing), nowMs, effects)
-      break
-    case 'connected':
-    case 'disconnected':
-    case 'message':
-    case 'replicated':
-    case 'short':
-    case 'persisted':
-    case 'vest':
-    case 'seal':
-    case 'forked':
-    case 'orphans':
-      break
+  if (event.type === 'writing') {
+    if (event.log !== undefined && hub.duties.lookedThrough !== nameOfLog(event.log)) lookThrough(hub, nameOfLog(event.log), nowMs, effects)
+  } else if (event.type === 'refolded') {
+    if (hub.writing !== undefined) lookThrough(hub, nameOfLog(hub.writing), nowMs, effects)
+  } else if (event.type === 'folded') {
+    for (const { entry } of event.entries) noteEntry(hub, nameOfLog(event.log), entry)
+  } else if (event.type === 'tick') {
+    if (hub.writing !== undefined) tick(hub, nameOfLog(hub.writing), nowMs, effects)
   }
   if (hub.writing !== undefined) effects.push(...stepPay(hub, event, nowMs))
   return effects
@@ -80,37 +64,25 @@ function lookThrough(hub: HubState, mine: LogName, nowMs: number, effects: HubEf
   for (const [id, change] of state.changes) if (change.hubs.size >= approvalsNeeded()) duties.grants.add(id)
 }
 
-function noteEntries(hub: HubState, log: LogName, entries: readonly EncodedEntry[]): void {
+function noteEntry(hub: HubState, log: LogName, entry: Entry): void {
   const { duties, state } = hub
   const own = hub.writing !== undefined && log === nameOfLog(hub.writing)
-  for (const { entry } of entries) {
-    if (own) duties.asked.delete(toHex(entry.eid))
-    switch (entry.k) {
-      case 'Hold': {
-        const key = keyIn(toHex(entry.eid), log, (id) => state.holds.get(id)?.log)
-        if (key !== undefined && own) pushDue(duties.expiries, { atMs: entry.expiresAt, hold: key })
-        if (key !== undefined && isDoubled(hub, key)) duties.doubles.add(key)
-        break
-      }
-      case 'Settle':
-        if (isDoubled(hub, toHex(entry.hold))) duties.doubles.add(toHex(entry.hold))
-        if (own) duties.mine.delete(toHex(entry.hold))
-        break
-      case 'Expire':
-        if (own) duties.mine.delete(toHex(entry.hold))
-        break
-      case 'Seal':
-        duties.sealed.add(nameOfLog(entry.log))
-        break
-      case 'IslandRelease':
-        duties.released.add(nameOfLog(entry.log))
-        break
-      case 'Approval':
-        if ((state.changes.get(toHex(entry.change))?.hubs.size ?? 0) >= approvalsNeeded()) duties.grants.add(toHex(entry.change))
-        break
-      default:
-        break
-    }
+  if (own) duties.asked.delete(toHex(entry.eid))
+  if (entry.k === 'Hold') {
+    const key = keyIn(toHex(entry.eid), log, (id) => state.holds.get(id)?.log)
+    if (key !== undefined && own) pushDue(duties.expiries, { atMs: entry.expiresAt, hold: key })
+    if (key !== undefined && isDoubled(hub, key)) duties.doubles.add(key)
+  } else if (entry.k === 'Settle' || entry.k === 'Expire') {
+    const hold = toHex(entry.hold)
+    if (isDoubled(hub, hold)) duties.doubles.add(hold)
+    if (own) duties.mine.delete(hold)
+  } else if (entry.k === 'Seal') {
+    duties.sealed.add(nameOfLog(entry.log))
+  } else if (entry.k === 'IslandRelease') {
+    duties.released.add(nameOfLog(entry.log))
+  } else if (entry.k === 'Approval') {
+    const id = toHex(entry.change)
+    if ((state.changes.get(id)?.hubs.size ?? 0) >= approvalsNeeded()) duties.grants.add(id)
   }
 }
 
@@ -125,7 +97,9 @@ function tick(hub: HubState, mine: LogName, nowMs: number, effects: HubEffect[])
     if (hold === undefined || hold.outcome !== undefined || hold.log !== mine) continue
     // It was extended, or its Expire is not logged yet.
     pushDue(duties.expiries, { atMs: hold.expiresAt >= nowMs ? hold.expiresAt : nowMs + AGAIN_MS, hold: due.hold })
-    if (hold.expiresAt < nowMs) ask(hub, decideExpire(hub, { hold: idBytes(hold.eid), onlyIfOver: true }), nowMs, effects)
+    if (hold.expiresAt >= nowMs) continue
+    // One of a former process that came into the state late is settled at its last note.
+    ask(hub, duties.mine.has(hold.eid) ? decideExpire(hub, { hold: idBytes(hold.eid), onlyIfOver: true }) : decideResolve(hub, hold), nowMs, effects)
   }
 
   for (const key of duties.doubles) {

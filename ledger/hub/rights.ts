@@ -8,8 +8,7 @@
  */
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto.ts'
-import type { EncodedEntry } from '../entries/entry.ts'
-import { giveEidOf } from '../entries/entry.ts'
+import { giveEidOf, type EncodedEntry, type EntryKind } from '../entries/entry.ts'
 import type { AccountId, Unit } from '../fold/state.ts'
 import { tierOn } from '../fold/views.ts'
 import { MS_PER_HOUR } from '../rules.ts'
@@ -26,6 +25,10 @@ export const RIGHTS_ASKS_MAX = 4_096
 const DEMAND_ACCOUNTS_MAX = 50_000
 /** Accounts that are looked at for fetching ahead, each tick. */
 const LOW_PER_TICK = 64
+/** Entries of the own log after which it may spend more. */
+const bringsRights: ReadonlySet<EntryKind> = new Set<EntryKind>([
+  'Grant', 'Purchase', 'Vest', 'BackRelease', 'Settle', 'Expire', 'Refund', 'Accept', 'GiveReturn', 'Seal', 'IslandRelease',
+])
 /** A failed ask stays this long, so that those who wait see it. */
 const FAILED_KEPT_MS = 1_000
 /** Fetching ahead of one account is tried this often. */
@@ -36,40 +39,22 @@ const AHEAD_HOURS = 2n
 
 export function stepRights(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
   const effects: HubEffect[] = []
-  switch (event.type) {
-    case 'short':
-      start(hub, event, false, nowMs, effects)
-      break
-    case 'message':
-      if (event.message.t === 'rightsAsk') answer(hub, event.hub, event.message, nowMs, effects)
-      else if (event.message.t === 'rightsNone') refused(hub, event.hub, event.message, nowMs, effects)
-      break
-    case 'folded':
-      if (event.log.hub === hub.me) ownFolded(hub, event.entries, event.tsMs, effects)
-      else arrived(hub, event.entries, nowMs, effects)
-      break
-    case 'disconnected':
-      for (const ask of hub.rights.asks.values()) if (ask.asked?.hub === event.hub) nextDonor(hub, ask, nowMs, effects)
-      break
-    case 'writing':
-      // Rights for another log are of no use.
-      if (event.log !== undefined && hub.rights.counterOf.log !== nameOfLog(event.log)) {
-        hub.rights.counterOf.log = nameOfLog(event.log)
-        for (const ask of hub.rights.asks.values()) if (ask.failedMs === undefined) fail(hub, ask, nowMs, effects)
-      }
-      break
-    case 'tick':
-      tick(hub, nowMs, effects)
-      break
-    case 'connected':
-    case 'persisted':
-    case 'replicated':
-    case 'refolded':
-    case 'vest':
-    case 'seal':
-    case 'forked':
-    case 'orphans':
-      break
+  if (event.type === 'short') {
+    start(hub, event, false, nowMs, effects)
+  } else if (event.type === 'message') {
+    if (event.message.t === 'rightsAsk') answer(hub, event.hub, event.message, nowMs, effects)
+    else if (event.message.t === 'rightsNone') refused(hub, event.hub, event.message, nowMs, effects)
+  } else if (event.type === 'folded') {
+    if (event.log.hub === hub.me) ownFolded(hub, event.entries, event.tsMs, effects)
+    else arrived(hub, event.entries, nowMs, effects)
+  } else if (event.type === 'disconnected') {
+    for (const ask of hub.rights.asks.values()) if (ask.asked?.hub === event.hub) nextDonor(hub, ask, nowMs, effects)
+  } else if (event.type === 'tick') {
+    tick(hub, nowMs, effects)
+  } else if (event.type === 'writing' && event.log !== undefined && hub.rights.counterOf.log !== nameOfLog(event.log)) {
+    hub.rights.counterOf.log = nameOfLog(event.log)
+    // Rights for another log are of no use.
+    for (const ask of hub.rights.asks.values()) if (ask.failedMs === undefined) fail(hub, ask, nowMs, effects)
   }
   for (const { hub: asker, request, have } of hub.rights.noneDue.splice(0)) {
     if (hub.connected.has(asker)) effects.push({ type: 'send', hub: asker, message: { t: 'rightsNone', request, have } })
@@ -120,9 +105,7 @@ function quotaPerDay(hub: HubState, account: AccountId, unit: Unit): number {
 
 function nextDonor(hub: HubState, ask: RightsAsk, nowMs: number, effects: HubEffect[]): void {
   forget(hub, ask)
-  const { writing } = hub
-  while (writing !== undefined && ask.donors.length > 0) {
-    const donor = ask.donors.shift()!
+  for (let donor = nextOf(hub, ask); donor !== undefined; donor = nextOf(hub, ask)) {
     if (!hub.connected.has(donor)) continue
     const left = ask.min > ask.came ? ask.min - ask.came : 1n
     const said = ask.refused.get(donor)
@@ -137,6 +120,10 @@ function nextDonor(hub: HubState, ask: RightsAsk, nowMs: number, effects: HubEff
     return
   }
   secondRound(hub, ask, nowMs, effects)
+}
+
+function nextOf(hub: HubState, ask: RightsAsk): number | undefined {
+  return hub.writing === undefined ? undefined : ask.donors.shift()
 }
 
 /** Nobody had enough alone. Together? */
@@ -231,36 +218,15 @@ function answer(hub: HubState, asker: number, { request, log, account, unit, min
 // --- ahead of need ---
 
 function ownFolded(hub: HubState, entries: readonly EncodedEntry[], tsMs: number, effects: HubEffect[]): void {
-  let freed = false
   for (const { entry } of entries) {
-    switch (entry.k) {
-      case 'Hold':
-        noteDemand(hub, toHex(entry.account), entry.credits, tsMs)
-        break
-      case 'Extend': {
-        const account = hub.state.holds.get(toHex(entry.hold))?.account
-        if (account !== undefined) noteDemand(hub, account, entry.credits, tsMs)
-        break
-      }
-      case 'Grant':
-      case 'Purchase':
-      case 'Vest':
-      case 'BackRelease':
-      case 'Settle':
-      case 'Expire':
-      case 'Refund':
-      case 'Accept':
-      case 'GiveReturn':
-      case 'Seal':
-      case 'IslandRelease':
-        freed = true
-        break
-      default:
-        break
+    if (entry.k === 'Hold') noteDemand(hub, toHex(entry.account), entry.credits, tsMs)
+    if (entry.k === 'Extend') {
+      const account = hub.state.holds.get(toHex(entry.hold))?.account
+      if (account !== undefined) noteDemand(hub, account, entry.credits, tsMs)
     }
   }
   // What somebody waits for may be here by another way.
-  if (freed && hub.rights.asks.size > 0) effects.push({ type: 'retry' })
+  if (hub.rights.asks.size > 0 && entries.some(({ entry }) => bringsRights.has(entry.k))) effects.push({ type: 'retry' })
 }
 
 function noteDemand(hub: HubState, account: AccountId, credits: bigint, tsMs: number): void {

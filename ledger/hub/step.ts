@@ -37,36 +37,13 @@ export function step(hub: HubState, event: HubEvent, nowMs: number): readonly Hu
 
 /** What several parts need to know. */
 function note(hub: HubState, event: HubEvent): void {
-  switch (event.type) {
-    case 'connected':
-      hub.connected.add(event.hub)
-      break
-    case 'disconnected':
-      hub.connected.delete(event.hub)
-      break
-    case 'writing':
-      hub.writing = event.log
-      if (event.log !== undefined) islandOf(hub.island, nameOfLog(event.log), hub.state.logs.get(nameOfLog(event.log))?.frame ?? 0)
-      break
-    case 'folded':
-      if (nameOfLog(event.log) === hub.island.log) islandFolded(hub.island, hub.state, event.frame, event.entries)
-      break
-    case 'replicated':
-      islandReplicated(hub.island, nameOfLog(event.log), event.frame)
-      break
-    case 'refolded':
-      hub.state = event.state
-      break
-    case 'message':
-    case 'short':
-    case 'persisted':
-    case 'tick':
-    case 'vest':
-    case 'seal':
-    case 'forked':
-    case 'orphans':
-    case 'loaded':
-    case 'prove':
-      break
+  if (event.type === 'connected') hub.connected.add(event.hub)
+  else if (event.type === 'disconnected') hub.connected.delete(event.hub)
+  else if (event.type === 'refolded') hub.state = event.state
+  else if (event.type === 'replicated') islandReplicated(hub.island, nameOfLog(event.log), event.frame)
+  else if (event.type === 'folded' && nameOfLog(event.log) === hub.island.log) islandFolded(hub.island, hub.state, event.frame, event.entries)
+  else if (event.type === 'writing') {
+    hub.writing = event.log
+    if (event.log !== undefined) islandOf(hub.island, nameOfLog(event.log), hub.state.logs.get(nameOfLog(event.log))?.frame ?? 0)
   }
 }

@@ -51,6 +51,8 @@ export interface Exchange {
   readonly connected: number
   /** Peers that have said where they stand, so that they can acknowledge. */
   readonly greeted: number
+  /** A promise or a seal came or went: other frames may be accepted now. */
+  limitsChanged(): void
   /** A stored frame as a peer has it, unchecked; undefined where none gives it in time. */
   fetchFrame(log: LogId, no: number): Promise<Uint8Array | undefined>
   /** Peers whose heads were also compared with ours. */
@@ -269,6 +271,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       run({ type: 'truncated', log: id, head: tail === undefined ? undefined : { log: id, no: tail.no, hash: tail.hash } })
     },
     fetchFrame,
+    limitsChanged: () => { run({ type: 'limits' }) },
     compare: (hub, id, no) => { run({ type: 'disputed', hub, log: id, no }) },
     get connected() { return links.size },
     get greeted() { return greetedPeers(state) },

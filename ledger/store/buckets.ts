@@ -10,8 +10,9 @@
  * 6 kept         name                                         → what the core keeps beside the logs (promises, signatures), with a checksum
  * 7 orphans      hub, epoch, no, start of the header's hash   → a frame that was moved aside: it does not count and is never served
  * 8 blobs        name                                         → larger values that are made again where they are lost (snapshots), with a checksum
+ * 9 by money     account, frame time, hub, epoch, no          → numbers of the entries in that frame that move its money or quota
  *
- * 3 to 5 are derived from 2 and checked against it at every open.
+ * 3 to 5 and 9 are derived from 2 and checked against it at every open.
  */
 import { concatBytes } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
@@ -24,6 +25,7 @@ const BY_CONTRIBUTOR = 5
 const KEPT = 6
 const ORPHANS = 7
 const BLOBS = 8
+const BY_MONEY = 9
 
 const LOG_BYTES = 5
 const NUMBER_BYTES = 6
@@ -136,7 +138,8 @@ export function positionOf(value: Uint8Array): StoredPosition | undefined {
   }
 }
 
-export type ListingOwner = { readonly account: Uint8Array } | { readonly contributor: Uint8Array }
+/** Whose receipts (as payer, as contributor), or whose money entries. */
+export type ListingOwner = { readonly account: Uint8Array } | { readonly contributor: Uint8Array } | { readonly money: Uint8Array }
 
 export function listingKey(owner: ListingOwner, tsMs: number, log: LogId, no: number): Uint8Array {
   const prefix = listingPrefix(owner)
@@ -151,6 +154,7 @@ export function listingKey(owner: ListingOwner, tsMs: number, log: LogId, no: nu
 export const listingRanges = {
   byAccount: { gte: Uint8Array.of(BY_ACCOUNT), lt: Uint8Array.of(BY_ACCOUNT + 1) },
   byContributor: { gte: Uint8Array.of(BY_CONTRIBUTOR), lt: Uint8Array.of(BY_CONTRIBUTOR + 1) },
+  byMoney: { gte: Uint8Array.of(BY_MONEY), lt: Uint8Array.of(BY_MONEY + 1) },
 }
 
 /** Bounds of an owner's rows, of frames before `before` (Unix ms) where given. */
@@ -181,9 +185,9 @@ export function listingRow(owner: ListingOwner, key: Uint8Array, value: Uint8Arr
 }
 
 function listingPrefix(owner: ListingOwner): Uint8Array {
-  return 'account' in owner
-    ? concatBytes(Uint8Array.of(BY_ACCOUNT), owner.account)
-    : concatBytes(Uint8Array.of(BY_CONTRIBUTOR), owner.contributor)
+  if ('account' in owner) return concatBytes(Uint8Array.of(BY_ACCOUNT), owner.account)
+  if ('contributor' in owner) return concatBytes(Uint8Array.of(BY_CONTRIBUTOR), owner.contributor)
+  return concatBytes(Uint8Array.of(BY_MONEY), owner.money)
 }
 
 function writeFramePosition(buffer: Buffer, offset: number, log: LogId, no: number): void {

@@ -9,6 +9,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import { decodeEntry, peekEntry, ticketOf, type Entry } from '../entries/entry.ts'
 import type { Frame } from '../frame.ts'
 import { eidKey, listingKey, listingValue, positionValue, type ListingOwner } from './buckets.ts'
+import { createMoneyOwners, moneyKinds } from './money-owners.ts'
 
 export interface Row {
   readonly key: Uint8Array
@@ -24,6 +25,8 @@ export interface FrameRows {
 export interface IndexRowsComponents {
   /** The logged ticket of a job, from the store. */
   readonly readTicket: (jobId: Uint8Array) => Promise<Extract<Entry, { k: 'JobTicket' }> | undefined>
+  /** An entry by id, from the store. */
+  readonly readEntry: (eid: Uint8Array) => Promise<Entry | undefined>
 }
 
 /** Tickets whose owner is remembered: more than a hub has jobs at once, at about 200 bytes each. */
@@ -34,7 +37,8 @@ interface Owner {
   readonly contributor: Uint8Array
 }
 
-export function createIndexRows({ readTicket }: IndexRowsComponents) {
+export function createIndexRows({ readTicket, readEntry }: IndexRowsComponents) {
+  const money = createMoneyOwners({ readEntry })
   const owners = new Map<string, Owner>()
 
   function remember(entry: Extract<Entry, { k: 'JobTicket' }>): Owner {
@@ -66,8 +70,11 @@ export function createIndexRows({ readTicket }: IndexRowsComponents) {
         const peeked = peekEntry(bytes)
         if (peeked === undefined) continue
         eids.push({ key: eidKey(peeked.eid), value: positionValue({ log, no: header.no, index }) })
-        if (peeked.kind !== 'JobTicket' && peeked.kind !== 'JobReceipt') continue
+        const movesMoney = moneyKinds.has(peeked.kind)
+        if (peeked.kind !== 'JobTicket' && peeked.kind !== 'JobReceipt' && !movesMoney) continue
         const entry = entries?.[index] ?? decodeEntry(bytes)
+        const account = movesMoney ? await money.ownerOf(entry) : undefined
+        if (account !== undefined) list({ money: account }, `m${toHex(account)}`, index)
         if (entry.k === 'JobTicket') remember(entry)
         if (entry.k !== 'JobReceipt') continue
         const owner = await ownerOf(entry.jobId)

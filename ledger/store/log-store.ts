@@ -60,7 +60,7 @@ export interface LogStore {
   readonly frame: FrameReader['frame']
   readonly frameBytes: FrameReader['frameBytes']
   readonly repairWith: FrameReader['repairWith']
-  /** Newest first: all rows of at least `receiptsMin` receipts, and never a part of one frame time. */
+  /** Newest first: all rows of at least `receiptsMin` receipts (or money entries), and never a part of one frame time. */
   listing(owner: ListingOwner, before: number | undefined, receiptsMin: number): Promise<readonly ListingRow[]>
   /** All stored frames in order, verified or not. */
   scan(): AsyncGenerator<readonly { readonly log: LogId; readonly no: number; readonly bytes: Uint8Array }[]>
@@ -132,6 +132,20 @@ export function createLogStore(db: StoreDatabase): LogStore {
     return { entry: decodeEntry(bytes), bytes, frame: found, index: position.index }
   }
 
+  /** The entry of this id, of logs too that are not verified yet; undefined where it cannot be read. */
+  async function readUnchecked(eid: Uint8Array): Promise<Entry | undefined> {
+    try {
+      const value = await db.get(eidKey(eid))
+      const position = value === undefined ? undefined : positionOf(value)
+      const stored = position === undefined ? undefined : await db.get(frameKey(position.log, position.no))
+      const bytes = position === undefined || stored === undefined ? undefined : decodeFrame(stored).entryBytes[position.index]
+      const entry = bytes === undefined ? undefined : decodeEntry(bytes)
+      return entry !== undefined && bytesEqual(entry.eid, eid) ? entry : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   const indexRows = createIndexRows({
     readTicket: async (jobId) => {
       const [position] = await locate([ticketEidOf(jobId)])
@@ -139,6 +153,7 @@ export function createLogStore(db: StoreDatabase): LogStore {
       const { entry } = await entryAt(position)
       return entry.k === 'JobTicket' ? entry : undefined
     },
+    readEntry: readUnchecked,
   })
 
   const cut = createCut({
@@ -274,7 +289,7 @@ export function createLogStore(db: StoreDatabase): LogStore {
 
     async sumOfListings() {
       const sum = createRowSum()
-      for (const range of [listingRanges.byAccount, listingRanges.byContributor]) {
+      for (const range of Object.values(listingRanges)) {
         const iterator = db.iterator({ ...range, highWaterMarkBytes: SCAN_BYTES })
         for (let rows = await iterator.nextv(SCAN_ROWS); rows.length > 0; rows = await iterator.nextv(SCAN_ROWS)) {
           for (const [key, value] of rows) sum.add(key, value)
@@ -285,7 +300,7 @@ export function createLogStore(db: StoreDatabase): LogStore {
     },
 
     async rebuildListings() {
-      for (const range of [listingRanges.byAccount, listingRanges.byContributor]) {
+      for (const range of Object.values(listingRanges)) {
         const iterator = db.keys(range)
         for (let keys = await iterator.nextv(SCAN_ROWS); keys.length > 0; keys = await iterator.nextv(SCAN_ROWS)) {
           await db.batch(keys.map((key) => ({ type: 'del' as const, key })), { sync: true })

@@ -9,7 +9,7 @@ import type { JobAsk, JobTell } from '../../protocol/messages/job.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import { errorTell } from '../net/requests.ts'
 import type { AccountGate } from '../settlement/account-gate.ts'
-import { priorityOf } from '../settlement/tiers.ts'
+import type { PriorityOf } from '../settlement/tiers.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { ServeJob } from './job-server.ts'
 import { beatOf } from './waiting.ts'
@@ -17,11 +17,12 @@ import { beatOf } from './waiting.ts'
 export interface RelayComponents {
   readonly gate: AccountGate
   readonly dispatcher: Pick<Dispatcher, 'run'>
+  readonly priorityOf: PriorityOf
 }
 
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
 
-export function createRelay({ gate, dispatcher }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
+export function createRelay({ gate, dispatcher, priorityOf }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
   return async (channel, ask, { signal }) => {
     const tell = (frame: JobTell) => channel.send(encode(frame))
     let events: AsyncIterable<CompletionEvent>

@@ -19,13 +19,14 @@ import type { AccountGate } from './account-gate.ts'
 import { creditsToWire, lineToWire, noStatementYet, readCredits } from './credits.ts'
 import { summarize } from './receipt-summary.ts'
 import { settleJob } from './settle.ts'
-import { priorityOf } from './tiers.ts'
+import type { PriorityOf } from './tiers.ts'
 
 export interface AccountDeskComponents {
   readonly gate: AccountGate
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly dispatcher: Pick<Dispatcher, 'place'>
+  readonly priorityOf: PriorityOf
   /** What a connected host said of itself, for one whose provider record has not arrived yet. */
   readonly addressesOf: (peer: string) => Promise<readonly string[]>
   /** What a contributor announced to compute with; it may have left since. */
@@ -41,7 +42,7 @@ export interface AccountDesk {
 }
 
 export function createAccountDesk(components: AccountDeskComponents): AccountDesk {
-  const { gate, ledger, table, dispatcher, signer, clock } = components
+  const { gate, ledger, table, dispatcher, priorityOf, signer, clock } = components
 
   async function models(): Promise<Uint8Array> {
     return encode({ models: listModels(table).slice(0, MODELS_LISTED_MAX) })

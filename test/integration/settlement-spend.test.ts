@@ -184,7 +184,7 @@ describe('node/settlement/spend', function () {
     const notes: Parameters<HubLedger['progress']>[0][] = []
     const ledger = { ...boundTo(hubs[0]!), progress: (note: Parameters<HubLedger['progress']>[0]) => { notes.push(note); return hubs[0]!.progress(note) } }
     const spend = await spendAt(0, orderOf(account, { completionTokensMax: 1_000 }), { noteTokens: 100 }, ledger)
-    for (let used = 0; used <= 450; used += 50) spend.used(used)
+    for (let used = 0; used <= 450; used += 50) expect(spend.used(used)).to.equal(true)
     expect(notes.map(({ step, promptTokens, completionTokens }) => [step, promptTokens, completionTokens])).to.deep.equal([
       [1, 1_000, 100], [2, 1_000, 200], [3, 1_000, 300], [4, 1_000, 400],
     ])

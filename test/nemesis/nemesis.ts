@@ -41,6 +41,7 @@ export interface NemesisReport {
 const AGREE_MS_MAX = 5_000
 /** How long the hubs are looked at in vain before the run goes on. */
 const AGREE_LOOK_MS_MAX = 30_000
+/** Duties are done within it. */
 const QUIET_MS = 2_500
 const QUIET_LOOK_MS_MAX = 60_000
 const ONE_DOWN_PERCENT_MIN = 99
@@ -140,26 +141,27 @@ export async function runNemesis({ seed, faultMs, downMs, ordersPerSecond, fault
     return { seed, ended, tally, verdict, problems, oneDown, entries: logs[0]!.entries, reads: watch.reads, seconds: (performance.now() - startedMs) / 1_000 }
   } finally {
     await world.close()
-    await dir.remove()
+    if (process.env['NEMESIS_KEEP'] === '1') say(`kept: ${dir.path}`)
+    else await dir.remove()
   }
 
-  /** Until nothing is logged any more: holds that were left lying lapse, and what was paid twice is paid back. */
+  /** Until nothing is held any more and the hubs agree: holds that were left lying lapse, and what was paid twice is paid back. */
   async function quiet(): Promise<void> {
-    const lookMs = performance.now()
-    let since = performance.now()
+    const endMs = performance.now() + QUIET_LOOK_MS_MAX
+    const ids = load.accounts.map(({ id }) => id)
+    let since: number | undefined
     let last = ''
-    for (;;) {
-      const { heads } = await agreement(hubs, AGREE_LOOK_MS_MAX)
+    while (performance.now() < endMs) {
+      const { ms, heads } = await agreement(hubs, AGREE_LOOK_MS_MAX)
+      const money = await Promise.all(hubs.map((hub) => hub.call('money', ids)))
       const text = JSON.stringify(heads)
-      if (text !== last) since = performance.now()
+      const still = ms !== undefined && text === last && money.every((all) => all.every((one) => one === undefined || one.balance.held === 0n && one.balance.inflight === 0n))
       last = text
-      if (performance.now() - since > QUIET_MS) return
-      if (performance.now() - lookMs > QUIET_LOOK_MS_MAX) {
-        onProblem(`the logs still grow ${QUIET_LOOK_MS_MAX / 1_000} s after the last order`)
-        return
-      }
+      since = still ? since ?? performance.now() : undefined
+      if (since !== undefined && performance.now() - since > QUIET_MS) return
       await new Promise((resolve) => { setTimeout(resolve, 50) })
     }
+    onProblem(`${QUIET_LOOK_MS_MAX / 1_000} s after the last order something is still held, on its way, or being logged`)
   }
 }
 

@@ -2,8 +2,13 @@
 import type { HubLedger } from '../../ledger/interface.ts'
 import { toTriforceError, type TriforceError } from '../../protocol/errors.ts'
 import { toHex } from '../../protocol/bytes.ts'
+import { dumpState } from '../../ledger/fold/dump.ts'
+import { checkState } from '../../ledger/fold/invariants.ts'
+import { countSometimes } from './sometimes.ts'
+import { addUp, entriesOf } from './naive-ledger.ts'
+import { judge } from './judge.ts'
 import { createFaults } from './faults.ts'
-import { createOracle, judge } from './oracle.ts'
+import { createOracle } from './oracle.ts'
 import { rememberSignatures } from './sim-federation.ts'
 import type { SimProcess } from './sim-hub.ts'
 import { count, emptyReport, type SeedReport } from './sim-report.ts'
@@ -22,6 +27,8 @@ const CONVERGE_MS_MAX = 120_000
 /** ... and within which two healthy hubs must get work done, whatever the third one does. */
 const PROGRESS_MS_MAX = 30_000
 const STEPS_MAX = 400_000
+/** All invariants of all hubs; the ledger itself checks every account that a frame touches. */
+const CHECK_EVERY_STEPS = 500
 
 export async function simulate(seed: number, options: SimulateOptions = {}): Promise<SeedReport> {
   const startedMs = performance.now()
@@ -60,6 +67,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
         return false
       }
       if (!await scheduler.step(endMs)) return until()
+      if (scheduler.steps % CHECK_EVERY_STEPS === 0) checkLive()
     }
     return true
   }
@@ -94,6 +102,15 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   report.wallMs = performance.now() - startedMs
   return report
 
+  function checkLive(): void {
+    for (const { process } of slots) {
+      const state = process?.live?.()
+      if (state === undefined) continue
+      for (const problem of checkState(state)) world.violation('invariant', `${process!.name}: ${problem}`)
+      for (const [name, { status }] of state.logs) if (status.is === 'refused') world.violation('log refused', `${process!.name} refuses ${name} from frame ${status.frame} on: ${status.problem}`)
+    }
+  }
+
   async function converge(): Promise<boolean> {
     const converged = await runFor(CONVERGE_MS_MAX, () => isQuiet(slots) && workload.pending === 0)
     if (!converged) world.violation('no convergence', describe(slots, workload.pending))
@@ -114,6 +131,12 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     const slot = slots[third]!
     if (bad < 0.3 && slot.process !== undefined) world.crash(slot, { power: false, downMs: 1e9 })
     const before = workload.done
+    const probe = () => {
+      if (mended) return
+      workload.probe(core[Math.floor(random.unit() * core.length)] ?? 0)
+      scheduler.after(1_000, probe)
+    }
+    probe()
     count(report.sometimes, 'core alone')
     const goesOn = () => core.every((hub) => slots[hub]!.process?.ledger?.writable === true) && workload.done >= before + 3
     if (!await runFor(PROGRESS_MS_MAX + 60 * swarm.operationEveryMs, goesOn)) world.violation('no progress', describe(slots, workload.pending))
@@ -123,22 +146,32 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   async function judgeAll(): Promise<HubSlot[]> {
     const damaged = new Set(slots.filter((slot) => slot.damaged).map(({ index }) => index))
     const dumps: string[] = []
+    const roots: string[] = []
     const unreadable: HubSlot[] = []
     for (const slot of slots) {
-      const ledger = slot.process?.ledger
-      if (ledger === undefined) continue
+      const { process } = slot
+      const ledger = process?.ledger
+      if (process === undefined || ledger === undefined) continue
       try {
+        const ends = new Map(ledger.heads().map(({ hub, epoch, frames }) => [`${hub}/${epoch}`, frames]))
+        const entries = entriesOf(slot.disk.image, ends)
+        const naive = addUp(entries, oracle)
+        if (slot.index === 0) countSometimes(report.sometimes, entries, naive, process.live!())
         // Reads may take simulated time: they go on while the events run.
-        const problems = await whileRunning(judge(oracle, ledger, damaged))
-        for (const problem of problems) world.violation('oracle', `${slot.process!.name}: ${problem}`)
-        dumps.push(dumpOf(ledger))
+        const problems = await whileRunning(judge(oracle, process, naive, { damaged, sealed: naive.kinds.has('Seal') }))
+        for (const problem of problems) world.violation('oracle', `${process.name}: ${problem}`)
+        dumps.push(dumpState(process.live!()))
+        const audit = await whileRunning(ledger.audit())
+        for (const problem of audit.problems) world.violation('audit', `${process.name}: ${problem}`)
+        roots.push(`${toHex(audit.root)} ${JSON.stringify(audit.totals, (_, value: unknown) => typeof value === 'bigint' ? String(value) : value)}`)
       } catch (error) {
-        if (toTriforceError(error).code !== 'LOG_DAMAGED' || !slot.damaged) throw error
+        if (toTriforceError(error).code !== 'LOG_DAMAGED' && !(error instanceof SyntaxError) || !slot.damaged) throw error
         count(report.sometimes, 'broken frame found at read')
         unreadable.push(slot)
       }
     }
-    if (new Set(dumps).size > 1) world.violation('states differ', dumps.join(' | ').slice(0, 2_000))
+    if (new Set(dumps).size > 1) world.violation('states differ', differences(dumps))
+    if (new Set(roots).size > 1) world.violation('roots differ', roots.join(' | '))
     return unreadable
   }
 
@@ -155,7 +188,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
 /** What the people who run a hub do when its process has ended. */
 function operator(world: SimWorld, slot: HubSlot, process: SimProcess, error: TriforceError): void {
   const { scheduler } = world
-  if (error.code !== 'LOG_DAMAGED') world.violation('process ended', `${process.name}: ${error.code} ${error.message}${error.cause instanceof Error ? ` ${error.cause.stack ?? ''}` : ''}`)
+  const isOurFault = String(error.cause).includes('the disk of the simulator failed')
+  if (error.code !== 'LOG_DAMAGED' && !isOurFault) world.violation('process ended', `${process.name}: ${error.code} ${error.message}${placeOf(error.cause)}`)
   if (process === slot.twin) return
   const neverOpened = process.ledger === undefined && error.message.includes('is damaged on this disk')
   const again = () => {
@@ -173,6 +207,11 @@ function operator(world: SimWorld, slot: HubSlot, process: SimProcess, error: Tr
     }
   }
   scheduler.after(300, again)
+}
+
+/** Message and place of an error inside. */
+function placeOf(cause: unknown): string {
+  return cause instanceof Error ? ` ${(cause.stack ?? '').split('\n').slice(0, 4).map((line) => line.trim().replace(/file:.*\//, '')).join(' ')}` : ''
 }
 
 function headsText(ledger: HubLedger): string {
@@ -195,9 +234,9 @@ function describe(slots: readonly HubSlot[], pending: number): string {
   return `${hubs.join('; ')}; ${pending} answers awaited`
 }
 
-function dumpOf(ledger: HubLedger): string {
-  return ledger.accounts().map((account) => {
-    const keys = ledger.apiKeys(account.id).map((key) => toHex(key.publicKey)).sort()
-    return `${toHex(account.id)} ${account.name} ${account.tier} ${account.balanceMicroCredits} ${keys.join(',')}`
-  }).sort().join('\n')
+/** Lines of the first two dumps that are not alike. */
+function differences(dumps: readonly string[]): string {
+  const [first, other] = [...new Set(dumps)].map((dump) => new Set(dump.split('\n')))
+  const lines = [...[...first!].filter((line) => !other!.has(line)).map((line) => `- ${line}`), ...[...other!].filter((line) => !first!.has(line)).map((line) => `+ ${line}`)]
+  return lines.slice(0, 6).map((line) => line.slice(0, 500)).join('\n')
 }

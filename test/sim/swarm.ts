@@ -11,7 +11,8 @@ export const faultKinds = [
 export type FaultKind = typeof faultKinds[number]
 
 export const operationKinds = [
-  'open-account', 'add-key', 'revoke-key', 'grant', 'ticket', 'receipt', 'repeat', 'conflict', 'read',
+  'open-account', 'add-key', 'revoke-key', 'set-tier', 'grant', 'purchase', 'chargeback', 'conflict', 'large-grant', 'price-table', 'tier-table',
+  'spend', 'spend-much', 'spend-everywhere', 'ticket', 'receipt', 'presence', 'earn-key', 'read', 'seal', 'repeat',
 ] as const
 export type OperationKind = typeof operationKinds[number]
 
@@ -57,7 +58,7 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
     skewMs: [skew(), skew(), skew()],
     faults: new Set(chance(0.05) ? [] : faultKinds.filter((kind) => chance(share) && !faultsOff.has(kind))),
     faultEveryMs: between(800, 6_000),
-    operations: operations.includes('open-account') ? operations : ['open-account', ...operations],
+    operations: ['open-account', 'grant', 'spend', ...operations],
     operationEveryMs: between(30, 500),
     accounts: 1 + Math.floor(between(0, 6)),
     zipf: between(0, 2),
@@ -67,6 +68,8 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
     },
     disk: { slowReads: chance(0.5) ? 0 : 0.1, writeMs: chance(0.2) ? [1, 40] : [0.3, 4] },
     ledger: {
+      core: { vestEveryMs: 1_500, holdBack: chance(0.5) },
+      seal: chance(0.7) ? { unreachableMs: between(1_500, 8_000), promiseMs: between(800, 4_000) } : {},
       writer: { lingerMs: smallFrames ? 0 : 1, lazyMs: 200 },
       exchange: chance(0.2) ? { inFlightBytesMax: 4_000 } : {},
     },

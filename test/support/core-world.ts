@@ -82,7 +82,7 @@ export function createCoreWorld(options: Partial<Pick<HubOptions, 'holdBack' | '
   const hubs = keys.map((_, index): CoreHub => {
     const state = createState(NETWORK, hubKeys)
     return {
-      index, hub: createHub({ network: NETWORK, me: index, state, ...options }), gate: createGate<CheckedFrame>(state),
+      index, hub: createHub({ network: NETWORK, me: index, state, ...options }), gate: createGate(state),
       signer: testKey(new Uint8Array(32).fill(index + 11)).signer, tail: emptyTail({ hub: index, epoch: 1 }), frames: [], logged: new Map(), queue: [], parked: [], warnings: [],
     }
   })
@@ -96,22 +96,18 @@ export function createCoreWorld(options: Partial<Pick<HubOptions, 'holdBack' | '
   }
 
   function perform(index: number, effect: HubEffect): void {
-    switch (effect.type) {
-      case 'send':
-        send(index, effect.hub, { message: effect.message })
-        return
-      case 'append':
-        at(index).queue.push({ intent: effect.intent, by: 'core' })
-        return
-      case 'retry':
-        at(index).queue = [...at(index).parked, ...at(index).queue]
-        at(index).parked = []
-        return
-      case 'warn':
-        at(index).warnings.push(effect.text)
-        return
-      default:
-        throw new Error(`the core wants ${effect.type}, which this world does not have`)
+    const owner = at(index)
+    if (effect.type === 'send') {
+      send(index, effect.hub, { message: effect.message })
+    } else if (effect.type === 'append') {
+      owner.queue.push({ intent: effect.intent, by: 'core' })
+    } else if (effect.type === 'retry') {
+      owner.queue = [...owner.parked, ...owner.queue]
+      owner.parked = []
+    } else if (effect.type === 'warn') {
+      owner.warnings.push(effect.text)
+    } else {
+      throw new Error(`the core wants ${effect.type}, which this world does not have`)
     }
   }
 

@@ -73,6 +73,6 @@ export function actsFor(hub: HubState, name: LogName): LogName {
   return acting
 }
 
-export function idBytes(hex: EntryId | AccountId): Uint8Array {
+export function idBytes(hex: string): Uint8Array {
   return fromHex(hex)!
 }

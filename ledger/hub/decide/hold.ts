@@ -35,7 +35,7 @@ export interface HoldAsk {
   readonly completionTokensMin?: number
   /** How long the hold lasts unless it is extended. Default 10 minutes, at most an hour. */
   readonly holdMs?: number
-  /** The same request was begun at another hub, and its outcome is not known to the client. */
+  /** The same request was begun at another hub, and its outcome is not known to the client: the hold that it asked for first, of all hubs. */
   readonly supersedes?: { readonly hub: number; readonly hold: Uint8Array }
 }
 
@@ -87,10 +87,10 @@ function supersededOutcome(hub: HubState, { supersedes }: HoldAsk, account: Acco
     return refuse('ENTRY_INVALID', { problem: 'supersedes a hold of this hub' }, 'repeat the request at this hub with the request id that it had here')
   }
   const id = toHex(supersedes.hold)
-  const named = hub.state.holds.get(id)
-  if (named === undefined) return undefined
-  if (named.account !== account || named.requestHash !== requestHash) return refuse('ENTRY_CONFLICT', { kind: 'Hold', hold: id })
-  const done = holdsOfRequest(hub, id).find(isPaid)
+  const known = holdsOfRequest(hub, id)
+  const other = known.find((hold) => hold.account !== account || hold.requestHash !== requestHash)
+  if (other !== undefined) return refuse('ENTRY_CONFLICT', { kind: 'Hold', hold: id })
+  const done = known.find(isPaid)
   if (done === undefined) return undefined
   const { charge, promptTokens, completionTokens } = done.outcome!
   return refuse('HOLD_DONE', { hold: done.eid, chargeMicroCredits: String(charge), promptTokens, completionTokens })
@@ -106,7 +106,7 @@ function termsOf(hub: HubState, ask: HoldAsk, account: AccountId, moment: Moment
   const quota = perDay ?? 0
   const here = unlimited ? 0n : rightsOf(hub.state, account, nameOfLog(moment.log), day, quota)
   return {
-    priceRow: priceRowOf(hub.state, priceRev, ask.provider, ask.model)!, priceRev, tier, tierRev, day, unlimited,
+    priceRow: priceRowOf(hub.state, priceRev, ask.provider, ask.model), priceRev, tier, tierRev, day, unlimited,
     quotaHere: Number(here < 0n ? 0n : here),
     quotaElsewhere: !unlimited && inOtherLogs(hub, account, day, nameOfLog(moment.log), quota) > 0n,
   }

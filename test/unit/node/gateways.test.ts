@@ -25,7 +25,7 @@ describe('node/hub-gateway', () => {
     table.put(aCapacity({ peer: testKey().signer.publicKey }, clock.now()))
     const orders: JobOrder[] = []
     const dispatcher = { run: (order: JobOrder) => { orders.push(order); return (async function* () { yield* [] })() } } as unknown as Dispatcher
-    return { fake, orders, gateway: createHubGateway({ ledger, table, dispatcher, clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
+    return { fake, orders, gateway: createHubGateway({ ledger, table, dispatcher, priorityOf: (tier) => tier === 'unlimited' ? 0 : 3, clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
   }
 
   it('knows a key by its public half, and refuses others', async () => {
@@ -50,6 +50,19 @@ describe('node/hub-gateway', () => {
     expect(await codeOf(gateway.receiptFile(principal, new Uint8Array(16)))).to.equal('RECEIPT_NOT_FOUND')
   })
 
+  it('tells an account its credits, its statement and the file of it', async () => {
+    const { fake, gateway } = setUp()
+    const key = testKey()
+    fake.addAccount(key.signer.publicKey, { name: 'me' })
+    const principal = await gateway.authenticate(apiKeyFromSeed(key.seed))
+    fake.moneyOf = { ...fake.moneyOf, earnedUnpaid: 12n }
+    expect(await gateway.credits(principal)).to.deep.include({ name: 'me', earnedUnpaid: 12n, earnedToday: 0n })
+    expect(await gateway.statement(principal, { limit: 5 })).to.deep.equal([])
+    expect(await codeOf(gateway.statementFile(principal))).to.equal('NOT_FOUND')
+    fake.file = 'signed'
+    expect(await gateway.statementFile(principal)).to.equal('signed')
+  })
+
   it('opens accounts for an admin and shows them', async () => {
     const { admin } = setUp()
     const opened = await admin.openAccount({ publicKey: testKey().signer.publicKey, name: 'new', tier: 'free' })
@@ -65,7 +78,7 @@ describe('node/remote-gateway', () => {
     const client = {
       ask: (signer: unknown, action: string, body: unknown) => {
         asked.push(`${action} ${JSON.stringify(body)}`)
-        return Promise.resolve({ answer: { account: new Uint8Array(16), name: 'me', tier: 'free', balance: '5', models: [], receipts: [], file: 'f' } })
+        return Promise.resolve({ answer: { account: new Uint8Array(16), name: 'me', tier: 'free', balance: '5', models: [], receipts: [], lines: [], file: 'f' } })
       },
     } as unknown as AccountClient
     const gateway = createRemoteGateway({ client, jobs: { run: () => (async function* () { yield* [] })(), counts: { running: 0, served: 0, failed: 0 } }, status: noStatus })
@@ -75,6 +88,10 @@ describe('node/remote-gateway', () => {
     expect(Buffer.from(principal.signer.publicKey)).to.deep.equal(Buffer.from(key.signer.publicKey))
     expect((await gateway.account(principal)).balanceMicroCredits).to.equal(5n)
     await gateway.receipts(principal, { limit: 3, before: 9 })
+    const id = new Uint8Array(16).fill(7)
+    await gateway.statement(principal, { limit: 3, from: 9, after: { at: 5, id } })
+    expect(asked[3]).to.match(/^statement \{"limit":3,"from":9,"after":\{"at":5,"id":/)
+    expect(await gateway.statementFile(principal)).to.equal('f')
     expect(await gateway.receiptFile(principal, new Uint8Array(16))).to.equal('f')
     expect(asked[0]).to.equal('account {}')
     expect(asked[2]).to.equal('receipts {"limit":3,"before":9}')

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
-import { moneyOf, readLeaf, totalNames, writeLeaf, type StateTotals } from '../../../../ledger/checkpoint/state-leaf.ts'
+import { moneyOf, readLeaf, totalNames, writeLeaf } from '../../../../ledger/checkpoint/state-leaf.ts'
 import { createStateTree, decodeProof, encodeProof, openStateProof, type StateRoot } from '../../../../ledger/checkpoint/state-tree.ts'
 import { createState, emptyAccount, type AccountState, type LedgerState } from '../../../../ledger/fold/state.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
@@ -136,7 +136,7 @@ describe('ledger/checkpoint/state-tree', () => {
     const account = accountWith(state, 2n ** 70n + 3n, () => 0)
     const { bytes, totals } = writeLeaf(idOf(1), account)
     const leaf = readLeaf(bytes)!
-    for (const name of totalNames) expect(leaf.totals[name], name).to.equal((totals as StateTotals)[name])
+    for (const name of totalNames) expect(leaf.totals[name], name).to.equal(totals[name])
     expect(leaf.chains).to.have.length(3)
     expect(readLeaf(bytes.subarray(0, bytes.byteLength - 1))).to.equal(undefined)
     account.rights.set('0/1', -1n)
@@ -156,13 +156,14 @@ describe('ledger/checkpoint/state-tree', () => {
       const changed = new Set<string>()
       while (changed.size < 10_000) changed.add(ids[Math.floor(unit() * ids.length)]!)
       for (const id of changed) state.accounts.get(id)!.held += 1n
-      const startedMs = performance.now()
+      // Time on the processor, so that what else runs on the machine does not count.
+      const before = process.threadCpuUsage()
       tree.update(state.accounts, changed)
-      times.push(performance.now() - startedMs)
+      const { user, system } = process.threadCpuUsage(before)
+      times.push((user + system) / 1_000)
     }
     expect(tree.root.hash).to.deep.equal(rootOf(state).hash)
     const best = Math.min(...times)
-    // The bound is the goal on the reference machine, of which two cores are shared; the best of seven runs is what the code needs.
     expect(best, `took ${times.map((ms) => ms.toFixed(0)).join(', ')} ms`).to.be.lessThan(150)
     if (process.env['TRIFORCE_TIMES'] !== undefined) console.log(`      10,000 of 100,000 accounts: ${times.map((ms) => ms.toFixed(0)).join(', ')} ms`)
   })

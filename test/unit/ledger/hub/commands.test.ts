@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { decideChargeback, decideGrant, decidePurchase } from '../../../../ledger/hub/decide/money.ts'
 import { decideHold } from '../../../../ledger/hub/decide/hold.ts'
 import { decideExpire, decideExtend, decideProgress, decideRefund, decideSettle } from '../../../../ledger/hub/decide/running.ts'
@@ -30,19 +30,15 @@ interface Real {
 
 const bytes = (value: number, length: number) => { const out = new Uint8Array(length); new DataView(out.buffer).setUint32(0, value); return out }
 
-class Command implements fc.Command<Clients, Real> {
-  readonly text: string
-  readonly act: (clients: Clients, real: Real) => void
-  constructor(text: string, act: (clients: Clients, real: Real) => void) {
-    this.text = text
-    this.act = act
+function command(text: string, act: (clients: Clients, real: Real) => void): fc.Command<Clients, Real> {
+  return {
+    check: () => true,
+    run: (clients, real) => {
+      act(clients, real)
+      for (const { hub } of real.world.hubs) for (const { hex } of real.accounts) expectNothingNegative(hub.state, hex)
+    },
+    toString: () => text,
   }
-  check(): boolean { return true }
-  run(clients: Clients, real: Real): void {
-    this.act(clients, real)
-    for (const { hub } of real.world.hubs) for (const { hex } of real.accounts) expectNothingNegative(hub.state, hex)
-  }
-  toString(): string { return this.text }
 }
 
 function expectNothingNegative(state: LedgerState, hex: string): void {
@@ -59,7 +55,7 @@ const accountOf = fc.nat({ max: 2 })
 const pick = fc.nat({ max: 1_000 })
 
 const commands = [
-  fc.tuple(hubOf, accountOf, fc.nat({ max: 200 }), fc.nat({ max: 3 })).map(([away, account, credits, lost]) => new Command(`grant(account ${account}, ${credits}, ${lost})`, (clients, { world, accounts }) => {
+  fc.tuple(hubOf, accountOf, fc.nat({ max: 200 }), fc.nat({ max: 3 })).map(([away, account, credits, lost]) => command(`grant(account ${account}, ${credits}, ${lost})`, (clients, { world, accounts }) => {
     // Account n is at home at hub n.
     const hub = lost === 0 ? away : account
     clients.grants += 1
@@ -69,7 +65,7 @@ const commands = [
     if (clients.grants % 3 === 0) clients.payments.push({ payment: `p${clients.grants}`, account, amount: ask.amountMicroCredits })
     clients.asked.push(world.submit(hub, intent))
   })),
-  fc.tuple(hubOf, accountOf, pick, fc.nat({ max: 7 })).map(([away, other, number, wrong]) => new Command(`chargeback(hub ${away}, account ${other}, ${number}, ${wrong})`, (clients, { world, accounts }) => {
+  fc.tuple(hubOf, accountOf, pick, fc.nat({ max: 7 })).map(([away, other, number, wrong]) => command(`chargeback(hub ${away}, account ${other}, ${number}, ${wrong})`, (clients, { world, accounts }) => {
     const paidOnce = clients.payments[number % Math.max(1, clients.payments.length)]
     if (paidOnce === undefined) return
     const { payment, amount } = paidOnce
@@ -78,7 +74,7 @@ const commands = [
     clients.asked.push(world.submit(hub, decideChargeback(world.hubs[hub]!.hub, { account: accounts[account]!.id, amountMicroCredits: amount, payment })))
   })),
   fc.tuple(hubOf, accountOf, fc.nat({ max: 4_000 }), fc.nat({ max: 20_000 }), fc.boolean()).map(([hub, account, prompt, completion, less]) => {
-    return new Command(`hold(hub ${hub}, account ${account}, ${prompt} + ${completion})`, (clients, { world, accounts }) => {
+    return command(`hold(hub ${hub}, account ${account}, ${prompt} + ${completion})`, (clients, { world, accounts }) => {
       clients.requests += 1
       const request = clients.requests
       clients.holds.push({ hub, request, account, prompt, completion })
@@ -88,10 +84,11 @@ const commands = [
       })))
     })
   }),
-  fc.tuple(pick, hubOf).map(([number, hub]) => new Command(`again(${number}, hub ${hub})`, (clients, { world, accounts }) => {
+  fc.tuple(pick, hubOf).map(([number, hub]) => command(`again(${number}, hub ${hub})`, (clients, { world, accounts }) => {
     const before = clients.holds[number % Math.max(1, clients.holds.length)]
     if (before === undefined) return
-    const first = clients.holds.findLast(({ request }) => request === before.request)!
+    // A client names the hold that it asked for first, whichever hubs it tried since.
+    const first = clients.holds.find(({ request }) => request === before.request)!
     const elsewhere = hub !== first.hub
     const again = elsewhere ? { ...first, hub, after: first.hub } : first
     if (elsewhere) clients.holds.push(again)
@@ -102,7 +99,7 @@ const commands = [
     })))
   })),
   fc.tuple(pick, fc.constantFrom('extend', 'progress', 'settle', 'settle', 'settle', 'expire', 'refund'), fc.nat({ max: 30_000 })).map(([number, what, tokens]) => {
-    return new Command(`${what}(${number}, ${tokens})`, (clients, { world }) => {
+    return command(`${what}(${number}, ${tokens})`, (clients, { world }) => {
       const known = clients.holds[number % Math.max(1, clients.holds.length)]
       if (known === undefined) return
       const { hub } = world.hubs[known.hub]!
@@ -117,20 +114,20 @@ const commands = [
       clients.asked.push(world.submit(known.hub, intent))
     })
   }),
-  hubOf.map((hub) => new Command(`commit(${hub})`, (_, { world }) => { world.commit(hub) })),
-  hubOf.map((hub) => new Command(`commit(${hub})`, (_, { world }) => { world.commit(hub) })),
-  fc.tuple(hubOf, hubOf, fc.nat({ max: 6 })).map(([from, to, count]) => new Command(`deliver(${from} to ${to}, ${count})`, (_, { world }) => {
+  hubOf.map((hub) => command(`commit(${hub})`, (_, { world }) => { world.commit(hub) })),
+  hubOf.map((hub) => command(`commit(${hub})`, (_, { world }) => { world.commit(hub) })),
+  fc.tuple(hubOf, hubOf, fc.nat({ max: 6 })).map(([from, to, count]) => command(`deliver(${from} to ${to}, ${count})`, (_, { world }) => {
     for (let left = count; left >= 0 && world.deliver(from, to);) left -= 1
   })),
-  fc.tuple(hubOf, hubOf).map(([from, to]) => new Command(`deliver(${from} to ${to})`, (_, { world }) => { while (world.deliver(from, to)) continue })),
-  fc.tuple(hubOf, hubOf).map(([a, b]) => new Command(`link(${a}, ${b})`, (_, { world }) => {
+  fc.tuple(hubOf, hubOf).map(([from, to]) => command(`deliver(${from} to ${to})`, (_, { world }) => { while (world.deliver(from, to)) continue })),
+  fc.tuple(hubOf, hubOf).map(([a, b]) => command(`link(${a}, ${b})`, (_, { world }) => {
     if (a === b) return
     if (world.connected(a, b)) world.cut(a, b)
     else world.connect(a, b)
   })),
-  fc.nat({ max: 3_000 }).map((ms) => new Command(`tick(${ms})`, (_, { world }) => { world.tick(ms + 1) })),
-  fc.tuple(hubOf, fc.nat({ max: 7 })).map(([hub, luck]) => new Command(`restart(${hub}, ${luck})`, (_, { world }) => { if (luck === 0) world.restart(hub) })),
-  ...[1, 2, 3].map(() => fc.constant(new Command('calm()', (_, { world }) => { world.settle(3) }))),
+  fc.nat({ max: 3_000 }).map((ms) => command(`tick(${ms})`, (_, { world }) => { world.tick(ms + 1) })),
+  fc.tuple(hubOf, fc.nat({ max: 7 })).map(([hub, luck]) => command(`restart(${hub}, ${luck})`, (_, { world }) => { if (luck === 0) world.restart(hub) })),
+  ...[1, 2, 3].map(() => fc.constant(command('calm()', (_, { world }) => { world.settle(3) }))),
 ]
 
 function paid({ outcome, refunded, refundedTokens }: HoldState): boolean {

@@ -24,6 +24,7 @@ async function relay(events: (order: JobOrder) => AsyncIterable<CompletionEvent>
   const serve = createRelay({
     gate: { admit: options.admit ?? (() => ({ action: options.action ?? 'relay', account })) },
     dispatcher: { run: (order) => { orders.push(order); return events(order) } },
+    priorityOf: (tier) => tier === 'pro' ? 1 : 3,
   })
   const leaving = new AbortController()
   const done = serve(far, { t: 'relay', authorization, request: options.request ?? encode(aRequest()) }, { signal: leaving.signal })

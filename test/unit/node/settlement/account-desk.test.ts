@@ -5,7 +5,8 @@ import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
 import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import { createAccountDesk } from '../../../../node/settlement/account-desk.ts'
 import { createAccountGate } from '../../../../node/settlement/account-gate.ts'
-import type { HubLedger } from '../../../../ledger/interface.ts'
+import { creditsFromWire, lineFromWire } from '../../../../node/settlement/credits.ts'
+import type { HubLedger, StatementLine } from '../../../../ledger/interface.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { accountActions, type AccountAction } from '../../../../protocol/messages/control.ts'
@@ -39,7 +40,7 @@ function setUp() {
   })
   const desk = createAccountDesk({
     ledger: ledger as unknown as HubLedger, table, signer: hub.signer, clock, log: quietLog(),
-    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE],
+    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE], priorityOf: (tier) => tier === 'pro' ? 1 : 3,
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
       place(order) {
@@ -58,6 +59,9 @@ function setUp() {
   const ask = {
     account: async (as = payer) => decode(accountActions.account.tell, await answerTo('account', {}, as)),
     models: async () => decode(accountActions.models.tell, await answerTo('models', {}, payer)),
+    credits: async (as = payer) => creditsFromWire(decode(accountActions.credits.tell, await answerTo('credits', {}, as))),
+    statement: async (body: unknown) => decode(accountActions.statement.tell, await answerTo('statement', body, payer)).lines.map(lineFromWire),
+    statementFile: async () => decode(accountActions.statementFile.tell, await answerTo('statementFile', {}, payer)).file,
     receipts: async (limit: number) => decode(accountActions.receipts.tell, await answerTo('receipts', { limit }, payer)),
     receipt: async (id: Uint8Array, as = payer) => decode(accountActions.receipt.tell, await answerTo('receipt', { id }, as)),
     ticket: async (body: unknown) => decode(accountActions.ticket.tell, await answerTo('ticket', body, payer)),
@@ -74,6 +78,45 @@ describe('node/settlement/account-desk', () => {
   it('tells an account who it is, and every digit of its balance', async () => {
     const { ask, account } = setUp()
     expect(await ask.account()).to.deep.equal({ account: account.id, name: 'payer', tier: 'pro', balance: '12345678901234567890' })
+  })
+
+  it('tells every digit of where the money is, and what was earned today', async () => {
+    const { ask, ledger, account, clock } = setUp()
+    const huge = 2n ** 66n
+    ledger.moneyOf = {
+      balance: { available: huge, held: 1n, inflight: 2n, frozen: 3n, back: 4n, debt: 5n }, quota: { day: 20_833, tokensPerDay: null, usedTokens: 7 },
+      earnedUnpaid: 8n, earnedPaid: huge,
+    }
+    const line = (index: number, part: Partial<StatementLine>): StatementLine => ({
+      id: new Uint8Array(16).fill(index), kind: 'Vest', at: clock.now(), hub: 0, epoch: 1, seq: index, amount: 3n, held: 0n, quotaTokens: 0, why: 'cpu', hold: undefined,
+      receipt: undefined, ...part,
+    })
+    // Midnight (UTC) parts today's pay from yesterday's.
+    const midnight = Math.floor(clock.now() / 86_400_000) * 86_400_000
+    ledger.lines = [
+      ...Array.from({ length: 150 }, (_, index) => line(index + 1, {})), line(151, { kind: 'Settle', amount: -9n }), line(152, { at: midnight }), line(153, { at: midnight - 1 }),
+    ]
+    expect(await ask.credits()).to.deep.equal({
+      account: account.id, name: 'payer', tier: 'pro', ...ledger.moneyOf, earnedToday: 151n * 3n,
+    })
+  })
+
+  it('tells the statement page by page, and gives the file as it is', async () => {
+    const { ask, ledger } = setUp()
+    ledger.lines = [1, 2, 3].map((index) => ({
+      id: new Uint8Array(16).fill(index), kind: 'Settle', at: 9, hub: 0, epoch: 1, seq: index, amount: -(2n ** 62n), held: -5n, quotaTokens: 1, why: 'gpt-4o',
+      hold: new Uint8Array(16).fill(9), receipt: index === 1 ? undefined : new Uint8Array(16).fill(8),
+    }))
+    const first = await ask.statement({ limit: 2 })
+    expect(first).to.deep.equal(ledger.lines.slice(0, 2))
+    expect(await ask.statement({ limit: 2, after: { at: first[1]!.at, id: first[1]!.id } })).to.deep.equal(ledger.lines.slice(2))
+    expect(await ask.statement({ limit: 2, from: 10 })).to.deep.equal([])
+    expect(await codeOf(ask.statement({ limit: 101 }))).to.equal('FRAME_MALFORMED')
+    expect(await codeOf(ask.statementFile())).to.equal('NOT_FOUND')
+    ledger.file = '{ "as": "it is" }'
+    expect(await ask.statementFile()).to.equal('{ "as": "it is" }')
+    ledger.file = 'x'.repeat(3 * 1024 * 1024 + 1)
+    expect(await codeOf(ask.statementFile())).to.equal('FORBIDDEN')
   })
 
   it('lists the models that are there', async () => {

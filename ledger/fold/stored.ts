@@ -1,0 +1,43 @@
+/**
+ * Reads entries of frames that were checked when they were stored, for folding a whole ledger again: no second look at
+ * fields, and nothing of entries that the fold passes over. About five times as fast as `decodeEntry`.
+ */
+import { decodeUnchecked } from '../../protocol/codec.ts'
+import { peekEntry, type Entry } from '../entries/entry.ts'
+import type { Frame } from '../frame.ts'
+
+/** Fields that hold money: a small amount is read as a number and a large one as a bigint. */
+const moneyFields = ['amount', 'credits', 'charge', 'total', 'delta', 'back', 'rate'] as const
+
+/** A frame that `foldFrame` takes; `undefined` stands for an entry that changes nothing. */
+export interface StoredFrame extends Frame {
+  readonly entries: readonly (Entry | undefined)[]
+}
+
+/** The bytes must be of a frame whose chain and roots hold (`checkChain`), and that was checked by `checkFrame` once. Throws where they are no DAG-CBOR. */
+export function storedFrame(frame: Frame): StoredFrame {
+  return { ...frame, entries: frame.entryBytes.map(storedEntry) }
+}
+
+/** Gives undefined for an entry that changes nothing: a ticket, a receipt that earns nothing. */
+export function storedEntry(bytes: Uint8Array): Entry | undefined {
+  const kind = peekEntry(bytes)?.kind
+  if (kind === 'JobTicket') return undefined
+  if (kind === 'JobReceipt' && !hasRate(bytes)) return undefined
+  const entry = decodeUnchecked(bytes) as Record<string, unknown>
+  for (const field of moneyFields) {
+    const value = entry[field]
+    if (typeof value === 'number') entry[field] = BigInt(value)
+  }
+  if (kind === 'Presence') for (const device of entry.devices as Record<string, unknown>[]) device.rate = BigInt(device.rate as number | bigint)
+  return entry as unknown as Entry
+}
+
+/** `rate`, or `half` and then `rate`, follow the id: DAG-CBOR sorts keys by length, and only these two have four letters. */
+function hasRate(bytes: Uint8Array): boolean {
+  // Map head, `k` and its text of 10 letters, `eid` and its 16 bytes.
+  const at = 1 + 2 + 11 + 4 + 17
+  // A receipt has jobId and observation; a third and fourth key are half and rate.
+  const keys = bytes[0]! & 0x1f
+  return keys === 6 || keys === 5 && bytes[at] === 0x64 && bytes[at + 1] === 0x72
+}

@@ -1,0 +1,122 @@
+/** What a job and standing by earn, from the node's side to three real ledgers: rates, accounts and devices. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import type { DeviceHardware, HubLedger } from '../../ledger/interface.ts'
+import { devicesOf } from '../../node/capacity/devices.ts'
+import { issueTicket } from '../../node/jobs/tickets.ts'
+import { startPresence } from '../../node/settlement/presence.ts'
+import { settleJob } from '../../node/settlement/settle.ts'
+import { accountIdOf } from '../../protocol/api-key.ts'
+import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
+import type { Clock } from '../../protocol/ports.ts'
+import { signDocument } from '../../protocol/signed.ts'
+import { aCapacity } from '../support/completions.ts'
+import { testKey, type TestKey } from '../support/federation.ts'
+import { cryptoRandom, join2, openTestLedger, realClock, temporaryDir, testWorld } from '../support/ledger-world.ts'
+import { quietLog } from '../support/quiet-log.ts'
+import { until } from '../support/until.ts'
+
+const signal = AbortSignal.timeout(120_000)
+const HOUR = 3_600_000n
+const RTX = { name: 'NVIDIA GeForce RTX 4090', vramBytes: 24 * 2 ** 30 - 2 ** 20 }
+
+describe('settlement: earning', function () {
+  this.timeout(60_000)
+  const world = testWorld()
+  let dir: Awaited<ReturnType<typeof temporaryDir>>
+  let hubs: HubLedger[] = []
+
+  before(async () => {
+    dir = await temporaryDir()
+    hubs = await Promise.all([0, 1, 2].map((index) => openTestLedger(world, index, join(dir.path, String(index)))))
+    for (const [a, b] of [[0, 1], [0, 2], [1, 2]] as const) join2(hubs[a]!, a, hubs[b]!, b)
+    await Promise.all(hubs.map((hub) => hub.whenWritable({ signal })))
+  })
+  after(async () => {
+    await Promise.all(hubs.map((hub) => hub.close()))
+    await dir.remove()
+  })
+
+  interface Lender {
+    readonly account: Uint8Array
+    readonly node: TestKey
+    readonly boot: Uint8Array
+  }
+
+  async function lenderOf(tier: string): Promise<Lender> {
+    const { publicKey } = testKey().signer
+    const node = testKey()
+    const account = accountIdOf(publicKey)
+    await hubs[0]!.openAccount({ publicKey, name: 'lender', tier })
+    await hubs[0]!.addKey({ publicKey: node.signer.publicKey, account, name: 'box' })
+    await until('every hub knows the key', () => hubs.every((hub) => hub.apiKey(node.signer.publicKey) !== undefined))
+    return { account, node, boot: cryptoRandom.bytes(16) }
+  }
+
+  /** A job of `ms` on this device at hub 0, from `startMs` of the lender's boot on. */
+  async function serve({ node, boot }: Lender, part: { payer?: Uint8Array; device?: string; devices?: readonly DeviceHardware[] | undefined; startMs?: number; ms?: number; signs?: boolean }): Promise<void> {
+    const { signer } = world.hubs[0]!
+    const { devices = devicesOf([RTX]), device = RTX.name, startMs = 5_000, ms = 2_000 } = part
+    const issued = issueTicket({ signer, clock: realClock, random: cryptoRandom }, world.federation.network, {
+      contributor: node.signer.publicKey, account: part.payer ?? new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), priority: 0,
+    })
+    const outputHash = new Uint8Array(createHash('sha256').update('Hi').digest())
+    const usage = { promptTokens: 4, completionTokens: 2 }
+    const half: ReceiptHalf = {
+      v: 1, ticketHash: ticketHashOf(issued.signed), jobId: issued.ticket.jobId, modelDigest: 'ab'.repeat(32), device, boot, startMs, endMs: startMs + ms, usage,
+      outputHash, finish: 'stop',
+    }
+    await settleJob({ ledger: hubs[0]!, signer, clock: realClock, log: quietLog() }, {
+      issued, path: 'hub', devices: 'devices' in part ? part.devices : devices,
+      seen: { usage, finish: 'stop', outputHash, observedMs: ms, half: part.signs === false ? undefined : signDocument(node.signer, 'receiptHalf', half) },
+    })
+  }
+
+  const due = ({ account }: Lender): bigint => hubs[0]!.money(account)!.earnedUnpaid
+  const credits = (perHour: bigint, ms: bigint): bigint => perHour * 1_000_000n * ms / HOUR
+
+  it('pays an hour of work by the class of the announced hardware, twice for Unlimited', async () => {
+    const [free, unlimited, cpu] = [await lenderOf('contributor'), await lenderOf('unlimited'), await lenderOf('contributor')]
+    await serve(free, {})
+    await serve(unlimited, {})
+    await serve(cpu, { device: 'cpu', devices: devicesOf([]) })
+    expect([due(free), due(unlimited), due(cpu)]).to.deep.equal([credits(40n, 2_000n), credits(80n, 2_000n), credits(1n, 2_000n)])
+  })
+
+  it('pays nothing for one\'s own jobs, unsigned ones, unknown hardware, or a device that was not announced', async () => {
+    const lender = await lenderOf('contributor')
+    await serve(lender, { payer: lender.account })
+    await serve(lender, { signs: false })
+    await serve(lender, { devices: undefined })
+    await serve(lender, { device: 'another RTX 4090' })
+    await serve(lender, { device: `${RTX.name} #2` })
+    expect(due(lender)).to.equal(0n)
+  })
+
+  it('pays one hour once, however many jobs fill it', async () => {
+    const lender = await lenderOf('contributor')
+    for (let job = 0; job < 4; job += 1) await serve(lender, { startMs: 10_000, ms: 3_000 })
+    expect(due(lender)).to.equal(credits(40n, 3_000n))
+  })
+
+  it('pays 30 % for standing by, for each GPU, and the full rate for the part that was work', async () => {
+    const lender = await lenderOf('contributor')
+    const gpus = [RTX, RTX].map((gpu) => ({ ...gpu, vramFreeBytes: 0 }))
+    let nowMs = Date.now() - 1_000_000
+    const clock: Clock = { now: () => nowMs, monotonicMs: () => nowMs, after: () => () => {} }
+    const presences = hubs.map((ledger) => startPresence({ ledger, clock, log: quietLog(), isConnected: () => true }))
+    for (let deviceMs = 100_000; deviceMs <= 700_000; deviceMs += 10_000) {
+      for (const presence of presences) presence.heard(aCapacity({ peer: lender.node.signer.publicKey, gpus, clock: { boot: lender.boot, ms: deviceMs } }, nowMs))
+      nowMs += 10_000
+    }
+    // All three hubs saw the same ten minutes.
+    for (const presence of presences) presence.stop()
+    const standby = 2n * credits(12n, 600_000n)
+    await until('standing by is in the ledger', () => due(lender) === standby)
+    await serve(lender, { startMs: 200_000, ms: 60_000, devices: devicesOf(gpus) })
+    // The job's time on the hub's clock is not that of the presence here, so only its device's clock overlaps.
+    await until('work is in the ledger', () => due(lender) > standby)
+    expect(due(lender)).to.equal(standby + credits(28n, 60_000n))
+  })
+})

@@ -1,0 +1,220 @@
+/**
+ * One hub of the ledger bench, in a process of its own: loads accounts, appends, spends, and measures the bare parts
+ * (signatures, hashes, LevelDB, fsync) in the same process. Asked by its parent over the channel.
+ */
+import { hash } from 'node:crypto'
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createStateTree } from '../../../ledger/checkpoint/state-tree.ts'
+import { createState, emptyAccount, type AccountId, type AccountState } from '../../../ledger/fold/state.ts'
+import { homeOf } from '../../../ledger/fold/homes.ts'
+import { openLedger } from '../../../ledger/ledger.ts'
+import { openDatabase } from '../../../ledger/store/open.ts'
+import { accountIdOf } from '../../../protocol/api-key.ts'
+import { fromHex, toHex } from '../../../protocol/bytes.ts'
+import { createSigner, sha256, verifySignature } from '../../../protocol/crypto.ts'
+import { readFederation } from '../../../protocol/federation.ts'
+import type { Receipt } from '../../../protocol/messages/receipt.ts'
+import { publicKeyOf } from '../../../protocol/peer-key.ts'
+import { openLedgerSockets } from '../../support/ledger-socket.ts'
+import { cryptoRandom, realClock, testReceipt } from '../../support/ledger-world.ts'
+import { quietLog } from '../../support/quiet-log.ts'
+
+export interface BenchHubSettings {
+  readonly hub: number
+  readonly dir: string
+  readonly federation: string
+  readonly seed: string
+}
+
+const MESSAGE_BYTES = 300
+const settings = JSON.parse(process.argv[2]!) as BenchHubSettings
+const federation = readFederation(settings.federation)
+const signer = createSigner(fromHex(settings.seed)!)
+const hubKeys = federation.hubs.map(({ peerId }) => publicKeyOf(peerId)!)
+process.on('disconnect', () => { process.exit(0) })
+
+const openMs = performance.now()
+const ledger = await openLedger({ clock: realClock, random: cryptoRandom, log: quietLog(`hub${settings.hub}`), signer }, {
+  dir: settings.dir, federation, hubIndex: settings.hub, onFailed: (error) => { throw error },
+})
+const openedAfterMs = performance.now() - openMs
+const sockets = await openLedgerSockets(ledger.sync, { hub: settings.hub, port: 0 }, (error) => { throw error })
+const entriesNow = () => ledger.heads().reduce((sum, { entries }) => sum + entries, 0)
+const seconds = async (run: () => Promise<void>): Promise<number> => {
+  const startedMs = performance.now()
+  await run()
+  return (performance.now() - startedMs) / 1_000
+}
+
+/** So many at once, until all are done. */
+async function windowed(count: number, atOnce: number, one: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0
+  await Promise.all(Array.from({ length: atOnce }, async () => {
+    while (next < count) {
+      next += 1
+      await one(next - 1)
+    }
+  }))
+}
+
+let accounts: { readonly publicKey: Uint8Array; readonly id: Uint8Array }[] = []
+const contributors = Array.from({ length: 64 }, (_, index) => createSigner(sha256(Buffer.from(`contributor ${index}`))))
+
+const commands = {
+  dial: async (hub: number, port: number) => { sockets.dial(hub, port) },
+  whenWritable: async () => { await ledger.whenWritable({ signal: AbortSignal.timeout(60_000) }) },
+  heads: async () => ledger.heads().filter(({ frames }) => frames > 0).map(({ hub, epoch, frames, hash: head }) => `${hub}/${epoch}:${frames}:${toHex(head)}`).join(' '),
+  entries: async () => entriesNow(),
+  openedAfterMs: async () => openedAfterMs,
+
+  /** Accounts of which this hub is the home, each with credits. */
+  load: async (count: number) => {
+    while (accounts.length < count) {
+      const publicKey = cryptoRandom.bytes(32)
+      const id = accountIdOf(publicKey)
+      if (homeOf(hubKeys, toHex(id)) === settings.hub) accounts.push({ publicKey, id })
+    }
+    return await seconds(() => windowed(count, 4_000, async (index) => {
+      const { publicKey, id } = accounts[index]!
+      await ledger.openAccount({ publicKey, name: `account ${index}`, tier: 'free' })
+      await ledger.grant({ account: id, amountMicroCredits: 100_000_000n, source: 'bench' })
+    }))
+  },
+
+  /** Receipts with their tickets; those are made before, since making them is not the ledger's work. */
+  receipts: async (count: number, atOnce: number) => {
+    const made: Receipt[] = Array.from({ length: count }, (_, index) => testReceipt(federation.network, signer, {
+      jobId: cryptoRandom.bytes(16), account: accounts[index % accounts.length]!.id, contributor: contributors[index % contributors.length]!,
+      half: { startMs: index * 2_000, endMs: index * 2_000 + 1_500 },
+    }))
+    let replicated = 0
+    const took = await seconds(() => windowed(count, atOnce, async (index) => {
+      ledger.logTicket(made[index]!.ticket)
+      if ((await ledger.appendReceipt(made[index]!)).durability === 'replicated') replicated += 1
+    }))
+    return { took, replicated }
+  },
+
+  /** Each a hold and a settlement. */
+  spends: async (count: number, atOnce: number) => await seconds(() => windowed(count, atOnce, async (index) => {
+    const { hold } = await ledger.hold(askOf(index))
+    await ledger.settle({ hold, promptTokens: 100, completionTokens: 300 })
+  })),
+
+  /** Milliseconds of each of `count` holds, one after the other. */
+  latencies: async (count: number) => {
+    const all: number[] = []
+    for (let index = 0; index < count; index += 1) {
+      const startedMs = performance.now()
+      const { durability } = await ledger.hold(askOf(index))
+      if (durability === 'replicated') all.push(performance.now() - startedMs)
+    }
+    return all
+  },
+
+  /** Everything read from the disk, folded and compared. */
+  audit: async () => {
+    let entries = 0
+    const took = await seconds(async () => {
+      const report = await ledger.audit()
+      entries = report.entries
+      if (report.problems.length > 0) throw new Error(report.problems.join('; '))
+    })
+    return { took, entries }
+  },
+
+  /** Root of the state tree after `touched` of `count` accounts changed: milliseconds. */
+  stateTree: async (count: number, touched: number) => {
+    const state = createState(federation.network, hubKeys)
+    const all = new Map<AccountId, AccountState>()
+    for (let index = 0; index < count; index += 1) {
+      const id = toHex(cryptoRandom.bytes(16))
+      const account = emptyAccount(state, id)
+      account.rights.set('0/1', 1_000n).set('1/1', 500n)
+      account.minted = 1_500n
+      account.chains.set('0/1', { entries: 3, head: sha256(fromHex(id)!) })
+      all.set(id, account)
+    }
+    const tree = createStateTree()
+    const ids = [...all.keys()]
+    tree.update(all, ids)
+    const times: number[] = []
+    for (let round = 0; round < 5; round += 1) {
+      const changed = ids.filter((_, index) => index % Math.floor(count / touched) === round).slice(0, touched)
+      for (const id of changed) all.get(id)!.rights.set('0/1', BigInt(2_000 + round))
+      const startedMs = performance.now()
+      tree.update(all, changed)
+      times.push(performance.now() - startedMs)
+    }
+    return times
+  },
+
+  verifyRate: async () => {
+    const message = cryptoRandom.bytes(MESSAGE_BYTES)
+    const signature = signer.sign(message)
+    const count = 4_000
+    return count / await seconds(async () => {
+      for (let index = 0; index < count; index += 1) if (!verifySignature(signer.publicKey, message, signature)) throw new Error('not valid')
+    })
+  },
+  hashRate: async () => {
+    const message = cryptoRandom.bytes(MESSAGE_BYTES)
+    const count = 200_000
+    return count / await seconds(async () => {
+      for (let index = 0; index < count; index += 1) hash('sha256', message, 'buffer')
+    })
+  },
+  /** Rows a second in synced batches of 1,000. */
+  levelRate: async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'triforce-bench-level-'))
+    const db = await openDatabase(dir)
+    const value = cryptoRandom.bytes(MESSAGE_BYTES)
+    const batches = 30
+    const took = await seconds(async () => {
+      for (let batch = 0; batch < batches; batch += 1) {
+        await db.batch(Array.from({ length: 1_000 }, () => ({ type: 'put' as const, key: cryptoRandom.bytes(17), value })), { sync: true })
+      }
+    })
+    await db.close()
+    rmSync(dir, { recursive: true, force: true })
+    return batches * 1_000 / took
+  },
+  /** Milliseconds of an append of 1 KiB and its fdatasync, each. */
+  syncs: async (count: number) => {
+    const dir = mkdtempSync(join(settings.dir, 'sync-'))
+    const file = openSync(join(dir, 'file'), 'a')
+    const bytes = cryptoRandom.bytes(1_024)
+    const times = Array.from({ length: count }, () => {
+      const startedMs = performance.now()
+      writeSync(file, bytes)
+      fdatasyncSync(file)
+      return performance.now() - startedMs
+    })
+    closeSync(file)
+    rmSync(dir, { recursive: true, force: true })
+    return times
+  },
+  close: async () => {
+    await ledger.close()
+    setImmediate(() => { process.exit(0) })
+  },
+}
+
+function askOf(index: number) {
+  const request = cryptoRandom.bytes(16)
+  return {
+    request, requestHash: sha256(request), account: accounts[(index * 7_919) % accounts.length]!.id, provider: 'groq', model: 'llama-3.1-8b',
+    promptTokens: 100, completionTokensMax: 400,
+  }
+}
+
+export type BenchCommands = typeof commands
+
+process.send!({ ready: sockets.port })
+process.on('message', (message) => {
+  const { id, name, args } = message as { readonly id: number; readonly name: keyof BenchCommands; readonly args: readonly unknown[] }
+  const command = commands[name] as (...given: readonly unknown[]) => Promise<unknown>
+  command(...args).then((result) => { process.send!({ id, result }) }, (error: Error) => { process.send!({ id, error: error.stack ?? error.message }) })
+})

@@ -1,0 +1,87 @@
+/** Once everything is mended and all hubs have the same logs: is what stands what callers were told? */
+import { checkState } from '../../ledger/fold/invariants.ts'
+import type { HubLedger } from '../../ledger/interface.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import type { NaiveLedger } from './naive-ledger.ts'
+import { mustStand, type Oracle } from './oracle.ts'
+import type { SimProcess } from './sim-hub.ts'
+
+export interface Circumstances {
+  /** Hubs whose disk lost something in this run. */
+  readonly damaged: ReadonlySet<number>
+  /** A log was sealed: what a hub alone had acknowledged may have become something else. */
+  readonly sealed: boolean
+}
+
+/** Problems of one hub. */
+export async function judge(oracle: Oracle, process: SimProcess, naive: NaiveLedger, circumstances: Circumstances): Promise<string[]> {
+  const ledger = process.ledger!
+  return [
+    ...checkState(process.live!()),
+    ...judgePeople(oracle, ledger, circumstances),
+    ...judgeMoney(oracle, ledger, naive, circumstances),
+    ...await judgeReceipts(oracle, ledger, circumstances),
+  ]
+}
+
+function judgePeople(oracle: Oracle, ledger: HubLedger, { damaged }: Circumstances): string[] {
+  const problems: string[] = []
+  for (const [name, account] of oracle.accounts) {
+    const found = ledger.account(account.id)
+    if (found === undefined && mustStand(account, damaged)) problems.push(`account ${name.slice(0, 8)} (${account.standing}) is gone`)
+    if (found === undefined) continue
+    if (found.name !== account.name || toHex(found.publicKey) !== toHex(account.publicKey)) problems.push(`account ${name.slice(0, 8)} has other content`)
+  }
+  for (const [name, key] of oracle.keys) {
+    const found = ledger.apiKey(key.publicKey)
+    if (mustStand(key.revoked, damaged) && found !== undefined) problems.push(`revoked key ${name.slice(0, 8)} is good`)
+    if (mustStand(key, damaged) && !key.mayBeRevoked && found === undefined) problems.push(`key ${name.slice(0, 8)} (${key.standing}) is gone`)
+    if (found !== undefined && toHex(found.account) !== key.account) problems.push(`key ${name.slice(0, 8)} belongs to another account`)
+  }
+  return problems
+}
+
+function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { damaged, sealed }: Circumstances): string[] {
+  const problems: string[] = [...naive.problems]
+  for (const [name, account] of oracle.accounts) {
+    const money = ledger.money(account.id)
+    if (money === undefined) continue
+    const { available, held, inflight, frozen, back, debt } = money.balance
+    const total = available + held + inflight + frozen + back - debt
+    if (total !== (naive.totals.get(name) ?? 0n)) problems.push(`account ${name.slice(0, 8)} has ${total} and should have ${naive.totals.get(name) ?? 0n}`)
+    if ([available, held, inflight, frozen, back, debt].some((part) => part < 0n)) problems.push(`account ${name.slice(0, 8)} has a negative part`)
+  }
+  for (const [id, holds] of naive.holds) {
+    for (const hold of holds) {
+      const known = oracle.holds.get(id)
+      if (known === undefined) problems.push(`hold ${id.slice(0, 8)} was never asked for`)
+      else if (hold.charge > 0n && known.refused) problems.push(`hold ${id.slice(0, 8)} was refused, and is charged ${hold.charge}`)
+      else if (hold.charge > 0n && known.uses.length === 0) problems.push(`hold ${id.slice(0, 8)} is charged ${hold.charge} and nobody said what for`)
+    }
+  }
+  for (const { id, hub, charged, acknowledged } of oracle.holds.values()) {
+    if (charged === undefined) continue
+    if (!acknowledged) problems.push(`hold ${id.slice(0, 8)} was charged and never given out`)
+    const charges = (naive.holds.get(id) ?? []).map(({ charge }) => charge)
+    // What the hub alone knew is gone with its disk, or is part of what was settled for its sealed log.
+    if (!charges.includes(charged) && !damaged.has(hub) && !sealed) problems.push(`hold ${id.slice(0, 8)} was charged ${charged}, and now ${charges.join(' and ')}`)
+  }
+  for (const [name, { amounts }] of oracle.mints) {
+    for (const [amount, { standing }] of amounts) {
+      const found = naive.named.get(name)
+      if (standing === 'replicated' && found !== amount) problems.push(`${name} of ${amount} was promised, and is ${found}`)
+    }
+    const found = naive.named.get(name)
+    if (found !== undefined && !amounts.has(found)) problems.push(`${name} of ${found} was never asked for`)
+  }
+  for (const name of naive.named.keys()) if (!oracle.mints.has(name)) problems.push(`${name} was never asked for`)
+  return problems
+}
+
+async function judgeReceipts(oracle: Oracle, ledger: HubLedger, { damaged }: Circumstances): Promise<string[]> {
+  const problems: string[] = []
+  for (const [name, receipt] of oracle.receipts) {
+    if (mustStand(receipt, damaged) && await ledger.receipt(receipt.id) === undefined) problems.push(`receipt ${name.slice(0, 8)} (${receipt.standing}) is gone`)
+  }
+  return problems
+}

@@ -1,0 +1,127 @@
+import { expect } from 'chai'
+import { payOf } from '../../../../ledger/earning/pay.ts'
+import { encodeReceipt } from '../../../../ledger/entries/entry.ts'
+import { homeOf } from '../../../../ledger/fold/homes.ts'
+import { checkState } from '../../../../ledger/fold/invariants.ts'
+import { deviceKeyOf } from '../../../../ledger/fold/state.ts'
+import { balanceOf, systemTotals } from '../../../../ledger/fold/views.ts'
+import { CONTRIBUTOR_EXPENSE, MS_PER_HOUR, NEWCOMER_RECEIPTS } from '../../../../ledger/rules.ts'
+import { toHex } from '../../../../protocol/bytes.ts'
+import { createFoldWorld, foldHubKeys, foldInOrder, unsigned, type FoldWorld } from '../../../support/fold-world.ts'
+
+const account = new Uint8Array(16).fill(1)
+const id = toHex(account)
+const home = homeOf(foldHubKeys, id)
+const away = (home + 1) % 3
+const contributor = new Uint8Array(32).fill(9)
+const key = deviceKeyOf(toHex(contributor), 'gpu0')
+const RATE = 40_000_000n
+
+function receipt(world: FoldWorld, hub: number, number: number, { rate = RATE, ms = MS_PER_HOUR, half = true, startMs = 0 } = {}): string | undefined {
+  const jobId = new Uint8Array(16)
+  new DataView(jobId.buffer).setUint32(0, number)
+  const documents = {
+    ...(half ? { half: unsigned({ device: 'gpu0', boot: new Uint8Array(16), startMs, endMs: startMs + ms }, contributor) } : {}),
+    observation: unsigned({ observedMs: ms, endedAt: world.nowMs - 10 * MS_PER_HOUR + startMs + ms }),
+  }
+  return world.say(hub, encodeReceipt(jobId, documents, rate))
+}
+
+const vest = (world: FoldWorld, hub: number, total: bigint, delta: bigint, back = 0n, to = account) =>
+  world.say(hub, { k: 'Vest', contributor, device: 'gpu0', account: to, round: 1, total, delta, back })
+
+const deviceAt = (world: FoldWorld, hub: number) => world.hubs[hub]!.state.devices.get(key)
+
+describe('ledger/fold: pay', () => {
+  it('comes from receipts that both sides signed and that earn', () => {
+    const world = createFoldWorld()
+    receipt(world, home, 1, { half: false })
+    receipt(world, home, 2, { rate: 0n })
+    expect(deviceAt(world, home)).to.equal(undefined)
+    receipt(world, home, 3)
+    expect(payOf(deviceAt(world, home)!)).to.equal(RATE)
+    expect(deviceAt(world, home)).to.deep.include({ receipts: 1, firstAt: world.nowMs - 10 * MS_PER_HOUR })
+  })
+
+  it('is paid by the clearing log, exactly what was earned since, never more', () => {
+    const world = createFoldWorld()
+    receipt(world, home, 1)
+    expect(vest(world, away, RATE, RATE)).to.equal('its log does not clear for the account')
+    expect(vest(world, home, RATE + 1n, RATE + 1n)).to.equal('it pays more than the facts earn')
+    expect(vest(world, home, 10n, 9n)).to.equal('it pays what was paid already')
+    expect(vest(world, home, 10n, 10n, 11n)).to.equal('it holds back more than it pays')
+    expect(vest(world, home, 10n, 10n)).to.equal(undefined)
+    expect(vest(world, home, RATE, RATE)).to.equal('it pays what was paid already')
+    expect(vest(world, home, RATE, RATE - 10n)).to.equal(undefined)
+    expect(vest(world, home, RATE, RATE - 10n), 'again').to.equal(undefined)
+    expect(world.say(home, { k: 'Vest', contributor: new Uint8Array(32), device: 'gpu0', account, round: 1, total: 1n, delta: 1n, back: 0n })).to.equal('its device has done nothing')
+    expect(balanceOf(world.hubs[home]!.state, id).available).to.equal(RATE)
+    expect(systemTotals(world.hubs[home]!.state).get(CONTRIBUTOR_EXPENSE)).to.equal(-RATE)
+    expect(checkState(world.hubs[home]!.state)).to.deep.equal([])
+  })
+
+  it('of a newcomer is held back in part, and released later', () => {
+    const world = createFoldWorld()
+    receipt(world, home, 1)
+    vest(world, home, RATE, RATE, RATE / 2n)
+    const release = (step: number, amount: bigint) => world.say(home, { k: 'BackRelease', account, step, amount })
+    expect(balanceOf(world.hubs[home]!.state, id)).to.deep.include({ available: RATE / 2n, back: RATE / 2n })
+    expect(release(1, RATE)).to.equal('it releases more than is held back')
+    expect(release(1, RATE / 2n)).to.equal(undefined)
+    expect(release(1, RATE / 2n), 'again').to.equal(undefined)
+    expect(balanceOf(world.hubs[home]!.state, id)).to.deep.include({ available: RATE, back: 0n })
+  })
+
+  it('repays a debt before it can be spent', () => {
+    const world = createFoldWorld()
+    world.say(home, { k: 'Chargeback', account, amount: 30_000_000n, payment: 'p' })
+    receipt(world, home, 1)
+    vest(world, home, RATE, RATE, RATE / 2n)
+    expect(balanceOf(world.hubs[home]!.state, id)).to.deep.include({ available: 0n, back: 20_000_000n, debt: 10_000_000n })
+    world.say(home, { k: 'BackRelease', account, step: 1, amount: 20_000_000n })
+    expect(balanceOf(world.hubs[home]!.state, id)).to.deep.include({ available: 10_000_000n, back: 0n, debt: 0n })
+    expect(checkState(world.hubs[home]!.state)).to.deep.equal([])
+  })
+
+  it('counts receipts up to the number that makes a newcomer no newcomer, the same one once', () => {
+    const world = createFoldWorld()
+    for (let number = 0; number < NEWCOMER_RECEIPTS + 10; number += 1) {
+      for (const hub of [home, away]) receipt(world, hub, number, { ms: 10, startMs: number * 20 })
+    }
+    for (const hub of [home, away]) world.commit(hub)
+    for (const choose of [() => 0, (count: number) => count - 1]) {
+      const device = foldInOrder(world.logs, choose).devices.get(key)!
+      expect(device.receipts).to.equal(NEWCOMER_RECEIPTS)
+      expect(device.receiptIds.size).to.equal(0)
+    }
+  })
+
+  it('of a presence counts for each device, at most to the moment it was logged', () => {
+    const world = createFoldWorld()
+    const presence = (fromMs: number, toMs: number) => world.say(home, {
+      k: 'Presence', hub: home, contributor, boot: new Uint8Array(16), deviceFromMs: 0, deviceToMs: 2 * MS_PER_HOUR, wallFromMs: fromMs, wallToMs: toMs,
+      devices: [{ device: 'gpu0', rate: 12_000_000n }, { device: 'gpu1', rate: 3_000_000n }],
+    })
+    expect(presence(world.nowMs, world.nowMs - 1)).to.equal('it ends before it begins')
+    expect(presence(world.nowMs - MS_PER_HOUR, world.nowMs + MS_PER_HOUR)).to.equal(undefined)
+    const [first, second] = ['gpu0', 'gpu1'].map((device) => world.hubs[home]!.state.devices.get(deviceKeyOf(toHex(contributor), device))!)
+    expect([payOf(first!) / 1_000n, payOf(second!) / 1_000n]).to.deep.equal([12_000n, 3_000n])
+    expect(world.say(away, { k: 'Presence', hub: home, contributor, boot: new Uint8Array(16), deviceFromMs: 0, deviceToMs: 1, wallFromMs: 0, wallToMs: 1, devices: [{ device: 'x', rate: 1n }] }))
+      .to.equal('another hub saw it')
+  })
+
+  it('for a device whose key moved to another account is never paid twice for long: the later account waits until more is earned', () => {
+    const other = new Uint8Array(16).fill(2)
+    const otherHome = homeOf(foldHubKeys, toHex(other))
+    const world = createFoldWorld()
+    receipt(world, home, 1)
+    world.commit(home)
+    world.settleDown()
+    vest(world, home, 30_000_000n, 30_000_000n)
+    expect(vest(world, otherHome, 10_000_000n, 10_000_000n, 0n, other)).to.equal(undefined)
+    for (const { hub } of world.hubs) world.commit(hub)
+    const state = foldInOrder(world.logs, () => 0)
+    expect(state.devices.get(key)).to.deep.include({ vested: 40_000_000n, vestedBy: new Map([[id, 30_000_000n], [toHex(other), 10_000_000n]]) })
+    expect(checkState(state)).to.deep.equal([])
+  })
+})
