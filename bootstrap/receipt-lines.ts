@@ -5,6 +5,7 @@ import type { Federation } from '../protocol/federation.ts'
 import { observationSchema, receiptHalfSchema } from '../protocol/messages/receipt.ts'
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf } from '../protocol/peer-key.ts'
+import { formatCredits } from '../protocol/units.ts'
 import type { VerifiedReceipt } from '../ledger/receipt-file.ts'
 import { formatTime } from './table.ts'
 
@@ -21,6 +22,7 @@ export interface ReceiptFacts {
   readonly outputHash: string
   readonly observedMs: number
   readonly endedAt: number
+  readonly earnsMicroCreditsPerHour: bigint
   readonly signedBy: readonly ('contributor' | 'hub')[]
   readonly loggedBy: string
   readonly loggedAt: number
@@ -47,6 +49,7 @@ export function receiptFacts(verified: VerifiedReceipt, federation: Federation):
     outputHash: toHex(half?.outputHash ?? observation.outputHash),
     observedMs: observation.observedMs,
     endedAt: observation.endedAt,
+    earnsMicroCreditsPerHour: verified.earnsMicroCreditsPerHour,
     signedBy: half === undefined ? ['hub'] : ['contributor', 'hub'],
     loggedBy: federation.hubs[verified.hub]?.name ?? String(verified.hub),
     loggedAt: verified.loggedAt,
@@ -64,6 +67,7 @@ export function receiptPairs(facts: ReceiptFacts): readonly (readonly [string, s
     ['hub', facts.hub],
     ['tokens', `${facts.promptTokens} in, ${facts.completionTokens} out (${facts.finish})`],
     ['took', `${facts.observedMs} ms, ended ${formatTime(facts.endedAt)} UTC`],
+    ['earns', facts.earnsMicroCreditsPerHour === 0n ? 'nothing' : `${formatCredits(facts.earnsMicroCreditsPerHour)} credits/hour of work`],
     ['answer hash', facts.outputHash],
     ['signed by', facts.signedBy.length === 2 ? 'contributor and hub' : 'the hub only: the contributor was gone before it could sign'],
     ['logged', `by ${facts.loggedBy} at ${formatTime(facts.loggedAt)} UTC, epoch ${facts.log.epoch}, entry ${facts.log.entry}`],

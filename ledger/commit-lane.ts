@@ -71,7 +71,7 @@ export function createCommitLane({ store, fold, takeOwn, onDurable, onFailed }: 
 
   async function writeAll(): Promise<void> {
     for (;;) {
-      const due = jobs
+      const due = [...jobs]
       const copies = [...waiting]
       const more = await fold(copies)
       const own = await takeOwn()

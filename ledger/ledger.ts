@@ -28,7 +28,6 @@ import type { Intent } from './hub/events.ts'
 import type { HubOptions } from './hub/hub-state.ts'
 import type { ForkProof } from './hub/seal-documents.ts'
 import { createSeal, type SealOptions } from './hub/seal.ts'
-import { createSpread } from './hub/spread.ts'
 import { createHub } from './hub/step.ts'
 import type { HubLedger } from './interface.ts'
 import { createJobFacts } from './job-facts.ts'
@@ -36,6 +35,7 @@ import { createLogWriter, type LogWriterOptions, type SubmitOptions, type Submit
 import { createOrders } from './orders.ts'
 import { openStore } from './open-store.ts'
 import { createOwnLog, type OwnLog, type OwnLogOptions } from './own-log.ts'
+import { isPlanted } from './planted-bugs.ts'
 import { createQuestions } from './questions.ts'
 import { createExchange, type ExchangeOptions } from './reconcile/exchange.ts'
 import { createReceipts } from './receipts.ts'
@@ -110,7 +110,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     ...options.checkpoint, rows: opened.kept, ...(opened.start === undefined ? {} : { start: opened.start }),
   })
   const hub = createHub({
-    holdBack: federation.kind !== 'local', ...options.core, network, me, state: opened.state, machines: [seal.step, checkpoints.step, createSpread()],
+    holdBack: federation.kind !== 'local', ...options.core, network, me, state: opened.state, machines: [seal.step, checkpoints.step],
   })
   observe?.(() => hub.state)
   const conditions = createConditions(clock)
@@ -124,7 +124,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   }, { ...names, ...options.writer })
 
   const lane = createCommitLane({
-    store, fold: (copies) => stateLane.take(copies), takeOwn: () => writer.take(), onFailed: fail,
+    store, fold: (copies) => stateLane.take(copies), takeOwn, onFailed: fail,
     onDurable: (frames, kept) => {
       exchange.durable(frames)
       for (const frame of frames) {
@@ -216,6 +216,12 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     const own = writer.tail
     const known = lane.tailOf(id)
     return own !== undefined && logName(own.log) === logName(id) && own.no > known.no ? own : known
+  }
+
+  async function takeOwn(): Promise<CheckedFrame | undefined> {
+    const frame = await writer.take()
+    if (frame !== undefined && isPlanted('send-before-sync')) exchange.durable([frame])
+    return frame
   }
 
   /** Its entries were applied one by one when they were decided. */

@@ -14,7 +14,7 @@ import { observationSchema, receiptHalfSchema, receiptIdOf, ticketHashOf, type R
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf, publicKeyOf } from '../protocol/peer-key.ts'
 import { signedBytes, type Signed, type SignatureDomain } from '../protocol/signed.ts'
-import { encodeReceipt } from './entries/entry.ts'
+import { decodeEntry, encodeReceipt } from './entries/entry.ts'
 import { frameHeaderSchema, openEpochKey } from './frame.ts'
 import { leafHash, verifyInclusion } from './merkle.ts'
 
@@ -63,6 +63,8 @@ export interface VerifiedReceipt {
   readonly epoch: number
   readonly seq: number
   readonly loggedAt: number
+  /** What an hour of the work earns, µcr; 0n: nothing. */
+  readonly earnsMicroCreditsPerHour: bigint
 }
 
 export function writeReceiptFile(proof: ReceiptProof, federation: Federation): string {
@@ -72,6 +74,7 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
   const observation = decode(observationSchema, receipt.observation.body)
   const header = decode(frameHeaderSchema, proof.header)
   const usage = half?.usage ?? observation.observedUsage
+  const rate = rateOf(proof.entry)
 
   return `${JSON.stringify({
     format: RECEIPT_FILE_FORMAT,
@@ -92,6 +95,7 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
     path: observation.path,
     requestHash: toHex(ticket.requestHash),
     outputHash: toHex(half?.outputHash ?? observation.outputHash),
+    ...(rate === 0n ? {} : { earnsMicroCreditsPerHour: String(rate) }),
     priceRevision: ticket.priceRev,
     classRevision: ticket.classRev,
     issuedAt: time(ticket.issuedAt),
@@ -113,6 +117,12 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
       epochKey: signedAsText(proof.epochKey),
     },
   }, null, 2)}\n`
+}
+
+/** What an hour of the work earns (µcr), as the hub logged it; 0n: nothing. Throws RECEIPT_INVALID. */
+function rateOf(bytes: Uint8Array): bigint {
+  const entry = attempt(() => decodeEntry(bytes))
+  return entry?.k === 'JobReceipt' ? entry.rate ?? 0n : refuse('the log entry is no receipt that this version can read')
 }
 
 /** Needs no network. Throws RECEIPT_INVALID with a sentence that says what does not fit. */
@@ -140,7 +150,7 @@ export function verifyReceiptFile(input: string, federation: Federation): Verifi
     if (!same) refuse(`${name} belongs to another ticket`)
   }
 
-  if (!bytesEqual(encodeReceipt(ticket.jobId, receipt).bytes, proof.entry)) refuse('the log entry is not that of these documents')
+  if (!bytesEqual(encodeReceipt(ticket.jobId, receipt, rateOf(proof.entry)).bytes, proof.entry)) refuse('the log entry is not that of these documents')
   if (!verifyInclusion(leafHash(proof.entry), proof.index, header.n, proof.path, header.entriesRoot)) refuse('the entry is not in the frame')
   if (header.network !== federation.network) refuse('the frame belongs to another network')
 
@@ -151,7 +161,7 @@ export function verifyReceiptFile(input: string, federation: Federation): Verifi
   if (!verifySignature(epochKey.key, signedBytes('logFrame', proof.header), proof.headerSignature)) refuse("the frame header was not signed with its log's key")
 
   compare(input, writeReceiptFile({ receipt, ...proof }, federation))
-  return { id: receiptIdOf(ticket.jobId), receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + proof.index, loggedAt: header.tsMs }
+  return { id: receiptIdOf(ticket.jobId), receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + proof.index, loggedAt: header.tsMs, earnsMicroCreditsPerHour: rateOf(proof.entry) }
 }
 
 function refuse(detail: string): never {

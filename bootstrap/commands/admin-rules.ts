@@ -64,7 +64,7 @@ async function readTable(file: string): Promise<Record<string, unknown>> {
 /** Rows of plain fields, with amounts of money in credits. */
 function show({ table, rev, content }: TableView, flags: RuleFlags, { terminal }: CommandContext): void {
   if (flags.json === true) return terminal.print(JSON.stringify({ table, rev, content }, null, 2))
-  terminal.print(`${table} table, revision ${rev}${rev === 0 ? ' (the plan)' : ''}`)
+  terminal.print(`${table} table, revision ${rev}${rev === 0 ? ' (the plan)' : ''}${table === 'prices' ? '; credits for 1,000 tokens' : ''}`)
   const rest: string[] = []
   for (const [field, value] of Object.entries(content)) {
     if (isRows(value) && value.length > 0) {

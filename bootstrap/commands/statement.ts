@@ -103,5 +103,5 @@ function sumsOf(lines: readonly StatementLineView[]): string {
   const sum = (which: (amount: bigint) => boolean): bigint => {
     return lines.reduce((all, { amount_micro_credits: amount }) => which(amount) ? all + amount : all, 0n)
   }
-  return `in ${formatCredits(sum((amount) => amount > 0n))}, out ${formatCredits(-sum((amount) => amount < 0n))} credits in ${lines.length} lines`
+  return `in ${formatCredits(sum((amount) => amount > 0n))}, out ${formatCredits(-sum((amount) => amount < 0n))} credits in ${lines.length} ${lines.length === 1 ? 'line' : 'lines'}`
 }

@@ -88,6 +88,9 @@ export function createFinalFold(context: FrameContext, start?: FoldStart): Final
       for (const [name, to] of target) {
         const from = (frames.get(name) ?? 0) + 1
         if (from > to) continue
+        const status = state.logs.get(name)?.status
+        if (status?.is === 'refused') return { is: 'stuck', problem: `log ${name} is refused here at frame ${status.frame}: ${status.problem}` }
+        if (status?.is === 'sealed') return { is: 'stuck', problem: `log ${name} is sealed here at frame ${status.frame}` }
         if (!waiting.has(name)) return { is: 'load', log: logOfName(name), from, to }
         blocked ??= name
       }

@@ -13,7 +13,7 @@ export function openAccount({ state, at }: Scene, entry: EntryOf<'AccountOpen'>)
   if (known !== undefined && comparePositions(known.at, at) <= 0) return NO_EFFECT
   return {
     postings: [],
-    then: () => {
+    after: () => {
       accountFor(state, id).opened = { publicKey: toHex(entry.publicKey), name: entry.name, tier: entry.tier, at }
       state.touched.add(id)
     },
@@ -26,7 +26,7 @@ export function addKey({ state, at }: Scene, entry: EntryOf<'KeyAdd'>): Effect {
   if (known !== undefined && comparePositions(known.at, at) <= 0) return NO_EFFECT
   return {
     postings: [],
-    then: () => {
+    after: () => {
       const account = toHex(entry.account)
       if (known !== undefined) {
         const former = state.keysOfAccount.get(known.account)
@@ -42,7 +42,7 @@ export function addKey({ state, at }: Scene, entry: EntryOf<'KeyAdd'>): Effect {
 }
 
 export function revokeKey({ state }: Scene, entry: EntryOf<'KeyRevoke'>): Effect {
-  return { postings: [], then: () => { state.revokedKeys.add(toHex(entry.publicKey)) } }
+  return { postings: [], after: () => { state.revokedKeys.add(toHex(entry.publicKey)) } }
 }
 
 export function setTier(scene: Scene, entry: EntryOf<'TierSet'>): Effect {
@@ -54,7 +54,7 @@ export function setTier(scene: Scene, entry: EntryOf<'TierSet'>): Effect {
   if (entry.rev !== known + 1) refuse(`it is tier change ${entry.rev} of an account with ${known}`)
   return {
     postings: [],
-    then: () => {
+    after: () => {
       accountFor(state, id).tiers.push({ rev: entry.rev, tier: entry.tier, day: dayOf(at.tsMs), at })
       state.touched.add(id)
     },

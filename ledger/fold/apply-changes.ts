@@ -11,7 +11,7 @@ import { comparePositions, nameOf, type ChangeState, type Position } from './sta
 
 export function equivProof({ state }: Scene, entry: EntryOf<'EquivProof'>): Effect {
   const forked = state.logs.get(nameOf(entry.fork)) ?? refuse('the forked log is not known')
-  return { postings: [], then: () => { forked.forked = true } }
+  return { postings: [], after: () => { forked.forked = true } }
 }
 
 export function approval({ state, at }: Scene, entry: EntryOf<'Approval'>): Effect {
@@ -30,7 +30,7 @@ export function approval({ state, at }: Scene, entry: EntryOf<'Approval'>): Effe
   if (former !== undefined && comparePositions(former, at) <= 0) return NO_EFFECT
   return {
     postings: [],
-    then: () => {
+    after: () => {
       const found = known ?? { body: document.body, hubs: new Map<number, Position>(), at } satisfies ChangeState
       if (known === undefined) state.changes.set(id, found)
       found.hubs.set(hub, at)

@@ -20,7 +20,7 @@ export function jobReceipt({ state, at }: Scene, entry: EntryOf<'JobReceipt'>): 
   if (work === undefined || seen === undefined || work.endMs < work.startMs) refuse('its documents cannot be read')
   return {
     postings: [],
-    then: () => {
+    after: () => {
       const device = deviceFor(state, toHex(half.key), work.device)
       addFact(device, { rate, boot: work.boot, deviceFromMs: work.startMs, deviceToMs: work.endMs, ...past(seen.fromMs, seen.toMs, at.tsMs) })
       if (device.receipts >= NEWCOMER_RECEIPTS) return
@@ -37,7 +37,7 @@ export function presence({ state, at }: Scene, entry: EntryOf<'Presence'>): Effe
   if (entry.deviceToMs < entry.deviceFromMs || entry.wallToMs < entry.wallFromMs) refuse('it ends before it begins')
   return {
     postings: [],
-    then: () => {
+    after: () => {
       const contributor = toHex(entry.contributor)
       const boot = toHex(entry.boot)
       for (const { device, rate } of entry.devices) {
@@ -82,7 +82,7 @@ export function vest(scene: Scene, entry: EntryOf<'Vest'>): Effect {
   }
   return {
     postings: [...mintPostings(scene, id, delta - back), credit(id, 'back', back), system(CONTRIBUTOR_EXPENSE, -delta)],
-    then: () => {
+    after: () => {
       device.vestedBy.set(id, total)
       device.vested += total - before
     },
@@ -98,6 +98,6 @@ export function backRelease(scene: Scene, entry: EntryOf<'BackRelease'>): Effect
   if ((state.accounts.get(id)?.back ?? 0n) < entry.amount) refuse('it releases more than is held back')
   return {
     postings: [credit(id, 'back', -entry.amount), ...mintPostings(scene, id, entry.amount)],
-    then: () => { state.mints.add(eid) },
+    after: () => { state.mints.add(eid) },
   }
 }

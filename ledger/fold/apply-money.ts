@@ -22,7 +22,7 @@ export function grant(scene: Scene, entry: EntryOf<'Grant'>): Effect {
   else if (granted > GRANTS_PER_DAY_MICRO_CREDITS) refuse('it is above what one hub may grant in a day')
   return {
     postings: [...mintPostings(scene, id, entry.amount), system(PROMO, -entry.amount)],
-    then: () => {
+    after: () => {
       state.mints.add(eid)
       if (entry.approved === undefined) state.granted.set(budget, granted)
     },
@@ -36,7 +36,7 @@ export function purchase(scene: Scene, entry: EntryOf<'Purchase'>): Effect {
   if (isIn(scene, eid)) return NO_EFFECT
   return {
     postings: [...mintPostings(scene, id, entry.amount), system(FIAT_IN, -entry.amount)],
-    then: () => { scene.state.mints.add(eid) },
+    after: () => { scene.state.mints.add(eid) },
   }
 }
 
@@ -51,7 +51,7 @@ export function chargeback(scene: Scene, entry: EntryOf<'Chargeback'>): Effect {
   const taken = rights < entry.amount ? rights : entry.amount
   return {
     postings: [credit(id, 'rights', -taken, log), credit(id, 'debt', taken - entry.amount), system(FIAT_IN, entry.amount)],
-    then: () => { state.mints.add(eid) },
+    after: () => { state.mints.add(eid) },
   }
 }
 

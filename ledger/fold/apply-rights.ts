@@ -25,7 +25,7 @@ export function give(scene: Scene, entry: EntryOf<'Give'>): Effect {
   if (unit === 0 && (state.accounts.get(id)?.rights.get(log) ?? 0n) < amount) refuse('it gives more than its log may spend')
   return {
     postings: [unit === 0 ? credit(id, 'rights', -amount, log) : tokens(id, unit, 'given', -amount, log), inflight(id, unit, amount)],
-    then: () => {
+    after: () => {
       const key = newKey(eid, log, ownerOf, (from, other) => { moveGive(state, from, other) })
       state.gives.set(key, { eid, account: id, unit, from: log, to, amount, at } satisfies GiveState)
       if (unit === 0) return
@@ -72,7 +72,7 @@ export function accept(scene: Scene, entry: EntryOf<'Accept'>): Effect {
   if (given.to !== log || given.account !== id || given.unit !== unit || given.amount !== amount) refuse('its give says otherwise')
   return {
     postings: [inflight(id, unit, -amount), arrived(id, unit, 'accepted', amount, log)],
-    then: () => { finish(state, key, from) },
+    after: () => { finish(state, key, from) },
   }
 }
 
@@ -88,7 +88,7 @@ function acceptLost(scene: Scene, entry: EntryOf<'Accept'>, from: LogName): Effe
   const { unit, amount } = entry
   return {
     postings: [arrived(id, unit, 'accepted', amount, log), unit === 0 ? system(lossOf(giver.log.hub), -amount) : system(QUOTA, -amount, unit)],
-    then: () => {
+    after: () => {
       const ownerOf = ownerIn(state)
       const eid = toHex(entry.give)
       if (keyIn(eid, from, ownerOf) === undefined) finish(state, newKey(eid, from, ownerOf, (at, other) => { moveGive(state, at, other) }), from)
@@ -106,7 +106,7 @@ export function giveReturn(scene: Scene, entry: EntryOf<'GiveReturn'>): Effect {
   const { account, unit, amount } = given
   return {
     postings: [inflight(account, unit, -amount), arrived(account, unit, 'given', amount, unit === 0 ? log : from)],
-    then: () => { finish(state, key, from) },
+    after: () => { finish(state, key, from) },
   }
 }
 

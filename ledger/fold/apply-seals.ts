@@ -25,7 +25,7 @@ export function epochOpen({ state, at, log }: Scene, entry: EntryOf<'EpochOpen'>
   const first = readPrevious(entry.key.body) === undefined && ![...state.logs.values()].some((known) => known.log.hub === at.hub)
   return {
     postings: [],
-    then: () => {
+    after: () => {
       state.logs.set(log, {
         log: { hub: at.hub, epoch: at.epoch }, frame: 0, tsMs: 0, seen: { frame: 0, vector: [] },
         shares: first ? [{ hub: at.hub, from: 0, until: undefined, since: undefined }] : [], status: { is: 'live' }, forked: false,
@@ -46,7 +46,7 @@ export function seal({ state, at, log }: Scene, entry: EntryOf<'Seal'>): Effect 
   const sealedDay = Math.max(dayOf(at.tsMs), dayOf(sealed.tsMs))
   return {
     postings: inherited(state, name, log),
-    then: () => {
+    after: () => {
       const open = sealed.shares.some(({ hub, until }) => hub === entry.log.hub && until === undefined)
       for (const share of sealed.shares) share.until = Math.min(share.until ?? sealedDay, sealedDay)
       if (open) logAt(state, log).shares.push({ hub: entry.log.hub, from: sealedDay + 1, until: undefined, since: undefined })
@@ -87,7 +87,10 @@ export function islandSettle(scene: Scene, entry: EntryOf<'IslandSettle'>): Effe
   if ((state.accounts.get(id)?.frozen.get(name) ?? 0n) < entry.amount) refuse('it takes more than is frozen')
   return {
     postings: [credit(id, 'frozen', -entry.amount, name), system(REVENUE, entry.amount)],
-    then: () => { state.mints.add(eid) },
+    after: () => {
+      state.mints.add(eid)
+      state.islandSpent += entry.amount
+    },
   }
 }
 
@@ -118,7 +121,7 @@ export function handback(scene: Scene, entry: EntryOf<'Handback'>): Effect {
   if (hasOpenHold(state, name)) refuse('a hold is still open')
   return {
     postings: [],
-    then: () => {
+    after: () => {
       const day = dayOf(at.tsMs)
       for (const share of logAt(state, log).shares) if (share.hub === hub && share.until === undefined) share.until = day
       target.shares.push({ hub, from: day + 1, until: undefined, since: at })

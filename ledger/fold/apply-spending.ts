@@ -35,7 +35,7 @@ export function hold(scene: Scene, entry: EntryOf<'Hold'>): Effect {
   }
   return {
     postings: reserved(scene, id, credits, quota?.day, held.quotaTokens),
-    then: () => {
+    after: () => {
       const key = newKey(eid, log, ownerOf, (from, to) => { moveHold(state, from, to) })
       state.holds.set(key, held)
       state.openHolds.add(key)
@@ -116,7 +116,7 @@ export function extend(scene: Scene, entry: EntryOf<'Extend'>): Effect {
   }
   return {
     postings: reserved(scene, held.account, entry.credits, held.quotaDay, entry.quotaTokens),
-    then: () => {
+    after: () => {
       held.extensions = entry.step
       held.credits += entry.credits
       held.quotaTokens += entry.quotaTokens
@@ -128,7 +128,7 @@ export function extend(scene: Scene, entry: EntryOf<'Extend'>): Effect {
 export function progress(scene: Scene, { hold: id, step, promptTokens, completionTokens }: EntryOf<'Progress'>): Effect {
   const { held } = holdOf(scene, id)
   if (held.outcome !== undefined || step <= (held.progress?.step ?? 0)) return NO_EFFECT
-  return { postings: [], then: () => { held.progress = { step, promptTokens, completionTokens } } }
+  return { postings: [], after: () => { held.progress = { step, promptTokens, completionTokens } } }
 }
 
 /** What a hold took comes to `charge` and `quotaTokens`; the rest goes back to where this log may spend it. */
@@ -144,7 +144,7 @@ export function settle(scene: Scene, entry: EntryOf<'Settle'>): Effect {
   if (charge > chargeOf(entry, held.quotaTokens, price).charge) refuse('it charges more than the price of its hold')
   return {
     postings: [...released(scene, held, charge, quotaTokens), system(REVENUE, charge)],
-    then: () => {
+    after: () => {
       held.outcome = { charge, quotaTokens, promptTokens, completionTokens, settled: true }
       state.openHolds.delete(key)
     },
@@ -163,7 +163,7 @@ export function expire(scene: Scene, entry: EntryOf<'Expire'>): Effect {
   if (held.outcome !== undefined) return NO_EFFECT
   return {
     postings: released(scene, held, 0n, 0),
-    then: () => {
+    after: () => {
       const { promptTokens = 0, completionTokens = 0 } = held.progress ?? {}
       held.outcome = { charge: 0n, quotaTokens: 0, promptTokens, completionTokens, settled: false }
       state.openHolds.delete(key)
@@ -202,7 +202,7 @@ export function refund(scene: Scene, entry: EntryOf<'Refund'>): Effect {
   }
   return {
     postings,
-    then: () => {
+    after: () => {
       held.refunded += amount
       held.refundedTokens += quotaTokens
       held.refundReasons = [...held.refundReasons, reason]

@@ -22,9 +22,9 @@ import { nameOf, type LedgerState, type Position } from './state.ts'
 export function applyEntry(state: LedgerState, { entry, bytes }: EncodedEntry, at: Position): void {
   if (entry.k === 'JobTicket') return
   const log = nameOf(at)
-  const { postings, then } = effectOf({ state, at, log }, entry)
+  const { postings, after } = effectOf({ state, at, log }, entry)
   post(state, postings, log, bytes)
-  then?.()
+  after?.()
 }
 
 /**

@@ -16,7 +16,7 @@ export interface Scene {
 export interface Effect {
   readonly postings: Iterable<Posting>
   /** Everything that is not money. Runs after the postings. */
-  readonly then?: () => void
+  readonly after?: () => void
 }
 
 /** The entry adds nothing: what it says is so already. */

@@ -7,7 +7,7 @@
  */
 import { coveredMs, payOf } from '../earning/pay.ts'
 import { measure } from '../earning/intervals.ts'
-import { MS_PER_DAY } from '../rules.ts'
+import { CONTRIBUTOR_EXPENSE, MS_PER_DAY, REVENUE } from '../rules.ts'
 import { ownTokens } from './quota.ts'
 import { UNLIMITED_TOKENS, type AccountId, type AccountState, type DeviceState, type HoldState, type LedgerState, type LogName } from './state.ts'
 
@@ -93,6 +93,13 @@ function* checkSums(state: LedgerState): Generator<string> {
   for (const amount of state.system.values()) total += amount
   for (const { minted, spent } of state.accounts.values()) total += minted - spent
   if (total !== 0n) yield `I1: all money sums to ${total}`
+
+  let revenue = state.islandSpent
+  for (const { outcome, refunded } of state.holds.values()) revenue += (outcome?.charge ?? 0n) - refunded
+  if (revenue !== (state.system.get(REVENUE) ?? 0n)) yield `I4: the revenue is ${state.system.get(REVENUE) ?? 0n}, holds and lost ends were charged ${revenue}`
+  let paid = 0n
+  for (const { vested } of state.devices.values()) paid += vested
+  if (paid !== -(state.system.get(CONTRIBUTOR_EXPENSE) ?? 0n)) yield `I6: contributors were paid ${-(state.system.get(CONTRIBUTOR_EXPENSE) ?? 0n)}, for devices that are said to have got ${paid}`
 
   const held = new Map<AccountId, bigint>()
   for (const key of state.openHolds) {

@@ -228,6 +228,8 @@ export interface LedgerState {
   readonly mints: Set<EntryId>
   /** µcr of `system:` accounts; with all accounts' money they sum to 0. */
   readonly system: Map<string, bigint>
+  /** µcr that sealed logs' lost ends had spent: the part of the revenue that no hold tells of. */
+  islandSpent: bigint
   /** µcr that each hub granted on a UTC day, `<hub>/<day>`. */
   readonly granted: Map<string, bigint>
   /** Accounts changed since somebody took this set (checkpoints, the state tree). */
@@ -241,7 +243,7 @@ export function createState(network: string, hubKeys: readonly Uint8Array[]): Le
     network, hubKeys, accounts: new Map(), keys: new Map(), keysOfAccount: new Map(), revokedKeys: new Set(), logs: new Map(),
     clearing: hubKeys.map(() => undefined), clearingSince: hubKeys.map(() => undefined), outstandingSeal: undefined,
     holds: new Map(), openHolds: new Set(), superseding: new Map(), gives: new Map(), givesDone: new Map(), devices: new Map(),
-    changes: new Map(), signed: new Map(), tables: new Map(), mints: new Set(), system: new Map(), granted: new Map(), touched: new Set(),
+    changes: new Map(), signed: new Map(), tables: new Map(), mints: new Set(), system: new Map(), islandSpent: 0n, granted: new Map(), touched: new Set(),
     recent: new Set(),
   }
 }

@@ -1,6 +1,6 @@
 /** Proposals of checkpoints: what another hub may propose, and what is said where its state is not this hub's. */
 import { HUBS_PER_FEDERATION } from '../../protocol/federation.ts'
-import { checkpointSigned, framesOf, parseCheckpoint, type Checkpoint, type Cosignature, type Frontiers } from '../checkpoint/checkpoint.ts'
+import { checkpointSigned, framesOf, parseCheckpoint, type Checkpoint, type Cosignature, type FinalCheckpoint, type Frontiers } from '../checkpoint/checkpoint.ts'
 import type { FrameContext } from '../frame.ts'
 import type { HubMessage } from './events.ts'
 
@@ -14,6 +14,9 @@ export interface Proposal {
   readonly frames: Frontiers
   readonly cosignature: Cosignature
 }
+
+export const finalMessage = ({ body, signatures }: FinalCheckpoint): HubMessage => ({ t: 'final', body, signatures: [...signatures] })
+export const proposalMessage = ({ body, cosignature }: Proposal): HubMessage => ({ t: 'checkpoint', body, signature: cosignature.signature })
 
 /** Hub whose turn it is. */
 export const proposerOf = (round: number) => round % HUBS_PER_FEDERATION

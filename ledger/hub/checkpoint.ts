@@ -17,9 +17,9 @@ import {
 } from '../checkpoint/checkpoint.ts'
 import { createFinalFold, sumProblems, type FinalFold, type FoldStart } from '../checkpoint/final-fold.ts'
 import { createSnapshotTurns, type SnapshotTurn } from '../checkpoint/snapshot-turns.ts'
-import type { AccountId } from '../fold/state.ts'
 import type { FrameContext } from '../frame.ts'
-import { driftText, proposerOf, readProposal, type Proposal } from './checkpoint-proposal.ts'
+import { createProofQueue } from './checkpoint-proofs.ts'
+import { driftText, finalMessage, proposalMessage, proposerOf, readProposal, type Proposal } from './checkpoint-proposal.ts'
 import { candidateFrames, capped, checkpointFinalKey, checkpointSignedKey, encodeSigned, joined, liveFrames, readCheckpointRows, sameFrames } from './checkpoint-rows.ts'
 import type { HubEffect, HubEvent, HubMessage } from './events.ts'
 import type { HubMachine, HubState } from './hub-state.ts'
@@ -50,8 +50,6 @@ export const checkpointDefaults = Object.freeze({ everyMs: 1_000, idleMs: 60_000
 
 /** Frames that did not come are asked for again. */
 const LOAD_AGAIN_MS = 5_000
-const PROOFS_WAITING_MAX = 64
-const PROOF_WAIT_MS = 10_000
 /** Warnings of one kind are not repeated sooner. */
 const WARN_AGAIN_MS = 60_000
 
@@ -98,14 +96,13 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   const proposals = new Map<number, Proposal>()
   const replicated = new Map<string, number>()
   const warned = new Map<string, number>()
-  let proofs: { readonly account: AccountId; readonly untilMs: number }[] = []
+  const proofs = createProofQueue()
   const snapshots = createSnapshotTurns({ framesBetween: snapshotFrames, last: options.start })
   let snapshot: SnapshotTurn | undefined
+  let failed = false
 
   const tell = (hub: HubState, message: HubMessage, except?: number): HubEffect[] =>
     [...hub.connected].filter((peer) => peer !== except).map((peer) => ({ type: 'send', hub: peer, message }))
-  const finalMessage = ({ body, signatures }: FinalCheckpoint): HubMessage => ({ t: 'final', body, signatures: [...signatures] })
-  const proposalMessage = ({ body, cosignature }: Proposal): HubMessage => ({ t: 'checkpoint', body, signature: cosignature.signature })
 
   function warn(kind: string, text: string, nowMs: number): HubEffect[] {
     if (nowMs - (warned.get(kind) ?? -Infinity) < WARN_AGAIN_MS) return []
@@ -174,6 +171,8 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       task = undefined
       if (progress.is === 'reached') effects.push(...reached(hub, done, nowMs))
       else if (done.is === 'confirm') compared = done.final.checkpoint.round
+      // A turn that brings no proposal is over: it is not begun again and again.
+      if (done.is === 'propose' && saving === undefined) round = Math.max(round, done.round + 1)
       if (progress.is === 'stuck') effects.push(...warn('stuck', `a checkpoint cannot be computed: ${progress.problem}`, nowMs))
     }
     return effects
@@ -236,15 +235,9 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
     return [...answerProofs(hub), ...snapshot?.next() ?? []]
   }
 
+  /** Only while the final state stands at the newest final checkpoint. */
   function answerProofs(hub: HubState): HubEffect[] {
-    const at = final
-    if (hub.final === undefined || at === undefined || hub.final.round !== at.checkpoint.round) return []
-    const answers = proofs.map(({ account }): HubEffect => {
-      const proof = fold.prove(account)
-      return { type: 'proved', account, proof: proof === undefined ? undefined : { final: at, ...proof } }
-    })
-    proofs = []
-    return answers
+    return final !== undefined && hub.final?.round === final.checkpoint.round ? proofs.answer(final, fold) : []
   }
 
   function onPersisted(hub: HubState, key: string, nowMs: number): HubEffect[] {
@@ -320,8 +313,6 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
 
   function onTick(hub: HubState, nowMs: number): HubEffect[] {
     if (loading !== undefined && nowMs - loading.atMs >= LOAD_AGAIN_MS) loading = undefined
-    const unproved = proofs.filter(({ untilMs }) => untilMs <= nowMs)
-    proofs = proofs.filter(({ untilMs }) => untilMs > nowMs)
     round = Math.max(round, signed.round + 1)
     if (!isDue(hub, nowMs) || hub.connected.size === 0) dueSinceMs = undefined
     else {
@@ -331,7 +322,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       for (let skipped = 0; skipped < 2 && proposerOf(round) !== me && !hub.connected.has(proposerOf(round)); skipped += 1) round += 1
       if (late) dueSinceMs = nowMs
     }
-    return unproved.map(({ account }) => ({ type: 'proved', account, proof: undefined }))
+    return proofs.giveUp(nowMs)
   }
 
   function onConnected(from: number): HubEffect[] {
@@ -341,7 +332,8 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
 
   function onLoaded(hub: HubState, event: Extract<HubEvent, { type: 'loaded' }>, nowMs: number): HubEffect[] {
     if (loading?.name !== `${event.log.hub}/${event.log.epoch}`) return []
-    // Nothing there yet: asked for again after a while.
+    // Not on the disk yet: asked for again with the next tick.
+    if (event.frames.length === 0) loading = { ...loading, atMs: -Infinity }
     if (event.frames.length === 0) return []
     loading = undefined
     const problem = fold.take(event.log, event.from, event.frames)
@@ -373,9 +365,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       case 'loaded':
         return onLoaded(hub, event, nowMs)
       case 'prove':
-        if (proofs.length >= PROOFS_WAITING_MAX) return [{ type: 'proved', account: event.account, proof: undefined }]
-        proofs.push({ account: event.account, untilMs: nowMs + PROOF_WAIT_MS })
-        return answerProofs(hub)
+        return [...proofs.ask(event.account, nowMs), ...answerProofs(hub)]
       case 'tick':
         return onTick(hub, nowMs)
       case 'folded':
@@ -391,8 +381,17 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
 
   return {
     step: (hub, event, nowMs) => {
-      const effects = onEvent(hub, event, nowMs)
-      return [...effects, ...goOn(hub, nowMs)]
+      if (failed) return event.type === 'prove' ? [{ type: 'proved', account: event.account, proof: undefined }] : []
+      try {
+        const effects = onEvent(hub, event, nowMs)
+        return [...effects, ...goOn(hub, nowMs)]
+      } catch (error) {
+        // The same frames gave a state before: this instance is broken, and what it would say of money is not to be used.
+        failed = true
+        hub.final = undefined
+        const text = error instanceof Error ? error.message : String(error)
+        return [...proofs.giveUp(Infinity), { type: 'warn', text: `no more checkpoints from this hub until it is started again: ${text}. If that comes back, run "triforce admin audit"` }]
+      }
     },
     get latest() { return final },
   }

@@ -8,6 +8,7 @@ import type { DutiesState } from './duties-state.ts'
 import type { HubEffect, HubEvent } from './events.ts'
 import type { IslandState } from './island.ts'
 import type { RightsState } from './rights-state.ts'
+import type { SpreadState } from './spread.ts'
 
 export interface HubOptions {
   readonly network: string
@@ -21,13 +22,15 @@ export interface HubOptions {
   readonly holdBack?: boolean
   /** A device is paid at most this often (ms), unless it is asked for. Default 10 minutes. */
   readonly vestEveryMs?: number
+  /** Fresh money is spread over the hubs. Default on. */
+  readonly spread?: boolean
   /** A hold is decided without further rights after this long (ms). Default 2,000. */
   readonly rightsWaitMsMax?: number
   /** A donor that has not answered for this long (ms) is asked again, and after as long again the next one is. Default 400. */
   readonly rightsResendMs?: number
 }
 
-export const hubDefaults = Object.freeze({ holdBack: true, vestEveryMs: 600_000, rightsWaitMsMax: 2_000, rightsResendMs: 400 })
+export const hubDefaults = Object.freeze({ holdBack: true, vestEveryMs: 600_000, spread: true, rightsWaitMsMax: 2_000, rightsResendMs: 400 })
 
 /** A part of the core: changes its own state (its closure) and gives what it wants. Reads no clock, no disk and no dice. */
 export type HubMachine = (hub: HubState, event: HubEvent, nowMs: number) => readonly HubEffect[]
@@ -48,6 +51,7 @@ export interface HubState {
   writing: LogId | undefined
   readonly connected: Set<number>
   readonly rights: RightsState
+  readonly spread: SpreadState
   readonly island: IslandState
   readonly duties: DutiesState
   /** Set by the checkpoint machine in the step in which a checkpoint becomes final; pay is computed in the same step. */

@@ -8,8 +8,8 @@ import { MICRO_CREDITS_PER_CREDIT } from '../../protocol/units.ts'
 import type { EncodedEntry } from '../entries/entry.ts'
 import type { AccountId } from '../fold/state.ts'
 import { decideGive } from './decide/moves.ts'
-import type { HubEffect } from './events.ts'
-import { logOfName, nameOfLog, type HubMachine, type HubState } from './hub-state.ts'
+import type { HubEffect, HubEvent } from './events.ts'
+import { logOfName, nameOfLog, type HubState } from './hub-state.ts'
 import { liveLogOf, rightsIn } from './short.ts'
 
 /** Accounts that wait to be looked at; beyond it a hub fetches what it needs when it needs it. */
@@ -21,43 +21,47 @@ const PART_DIVISOR = 4n
 /** Less than this is not worth two entries. */
 const GIVE_MIN = MICRO_CREDITS_PER_CREDIT
 
-export function createSpread(): HubMachine {
+export interface SpreadState {
   /** Accounts that got money in this hub's log since they were looked at. */
-  const due = new Set<AccountId>()
-  let count = 0
+  readonly due: Set<AccountId>
+  count: number
+}
 
-  function note(entries: readonly EncodedEntry[]): void {
-    for (const { entry } of entries) {
-      const isMint = entry.k === 'Grant' || entry.k === 'Purchase' || entry.k === 'Vest' || entry.k === 'BackRelease'
-      if (isMint && due.size < DUE_MAX) due.add(toHex(entry.account))
-    }
+export function createSpread(): SpreadState {
+  return { due: new Set(), count: 0 }
+}
+
+export function stepSpread(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
+  const effects: HubEffect[] = []
+  if (hub.writing === undefined || !hub.settings.spread) return effects
+  if (event.type === 'folded' && nameOfLog(event.log) === nameOfLog(hub.writing)) note(hub.spread, event.entries)
+  if (event.type !== 'tick' || hub.connected.size === 0) return effects
+  for (const account of [...hub.spread.due].slice(0, PER_TICK)) {
+    hub.spread.due.delete(account)
+    give(hub, account, nowMs, effects)
   }
+  return effects
+}
 
-  function give(hub: HubState, account: AccountId, nowMs: number, effects: HubEffect[]): void {
-    const mine = nameOfLog(hub.writing!)
-    const all = [...hub.state.accounts.get(account)?.rights.values() ?? []].reduce((sum, rights) => sum + rights, 0n)
-    const part = all / PART_DIVISOR
-    for (const other of hub.connected) {
-      const name = liveLogOf(hub.state, other)
-      if (name === undefined || name === mine) continue
-      const missing = part - rightsIn(hub.state, account, name, 0, 0)
-      if (missing * 2n < part || missing < GIVE_MIN) continue
-      count += 1
-      const request = sha256(Buffer.from(`triforce/spread/1\0${mine}/${account}/${other}/${nowMs}/${count}`, 'utf8')).slice(0, 16)
-      effects.push({
-        type: 'append', intent: decideGive(hub, { request, account: fromHex(account)!, unit: 0, target: logOfName(name), min: 1n, want: missing }),
-      })
-    }
+function note({ due }: SpreadState, entries: readonly EncodedEntry[]): void {
+  for (const { entry } of entries) {
+    const isMint = entry.k === 'Grant' || entry.k === 'Purchase' || entry.k === 'Vest' || entry.k === 'BackRelease'
+    if (isMint && due.size < DUE_MAX) due.add(toHex(entry.account))
   }
+}
 
-  return (hub, event, nowMs) => {
-    const effects: HubEffect[] = []
-    if (event.type === 'folded' && hub.writing !== undefined && nameOfLog(event.log) === nameOfLog(hub.writing)) note(event.entries)
-    if (event.type !== 'tick' || hub.writing === undefined || hub.connected.size === 0) return effects
-    for (const account of [...due].slice(0, PER_TICK)) {
-      due.delete(account)
-      give(hub, account, nowMs, effects)
-    }
-    return effects
+function give(hub: HubState, account: AccountId, nowMs: number, effects: HubEffect[]): void {
+  const mine = nameOfLog(hub.writing!)
+  const all = [...hub.state.accounts.get(account)?.rights.values() ?? []].reduce((sum, rights) => sum + rights, 0n)
+  const part = all / PART_DIVISOR
+  for (const other of hub.connected) {
+    const name = liveLogOf(hub.state, other)
+    if (name === undefined || name === mine) continue
+    const missing = part - rightsIn(hub.state, account, name, 0, 0)
+    if (missing * 2n < part || missing < GIVE_MIN) continue
+    hub.spread.count += 1
+    const request = sha256(Buffer.from(`triforce/spread/1\0${mine}/${account}/${other}/${nowMs}/${hub.spread.count}`, 'utf8')).slice(0, 16)
+    const ask = { request, account: fromHex(account)!, unit: 0, target: logOfName(name), min: 1n, want: missing }
+    effects.push({ type: 'append', intent: decideGive(hub, ask) })
   }
 }

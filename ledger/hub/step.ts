@@ -2,7 +2,7 @@
  * The pure core of a hub: takes what happens, gives what the hub wants. It changes the state it is given, does no I/O and
  * reads no clock, so equal histories give equal effects; test/sim runs the same code under a seed.
  *
- * Parts: machines given in the options (seals, checkpoints), then rights (rights.ts), then duties (duties.ts). Each sees
+ * Parts: machines given in the options (seals, checkpoints), then rights (rights.ts, spread.ts), then duties (duties.ts). Each sees
  * every event. What is money is decided in decide/ at the moment of logging, never here.
  */
 import { createDuties } from './duties-state.ts'
@@ -12,6 +12,7 @@ import { hubDefaults, nameOfLog, type HubOptions, type HubState } from './hub-st
 import { createIsland, islandFolded, islandOf, islandReplicated } from './island.ts'
 import { createRights } from './rights-state.ts'
 import { stepRights } from './rights.ts'
+import { createSpread, stepSpread } from './spread.ts'
 
 export function createHub(options: HubOptions): HubState {
   const { network, me, state, machines = [] } = options
@@ -20,10 +21,11 @@ export function createHub(options: HubOptions): HubState {
     settings: {
       holdBack: options.holdBack ?? hubDefaults.holdBack,
       vestEveryMs: options.vestEveryMs ?? hubDefaults.vestEveryMs,
+      spread: options.spread ?? hubDefaults.spread,
       rightsWaitMsMax: options.rightsWaitMsMax ?? hubDefaults.rightsWaitMsMax,
       rightsResendMs: options.rightsResendMs ?? hubDefaults.rightsResendMs,
     },
-    writing: undefined, connected: new Set(), rights: createRights(), island: createIsland(), duties: createDuties(), final: undefined,
+    writing: undefined, connected: new Set(), rights: createRights(), spread: createSpread(), island: createIsland(), duties: createDuties(), final: undefined,
   }
 }
 
@@ -31,7 +33,7 @@ export function createHub(options: HubOptions): HubState {
 export function step(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
   note(hub, event)
   const effects: HubEffect[] = []
-  for (const machine of [...hub.machines, stepRights, stepDuties]) effects.push(...machine(hub, event, nowMs))
+  for (const machine of [...hub.machines, stepRights, stepSpread, stepDuties]) effects.push(...machine(hub, event, nowMs))
   return effects
 }
 

@@ -25,7 +25,7 @@ export function createPriorities({ ledger }: { readonly ledger: Pick<HubLedger, 
 
   return (tier) => {
     const { content } = ledger.table('tiers')
-    const { priorities } = read?.content === content ? read : readTable(content)
+    const { priorities } = read !== undefined && read.content === content ? read : readTable(content)
     return priorities.get(tier) ?? UNKNOWN_TIER
   }
 }

@@ -74,11 +74,11 @@ describe('ledger: money at three hubs', function () {
     expect(await codeOf(hubs.at(1).grant({ ...grant, account: cryptoRandom.bytes(16) }))).to.equal('ENTRY_INVALID')
     expect((await hubs.at(1).purchase({ account, amountMicroCredits: 3_000_000n, payment: 'pi_1', product: 'pack' })).hub).to.equal(2)
     expect((await hubs.at(0).chargeback({ account, amountMicroCredits: 3_000_000n, payment: 'pi_1' })).hub).to.equal(2)
-    expect((await hubs.at(0).setTier({ account, tier: 'plus' })).hub).to.equal(2)
-    expect((await hubs.at(1).setTier({ account, tier: 'plus' })).known).to.equal(true)
+    expect((await hubs.at(0).setTier({ account, tier: 'pro' })).hub).to.equal(2)
+    expect((await hubs.at(1).setTier({ account, tier: 'pro' })).known).to.equal(true)
     await hubs.equal()
     for (const index of [0, 1, 2]) {
-      expect(hubs.at(index).account(account)).to.deep.include({ tier: 'plus', balanceMicroCredits: 7_000_000n })
+      expect(hubs.at(index).account(account)).to.deep.include({ tier: 'pro', balanceMicroCredits: 7_000_000n })
       expect((await hubs.at(index).audit()).problems).to.deep.equal([])
     }
     expect(hubs.problems).to.deep.equal([])

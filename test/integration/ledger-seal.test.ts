@@ -67,9 +67,9 @@ async function hubsWorld(options: Partial<LedgerOptions> = {}) {
     ownEpochs: (index: number) => self.hub(index).heads().filter(({ hub }) => hub === index).length,
     /** The account stands so at every hub, and no hub finds a broken rule. */
     whole: async (account: Uint8Array, available: bigint) => {
-      await until('nothing is frozen or held', () => [0, 1, 2].every((index) => {
-        const { frozen, held } = self.balance(index, account)
-        return frozen === 0n && held === 0n
+      await until('nothing is frozen, held or under way', () => [0, 1, 2].every((index) => {
+        const { frozen, held, inflight } = self.balance(index, account)
+        return frozen === 0n && held === 0n && inflight === 0n
       }), 30_000)
       await self.equal()
       for (const index of [0, 1, 2]) {
@@ -110,12 +110,13 @@ describe('ledger: seals', function () {
     await Promise.all([0, 1].map((index) => hubs.hub(index).seal(2, { forced: false, signal })))
     for (const index of [0, 1]) {
       await until(`hub ${index} knows`, () => hubs.balance(index, account).frozen > 0n)
-      expect(hubs.balance(index, account)).to.deep.include({ available: 770n * CREDIT, held: 30n * CREDIT, frozen: 200n * CREDIT })
+      const { available, inflight, held, frozen } = hubs.balance(index, account)
+      // Rights also move between the hubs by themselves.
+      expect({ free: available + inflight, held, frozen }).to.deep.equal({ free: 770n * CREDIT, held: 30n * CREDIT, frozen: 200n * CREDIT })
     }
     const spent = await hubs.hold(0, account, 'inherited', 10_000, 0)
     await hubs.hub(0).settle({ hold: spent.hold, promptTokens: 10_000, completionTokens: 0 })
-    const charged = 1_000n * CREDIT - 30n * CREDIT - 200n * CREDIT - hubs.balance(0, account).available
-    expect(charged > 0n).to.equal(true)
+    const charged = 100n * CREDIT
 
     hubs.join(0, 2)
     hubs.join(1, 2)
@@ -129,7 +130,7 @@ describe('ledger: seals', function () {
     // It clears for its accounts again, in its new log.
     await hubs.hub(2).grant({ account, amountMicroCredits: CREDIT, source: 'after' })
     await hubs.equal()
-    expect(hubs.balance(1, account).available).to.equal(956n * CREDIT - charged)
+    await hubs.whole(account, 956n * CREDIT - charged)
     await hubs.end()
   })
 
@@ -203,7 +204,7 @@ describe('ledger: seals', function () {
     // Its hub is there again and nothing was signed: the promise is taken back, and the frames come.
     hubs.join(0, 1)
     await hubs.equal()
-    expect(hubs.balance(0, account).available).to.equal(1_002n * CREDIT)
+    await hubs.whole(account, 1_002n * CREDIT)
     await hubs.end()
   })
 

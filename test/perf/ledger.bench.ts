@@ -38,13 +38,13 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     say(`opening ${ACCOUNTS} accounts and giving each credits`)
     const loadSeconds = await a.ask('load', ACCOUNTS)
     await agree(hubs)
-    rows.push({ measure: 'accounts opened and granted to, on two disks', unit: '/s', value: ACCOUNTS / loadSeconds })
+    rows.push({ measure: 'accounts opened and paid for, on two disks', unit: '/s', value: ACCOUNTS / loadSeconds })
 
     say('receipts')
     const receipts = await rounds(async () => {
       const { took, replicated } = await a.ask('receipts', RECEIPTS, AT_ONCE)
-      if (replicated < RECEIPTS * 0.99) throw new Error(`only ${replicated} of ${RECEIPTS} receipts were replicated`)
-      return RECEIPTS / took
+      if (replicated < RECEIPTS) say(`${RECEIPTS - replicated} of ${RECEIPTS} receipts were on one disk only when they were acknowledged, and do not count`)
+      return replicated / took
     }, () => a.ask('verifyRate'))
     rows.push(ratioRow('receipts on two disks / Ed25519 verifications', '/s', receipts.value, receipts.bare, '>= 0.45'))
 

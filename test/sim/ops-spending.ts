@@ -83,6 +83,7 @@ export function spendingOperations(caller: Caller) {
     let used = 0
     let step = 0
     let extension = 0
+    let mayExtend = true
 
     const goOn = () => {
       used = Math.min(covered, used + caller.between(0, Math.max(1, covered)))
@@ -93,14 +94,15 @@ export function spendingOperations(caller: Caller) {
         record.uses.push(use)
         caller.call(hub, 'progress', async (ledger) => { await ledger.progress({ hold, step, ...use }) }, () => {}, { expected: AFTER_HOLD })
         next()
-      } else if (what < 0.4) {
+      } else if (what < 0.4 && mayExtend) {
         extension += 1
+        mayExtend = extension < 3
         const step = extension
         const more = covered + caller.between(1, 500)
         caller.call(hub, 'extend', async (ledger) => await ledger.extend({ hold, step, promptTokens, completionTokensMax: more }), (extended) => {
           covered = Math.max(covered, Math.min(more, extended.completionTokensMax))
-        }, { expected: [...REFUSALS, ...AFTER_HOLD], failed: () => { extension = Number.POSITIVE_INFINITY } })
-        if (extension < 3) next()
+        }, { expected: [...REFUSALS, ...AFTER_HOLD], failed: () => { mayExtend = false } })
+        next()
       } else if (what < 0.5) {
         caller.call(hub, 'expire', async (ledger) => { await ledger.expire(hold) }, () => {}, { expected: AFTER_HOLD })
         // Somebody else may settle it all the same.

@@ -72,7 +72,7 @@ export interface CoreWorld {
   account(home: number, tier?: string, name?: string): { readonly id: Uint8Array; readonly hex: string; readonly publicKey: Uint8Array }
 }
 
-export function createCoreWorld(options: Partial<Pick<HubOptions, 'holdBack' | 'vestEveryMs' | 'rightsWaitMsMax' | 'machines'>> = {}): CoreWorld {
+export function createCoreWorld(options: Partial<Pick<HubOptions, 'holdBack' | 'vestEveryMs' | 'rightsWaitMsMax' | 'spread' | 'machines'>> = {}): CoreWorld {
   const keys = [0, 1, 2].map((hub) => testKey(new Uint8Array(32).fill(hub + 1)).signer)
   const hubKeys = keys.map(({ publicKey }) => publicKey)
   const links = new Set<string>()
@@ -82,7 +82,7 @@ export function createCoreWorld(options: Partial<Pick<HubOptions, 'holdBack' | '
   const hubs = keys.map((_, index): CoreHub => {
     const state = createState(NETWORK, hubKeys)
     return {
-      index, hub: createHub({ network: NETWORK, me: index, state, ...options }), gate: createGate(state),
+      index, hub: createHub({ network: NETWORK, me: index, state, spread: false, ...options }), gate: createGate(state),
       signer: testKey(new Uint8Array(32).fill(index + 11)).signer, tail: emptyTail({ hub: index, epoch: 1 }), frames: [], logged: new Map(), queue: [], parked: [], warnings: [],
     }
   })
@@ -233,7 +233,7 @@ export function createCoreWorld(options: Partial<Pick<HubOptions, 'holdBack' | '
       for (const item of [...owner.queue, ...owner.parked]) item.error = new TriforceError('STOPPING', {})
       owner.queue = []
       owner.parked = []
-      owner.hub = createHub({ network: NETWORK, me: index, state: owner.hub.state, ...options })
+      owner.hub = createHub({ network: NETWORK, me: index, state: owner.hub.state, spread: false, ...options })
       world.run(index, { type: 'writing', log: owner.tail.log })
       for (const other of linked) world.connect(index, other.index)
     },

@@ -153,7 +153,7 @@ export function live(tape: readonly number[], { seals = true } = {}): Life {
     const half = { device: devices[pick(2)]!, boot: idOf(pick(2), 9), startMs, endMs: startMs + ms }
     const observation = unsigned({ observedMs: ms + pick(3_000), endedAt: world.nowMs - pick(1_000_000) })
     const rate = [0n, 40_000_000n, 80_000_000n][pick(3)]!
-    say(hub, encodeReceipt(jobId, { ...(pick(5) === 0 ? {} : { half: unsigned(half, contributors[pick(2)]!) }), observation }, rate))
+    say(hub, encodeReceipt(jobId, { ...(pick(5) === 0 ? {} : { half: unsigned(half, contributors[pick(2)]) }), observation }, rate))
   }
 
   function vest(hub: number): void {

@@ -5,6 +5,7 @@ import { keysJson, NETWORK } from './fixtures.ts'
 import { vectorText } from './format.ts'
 import { frameVectors, receiptFileVectors } from './frames.ts'
 import { ruleVectors } from './rules.ts'
+import { statementFileVectors } from './statement.ts'
 
 export function vectorFiles(): ReadonlyMap<string, string> {
   return new Map([
@@ -15,5 +16,6 @@ export function vectorFiles(): ReadonlyMap<string, string> {
     ['state-tree.json', vectorText('leaves of the state tree, its root, proofs', stateTreeVectors())],
     ['checkpoint.json', vectorText('a checkpoint and two signatures under it', checkpointVectors())],
     ['receipt-file.json', vectorText('a receipt file and the federation file that it is verified with', receiptFileVectors())],
+    ['statement-file.json', vectorText('a statement file and the federation file that it is verified with', statementFileVectors())],
   ])
 }

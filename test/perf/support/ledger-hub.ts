@@ -79,7 +79,7 @@ const commands = {
     return await seconds(() => windowed(count, 4_000, async (index) => {
       const { publicKey, id } = accounts[index]!
       await ledger.openAccount({ publicKey, name: `account ${index}`, tier: 'free' })
-      await ledger.grant({ account: id, amountMicroCredits: 100_000_000n, source: 'bench' })
+      await ledger.purchase({ account: id, amountMicroCredits: 100_000_000n, payment: `bench ${index}`, product: 'bench' })
     }))
   },
 

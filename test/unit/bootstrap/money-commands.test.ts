@@ -226,7 +226,7 @@ describe('bootstrap: commands about money', () => {
       })
       const dir = await upOf(hub)
       const shown = await cli(['admin', 'price', '--show', '--dir', dir])
-      expect(shown.stdout).to.match(/^prices table, revision 3\n\nROW +PROVIDERS +PROMPT CREDITS\ngroq +groq +1\nunlisted +unlisted +25\n\nunlisted: unlisted\n$/)
+      expect(shown.stdout).to.match(/^prices table, revision 3; credits for 1,000 tokens\n\nROW +PROVIDERS +PROMPT CREDITS\ngroq +groq +1\nunlisted +unlisted +25\n\nunlisted: unlisted\n$/)
       const file = join(folder(), 'prices.json')
       writeFileSync(file, (await cli(['admin', 'price', '--show', '--json', '--dir', dir])).stdout.replace('25000000', '30000000'))
       const signed = await cli(['admin', 'price', '--file', file, '--dir', dir])

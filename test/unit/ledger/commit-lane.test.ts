@@ -12,24 +12,35 @@ const world = testWorld()
 /** A lane over a disk whose writes end when the test says so. */
 function laneWorld(waitingBytesMax?: number) {
   const tails = new Map<string, LogTail>()
-  const writes: { frames: readonly CheckedFrame[]; done: (error?: Error) => void }[] = []
+  const writes: { frames: readonly CheckedFrame[]; kept: readonly string[]; done: (error?: Error) => void }[] = []
+  const folded: number[] = []
+  const keptDurable: string[] = []
   const durable: CheckedFrame[] = []
   const own: CheckedFrame[] = []
   const failures: TriforceError[] = []
   const lane = createCommitLane({
     store: {
       tails, frame: () => Promise.resolve(undefined),
-      commit: (frames) => new Promise((resolve, reject) => {
-        writes.push({ frames, done: (error) => {
+      commit: (frames, kept = []) => new Promise((resolve, reject) => {
+        writes.push({ frames, kept: kept.map(({ key }) => key), done: (error) => {
           for (const { tail } of error === undefined ? frames : []) tails.set(logName(tail.log), tail)
           if (error === undefined) resolve()
           else reject(error)
         } })
       }),
     },
-    fold: () => Promise.resolve(false), takeOwn: () => Promise.resolve(own.shift()), onDurable: (frames) => durable.push(...frames), onFailed: (error) => failures.push(error),
+    fold: (copies) => {
+      folded.push(copies.length)
+      return Promise.resolve(false)
+    },
+    takeOwn: () => Promise.resolve(own.shift()),
+    onDurable: (frames, kept) => {
+      durable.push(...frames)
+      keptDurable.push(...kept.map(({ key }) => key))
+    },
+    onFailed: (error) => failures.push(error),
   }, waitingBytesMax === undefined ? {} : { waitingBytesMax })
-  return { lane, writes, durable, own, failures }
+  return { lane, writes, durable, own, failures, folded, keptDurable }
 }
 
 describe('ledger/commit-lane', () => {
@@ -78,5 +89,80 @@ describe('ledger/commit-lane', () => {
     await settled()
     expect(writes).to.have.length(1)
     expect(durable).to.deep.equal([])
+  })
+
+  it('folds copies before the own frame is taken, and keeps values with or after all frames that were offered before', async () => {
+    const { lane, writes, folded, keptDurable } = laneWorld()
+    const copies = logBuilder(world, 1)
+    const value = new Uint8Array()
+    lane.offer(copies.next())
+    await settled()
+    expect(folded).to.deep.equal([1])
+    lane.offer(copies.next())
+    lane.keep({ key: 'promise', value })
+    lane.keep({ key: 'promise', value })
+    await settled()
+    writes[0]!.done()
+    await settled()
+    expect(keptDurable).to.deep.equal([])
+    expect(writes[1]).to.deep.include({ kept: ['promise', 'promise'] })
+    expect(writes[1]!.frames).to.have.length(1)
+    writes[1]!.done()
+    await lane.idle()
+    // Each one is told of: whoever counts its writes must not wait for ever.
+    expect(keptDurable).to.deep.equal(['promise', 'promise'])
+    lane.keep({ key: 'alone', value })
+    await settled()
+    expect(writes[2]).to.deep.include({ frames: [], kept: ['alone'] })
+    writes[2]!.done()
+    await lane.idle()
+  })
+
+  it('runs a job between two batches, with everything that was offered before on the disk', async () => {
+    const { lane, writes, durable } = laneWorld()
+    const copies = logBuilder(world, 1)
+    const seen: number[] = []
+    lane.offer(copies.next())
+    await settled()
+    lane.offer(copies.next())
+    lane.between(() => {
+      seen.push(durable.length)
+      return Promise.resolve()
+    })
+    writes[0]!.done()
+    await settled()
+    expect(seen).to.deep.equal([])
+    writes[1]!.done()
+    await lane.idle()
+    expect(seen).to.deep.equal([2])
+  })
+
+  it('ends with the error of a job that fails', async () => {
+    const { lane, failures, writes } = laneWorld()
+    lane.between(() => Promise.reject(new Error('cannot be folded anew')))
+    await settled()
+    expect(failures.map(({ code }) => code)).to.deep.equal(['LOG_DAMAGED'])
+    lane.offer(logBuilder(world, 1).next())
+    await settled()
+    expect(writes).to.deep.equal([])
+  })
+
+  it('sees what is wanted while it is about to end', async () => {
+    const own = [logBuilder(world, 0).next()]
+    let kicked = false
+    const lane = createCommitLane({
+      store: { tails: new Map(), frame: () => Promise.resolve(undefined), commit: () => Promise.resolve() },
+      fold: () => Promise.resolve(false),
+      takeOwn: () => {
+        if (kicked) return Promise.resolve(own.shift())
+        kicked = true
+        // Comes when this turn has looked already.
+        return Promise.resolve().then(() => { lane.kick() }).then(() => undefined)
+      },
+      onDurable: () => {}, onFailed: (error) => { throw error },
+    })
+    lane.kick()
+    await settled()
+    expect(own).to.deep.equal([])
   })
 })

@@ -10,7 +10,7 @@ const request: HubRequest = { do: 'grant', account: new Uint8Array(16), amount: 
 const done: HubAnswer = { hub: 1, epoch: 7, frame: 3, seq: 9, known: false }
 
 /** Hub 0 asks hub 1; `lost` drops what hub 1 says. */
-function pair({ asksMax = 2, serve = (_: HubRequest) => Promise.resolve(done) } = {}) {
+function pair({ asksMax = 2, serve = (): Promise<HubAnswer> => Promise.resolve(done) } = {}) {
   const clock = fakeClock()
   const link = { up: true, lost: false }
   const served: HubRequest[] = []
@@ -24,7 +24,7 @@ function pair({ asksMax = 2, serve = (_: HubRequest) => Promise.resolve(done) } 
     },
     serve: (wanted) => {
       served.push(wanted)
-      return serve(wanted)
+      return serve()
     },
   }, { asksMax })
   sides.set(0, side(0, 1))

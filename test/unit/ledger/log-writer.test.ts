@@ -64,7 +64,7 @@ const stateOf = (promise: Promise<unknown>) => {
 
 describe('ledger/log-writer', () => {
   it('opens a log with its EpochOpen and puts what waits into one frame', async () => {
-    const { append, writer, commit } = writerWorld()
+    const { append, commit } = writerWorld()
     void append(grantOf('a'))
     void append(grantOf('b'))
     const frame = await commit()
@@ -83,7 +83,7 @@ describe('ledger/log-writer', () => {
   })
 
   it('acknowledges as replicated when a peer has it on its disk, and not before', async () => {
-    const { append, writer, commit, ack } = writerWorld()
+    const { append, commit, ack } = writerWorld()
     const first = stateOf(append(grantOf('a')))
     await commit()
     const second = stateOf(append(grantOf('b')))
@@ -99,7 +99,7 @@ describe('ledger/log-writer', () => {
   })
 
   it('acknowledges as local after 150 ms without a peer, not one millisecond earlier, and at once where none is connected', async () => {
-    const { append, writer, commit, clock, connected } = writerWorld()
+    const { append, commit, clock, connected } = writerWorld()
     const first = stateOf(append(grantOf('a')))
     await commit()
     await settled()
@@ -117,7 +117,7 @@ describe('ledger/log-writer', () => {
   })
 
   it('takes the same entry twice as one, whether it waits, is being written or is logged', async () => {
-    const { append, writer, commit, ack } = writerWorld()
+    const { append, commit, ack } = writerWorld()
     const first = append(grantOf('a'))
     const waiting = append(grantOf('a'))
     const frame = await commit()
@@ -134,7 +134,7 @@ describe('ledger/log-writer', () => {
   })
 
   it('refuses other content under a known id with ENTRY_CONFLICT', async () => {
-    const { append, writer, commit } = writerWorld({ peers: 0 })
+    const { append, commit } = writerWorld({ peers: 0 })
     const first = stateOf(append(grantOf('a', 1n)))
     const waiting = stateOf(append(grantOf('a', 2n)))
     await commit()
@@ -146,7 +146,7 @@ describe('ledger/log-writer', () => {
   })
 
   it('logs a ticket in front of its receipt, unless it stands there already', async () => {
-    const { append, writer, commit } = writerWorld({ peers: 0 })
+    const { append, commit } = writerWorld({ peers: 0 })
     const entriesOf = (jobByte: number): { ticket: EncodedEntry; receipt: EncodedEntry } => {
       const jobId = new Uint8Array(16).fill(jobByte)
       const signed = testTicket('net', hub, { jobId })
@@ -174,7 +174,7 @@ describe('ledger/log-writer', () => {
   })
 
   it('cuts frames at 1,000 entries and at 256 KiB', async () => {
-    const { append, writer, commit } = writerWorld({ queueMax: 2_000 })
+    const { append, commit } = writerWorld({ queueMax: 2_000 })
     for (let index = 0; index < 1_100; index += 1) void append(grantOf(`g${index}`))
     expect((await commit())!.entries).to.have.length(1_000)
     expect((await commit())!.entries).to.have.length(101)

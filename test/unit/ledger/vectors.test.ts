@@ -8,6 +8,7 @@ import { createHash, createPublicKey, verify } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { entrySchema } from '../../../ledger/entries/entry.ts'
+import { verifyStatement } from '../../../ledger/checkpoint/statement-file.ts'
 import { verifyReceiptFile } from '../../../ledger/receipt-file.ts'
 import { readFederation } from '../../../protocol/federation.ts'
 import { repository, textOf } from '../../support/source-files.ts'
@@ -205,6 +206,14 @@ describe('test vectors of the ledger', () => {
   it('of the receipt file: it is verified with the federation file beside it', () => {
     const { federation, file } = read('receipt-file.json')
     expect(verifyReceiptFile(plain(file), readFederation(plain(federation)))).to.deep.include({ hub: 0, epoch: 1 })
+  })
+
+  it('of the statement file: it is verified with the federation file beside it, and shows every entry of its account', () => {
+    const { federation, file } = read('statement-file.json')
+    const { balance, lines, hubs } = verifyStatement(plain(file), readFederation(plain(federation)))
+    expect(balance).to.deep.include({ available: 3_517_000n, inflight: 250_000n, minted: 5_000_000n, spent: 1_233_000n })
+    expect(lines.map(({ kind }) => kind)).to.deep.equal(['Grant', 'Hold', 'Settle', 'Give'])
+    expect(hubs).to.deep.equal([0, 2])
   })
 })
 

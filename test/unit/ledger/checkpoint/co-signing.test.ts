@@ -175,7 +175,7 @@ describe('ledger/hub/checkpoint', () => {
         expect(later.checkpoint.round, `seed ${seed}: two of one round`).to.be.greaterThan(before.checkpoint.round)
         expect(covers(framesOf(later.checkpoint), framesOf(before.checkpoint)), `seed ${seed}: round ${later.checkpoint.round} after ${before.checkpoint.round}`).to.equal(true)
       }
-    }), { numRuns: 25 })
+    }), { numRuns: 12 })
   })
 
   it('a hub whose state has drifted does not sign, and says what differs; the two others go on', () => {
@@ -198,6 +198,51 @@ describe('ledger/hub/checkpoint', () => {
     expect(latestOf(world, 0).checkpoint.round).to.be.greaterThan(before)
     expect(world.hubs[2]!.hub.final).to.equal(undefined)
     expect(world.hubs[0]!.warnings).to.deep.equal([])
+  })
+
+  it('stops at a hub whose final state is broken beyond reckoning, and at no other', () => {
+    const world = createCheckpointWorld()
+    work(world, 6, 25)
+    world.pass(4)
+    const { hub, warnings, proved } = world.hubs[1]!
+    const [victim] = hub.final!.state.accounts.keys()
+    hub.final!.state.accounts.get(victim!)!.held = -5n
+    hub.final!.state.touched.add(victim!)
+    const before = latestOf(world, 0).checkpoint.round
+    work(world, 7, 10)
+    world.pass(10)
+    expect(warnings).to.have.length(1)
+    expect(warnings[0]).to.match(/no more checkpoints from this hub until it is started again: .*-5/)
+    expect(hub.final).to.equal(undefined)
+    expect(latestOf(world, 0).checkpoint.round).to.be.greaterThan(before)
+    world.run(1, { type: 'prove', account: victim! })
+    expect(proved.at(-1)).to.deep.equal({ type: 'proved', account: victim, proof: undefined })
+    world.restart(1)
+    world.deliverAll()
+    world.pass(3)
+    expect(hub).to.not.equal(world.hubs[1]!.hub)
+    expect(world.hubs[1]!.hub.final?.round).to.equal(latestOf(world, 0).checkpoint.round)
+  })
+
+  it('says which log its final state refuses, and does not ask for its frames for ever', () => {
+    const world = createCheckpointWorld()
+    work(world, 6, 25)
+    world.pass(4)
+    const { hub, warnings } = world.hubs[1]!
+    hub.final!.state.logs.get('0/1')!.status = { is: 'refused', frame: 3, problem: 'a test says so' }
+    let loads = 0
+    const of = world.hubs[1]!
+    const { step } = of.machine
+    of.machine = { get latest() { return of.machine.latest }, step: (state, event, nowMs) => {
+      if (event.type === 'loaded') loads += 1
+      return step(state, event, nowMs)
+    } }
+    work(world, 7, 10)
+    world.pass(10)
+    expect(warnings.join('\n')).to.match(/a checkpoint cannot be computed: log 0\/1 is refused here at frame 3: a test says so/)
+    expect(loads).to.be.lessThan(200)
+    expect(hub.final).to.equal(undefined)
+    expect(world.hubs[0]!.hub.final?.round).to.equal(latestOf(world, 0).checkpoint.round)
   })
 
   it('does not sign what goes back, is of another hub, of another time, or changed', () => {

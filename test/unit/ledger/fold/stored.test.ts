@@ -1,0 +1,45 @@
+import { expect } from 'chai'
+import { decodeEntry, encodeEntry, encodeReceipt, encodeTicket } from '../../../../ledger/entries/entry.ts'
+import { dumpState } from '../../../../ledger/fold/dump.ts'
+import { foldFrame } from '../../../../ledger/fold/frame-fold.ts'
+import { createState } from '../../../../ledger/fold/state.ts'
+import { storedEntry, storedFrame } from '../../../../ledger/fold/stored.ts'
+import { foldHubKeys, foldInOrder, foldNetwork, foldable, unsigned } from '../../../support/fold-world.ts'
+import { live } from '../../../support/fold-workload.ts'
+import { seededUnit } from '../../../support/seeded.ts'
+
+const id = new Uint8Array(16).fill(1)
+const document = unsigned({ some: 'thing' })
+
+describe('ledger/fold/stored', () => {
+  it('reads every entry of a long life as the first, checked reading does, and folds to the same state', () => {
+    const unit = seededUnit(5)
+    const { world } = live(Array.from({ length: 12_000 }, () => Math.floor(unit() * 2 ** 30)))
+    const state = createState(foldNetwork, foldHubKeys)
+    for (let next = foldable(state, world.logs); next.length > 0; next = foldable(state, world.logs)) foldFrame(state, storedFrame(next[0]!))
+    expect(dumpState(state)).to.equal(dumpState(foldInOrder(world.logs, () => 0)))
+    for (const { entries, entryBytes } of [...world.logs.values()].flat()) {
+      for (const [index, bytes] of entryBytes.entries()) {
+        const read = storedEntry(bytes)
+        if (read !== undefined) expect(read, entries[index]!.k).to.deep.equal(decodeEntry(bytes))
+      }
+    }
+  })
+
+  it('passes over tickets and receipts that earn nothing, and no others', () => {
+    const read = (fields: { readonly bytes: Uint8Array }) => storedEntry(fields.bytes)?.k
+    expect(read(encodeTicket({ jobId: id, ticket: document }))).to.equal(undefined)
+    expect(read(encodeReceipt(id, { observation: document }))).to.equal(undefined)
+    expect(read(encodeReceipt(id, { half: document, observation: document }))).to.equal(undefined)
+    expect(read(encodeReceipt(id, { observation: document }, 5n))).to.equal('JobReceipt')
+    expect(read(encodeReceipt(id, { half: document, observation: document }, 5n))).to.equal('JobReceipt')
+    expect(read(encodeReceipt(id, { half: document, observation: document }, 2n ** 62n))).to.equal('JobReceipt')
+    expect(read(encodeEntry({ k: 'KeyRevoke', publicKey: new Uint8Array(32) }))).to.equal('KeyRevoke')
+  })
+
+  it('reads small and large amounts as bigints', () => {
+    for (const amount of [1n, 2n ** 53n + 1n, 2n ** 63n - 1n]) {
+      expect(storedEntry(encodeEntry({ k: 'Grant', account: id, amount, source: 's' }).bytes)).to.deep.include({ amount })
+    }
+  })
+})
