@@ -279,6 +279,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     ownLog?.review()
     lane.between(async () => {
       await store.truncate(id, frame)
+      writer.cut(id)
       exchange.truncated(id)
       const state = createState(network, hubKeys)
       await stateLane.foldStored(state)

@@ -91,6 +91,8 @@ export interface LogWriter {
   open(tail: LogTail, signer: Signer, first?: EncodedEntry): void
   /** Intents wait until the log is opened again. */
   pause(): void
+  /** The log was cut on the disk; it is not written any more. */
+  cut(log: LogId): void
   submit(intent: Intent, options?: SubmitOptions): Promise<Submitted>
   /** Waits for a peer to have this frame; throws HUB_ISOLATED where none has it in time. */
   whenReplicated(log: LogId, frame: number): Promise<void>
@@ -282,6 +284,10 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     pause: () => {
       own = undefined
       knownEntries.forget()
+    },
+
+    cut: (log) => {
+      if (lastTail !== undefined && logName(lastTail.log) === logName(log)) lastTail = undefined
     },
 
     submit: (intent, { before, lazy = false, replicated = false } = {}) => {

@@ -58,7 +58,9 @@ const cursorField = z.object({ at: timeField, id: idField })
 export const statementLineSchema = z.object({
   id: idField, kind: z.string().max(32), at: timeField, hub: countField, epoch: countField, seq: countField,
   /** What came in (positive) or went out (negative), and what was held more (positive) or less. */
-  amount: microCreditsField, held: microCreditsField, quotaTokens: countField, why: shortText, hold: idField.optional(), receipt: idField.optional(),
+  amount: microCreditsField, held: microCreditsField,
+  /** Of a day's quota; negative where a refund gave them back. */
+  quotaTokens: z.number().int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER), why: shortText, hold: idField.optional(), receipt: idField.optional(),
 })
 export type StatementLineWire = z.output<typeof statementLineSchema>
 

@@ -64,6 +64,12 @@ describe('a federation in real processes', function () {
         const { receipt } = await ask(api, 'What is a hub?')
         return (await getJson(api, key, `/v1/receipts/${receipt}`)).text.includes('"direct"')
       }, 20_000)
+      // The hub that it asks has the same account.
+      const [here, there] = await Promise.all([api, up.report.hubs[0]!.api].map(async (from) => (await getJson(from, key, '/v1/credits')).text))
+      expect(JSON.parse(here!)).to.deep.include({ object: 'credits', name: 'local', balance_credits: '1000' }).and.to.deep.equal(JSON.parse(there!))
+      const statement = JSON.parse((await getJson(api, key, '/v1/statement')).text) as { data: { kind: string; why: string }[]; next_cursor: null }
+      expect([statement.data.find(({ kind }) => kind === 'Grant')?.why, statement.next_cursor]).to.deep.equal(['up/first-credits', null])
+      expect((await getJson(api, key, '/v1/statement/file')).text).to.contain('"triforce-statement/1"')
       const refused = await chat({ api, apiKey: 'tf-11111111111111111111111111111112', model: 'triforce-demo', content: 'hi' })
       expect(refused.status).to.equal(401)
     } finally {

@@ -2,12 +2,13 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import type { DeviceHardware, HubLedger } from '../../ledger/interface.ts'
+import type { DeviceHardware, HubLedger, ListCursor } from '../../ledger/interface.ts'
 import { devicesOf } from '../../node/capacity/devices.ts'
 import { issueTicket } from '../../node/jobs/tickets.ts'
 import { startPresence } from '../../node/settlement/presence.ts'
 import { settleJob } from '../../node/settlement/settle.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import { signDocument } from '../../protocol/signed.ts'
@@ -98,6 +99,36 @@ describe('settlement: earning', function () {
     const lender = await lenderOf('contributor')
     for (let job = 0; job < 4; job += 1) await serve(lender, { startMs: 10_000, ms: 3_000 })
     expect(due(lender)).to.equal(credits(40n, 3_000n))
+  })
+
+  it('lists receipts and statement page by page, none twice and none left out, also of one frame', async () => {
+    const payer = testKey().signer
+    const account = accountIdOf(payer.publicKey)
+    await hubs[0]!.openAccount({ publicKey: payer.publicKey, name: 'payer', tier: 'free' })
+    const lender = await lenderOf('contributor')
+    await Promise.all(Array.from({ length: 23 }, async () => serve(lender, { payer: account })))
+    await Promise.all(Array.from({ length: 23 }, async (_, index) => hubs[0]!.grant({ account, amountMicroCredits: 5n, source: `gift ${index}` })))
+    for (const hub of hubs) {
+      await until('the hub knows all', () => hub.money(account)?.balance.available === 115n)
+      const readAll = async <Row extends { readonly id: Uint8Array }>(page: (after: ListCursor | undefined) => Promise<readonly Row[]>, atOf: (row: Row) => number) => {
+        const rows: Row[] = []
+        for (;;) {
+          const last = rows.at(-1)
+          const next = await page(last === undefined ? undefined : { at: atOf(last), id: last.id })
+          rows.push(...next)
+          if (next.length < 5) return rows
+        }
+      }
+      // The first page of receipts has whole frames, since it has no cursor.
+      const receipts = await readAll((after) => hub.receipts({ account, limit: 5, ...(after === undefined ? {} : { after }) }), (row) => row.loggedAt)
+      const lines = await readAll((after) => hub.statement({ account, limit: 5, ...(after === undefined ? {} : { after }) }), (row) => row.at)
+      const grants = lines.filter(({ kind }) => kind === 'Grant')
+      for (const [rows, at] of [[receipts, receipts.map((row) => row.loggedAt)], [lines, lines.map((row) => row.at)]] as const) {
+        expect(new Set(rows.map(({ id }) => toHex(id))).size).to.equal(rows.length)
+        expect(at).to.deep.equal(at.toSorted((a, b) => b - a))
+      }
+      expect([receipts.length, grants.length, new Set(grants.map(({ why }) => why)).size]).to.deep.equal([23, 23, 23])
+    }
   })
 
   it('pays 30 % for standing by, for each GPU, and the full rate for the part that was work', async () => {

@@ -31,6 +31,8 @@ export interface Caller {
   after(delayMs: number, run: () => void): void
   /** Answers still awaited from processes that live. */
   readonly pending: number
+  /** Things that callers still mean to do. */
+  readonly running: number
   /** Calls that were answered well. */
   done: number
 }
@@ -41,6 +43,7 @@ const ALWAYS = new Set(['LEDGER_READ_ONLY', 'STOPPING', 'LOG_DAMAGED', 'LOG_FORK
 export function createCaller(world: SimWorld, oracle: Oracle): Caller {
   const { report, scheduler, slots, swarm } = world
   const random = world.random('workload')
+  let running = 0
   const pendingOf = new Map<SimProcess, number>()
 
   const caller: Caller = {
@@ -85,7 +88,14 @@ export function createCaller(world: SimWorld, oracle: Oracle): Caller {
         told(thing, at, durability)
       }, options)
     },
-    after: (delayMs, run) => { scheduler.after(delayMs, run) },
+    after: (delayMs, run) => {
+      running += 1
+      scheduler.after(delayMs, () => {
+        running -= 1
+        run()
+      })
+    },
+    get running() { return running },
     get pending() {
       return [...pendingOf].reduce((sum, [{ life }, waiting]) => sum + (life.alive ? waiting : 0), 0)
     },

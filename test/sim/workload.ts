@@ -9,7 +9,7 @@ import type { Oracle } from './oracle.ts'
 import type { SimWorld } from './sim-world.ts'
 import type { OperationKind } from './swarm.ts'
 
-export interface Workload extends Pick<Caller, 'pending' | 'done'> {
+export interface Workload extends Pick<Caller, 'pending' | 'running' | 'done'> {
   /** One operation, now. */
   operate(): void
   /** Something that any hub can do at any time: is it answered? */
@@ -44,6 +44,7 @@ export function createWorkload(world: SimWorld, oracle: Oracle): Workload {
     probe: (hub) => {
       if (caller.hubs.includes(hub)) facts.receipt(hub)
     },
+    get running() { return caller.running },
     get pending() { return caller.pending },
     get done() { return caller.done },
   }

@@ -114,7 +114,8 @@ export const entrySamples: readonly EntrySample[] = [
   { name: 'rights on their way', encoded: give, naturalKey: named('give', 16), documents: [] },
   sample('rights arrive', { k: 'Accept', give: give.entry.eid, from: log0, account: ada, unit: 0, amount: 500_000n }, [give.entry.eid]),
   sample('rights come back', { k: 'GiveReturn', give: give.entry.eid }, [give.entry.eid]),
-  sample('quota on its way', { k: 'Give', request: named('quota give', 16), account: ada, unit: DAY0, target: log1, amount: 1_000n }, [named('quota give', 16)]),
+  sample('quota on its way', { k: 'Give', request: named('quota give', 16), account: ada, unit: DAY0, target: log1, amount: 1_000n, quota: { tier: 'pro', tierRev: 0 } },
+    [named('quota give', 16)]),
   { name: 'a promise to serve', encoded: encodeTicket({ jobId, ticket }), naturalKey: jobId, documents: [{ at: ['ticket'], domain: 'ticket', document: ticket }] },
   {
     name: 'a receipt of both sides', encoded: encodeReceipt(jobId, receipt, 25_000_000n), naturalKey: jobId,

@@ -19,7 +19,7 @@ const seen = [0, 1, 2].map(() => ({ epoch: 0, no: 0 }))
 export function chain(): readonly CheckedFrame[] {
   const contents: readonly (readonly EncodedEntry[])[] = [
     [sampleOf('a log begins'), sampleOf('an account'), sampleOf('an API key')],
-    [sampleOf('a grant'), sampleOf('a hold with quota and credits'), encodeTicket({ jobId, ticket }), encodeReceipt(jobId, receipt), sampleOf('a settlement')],
+    [sampleOf('a grant'), sampleOf('a hold with quota and credits'), encodeTicket({ jobId, ticket }), encodeReceipt(jobId, receipt, 25_000_000n), sampleOf('a settlement')],
     [encodeEntry({ k: 'Grant', account: ada, amount: 1n, source: 'smallest' })],
   ]
   const frames: CheckedFrame[] = []

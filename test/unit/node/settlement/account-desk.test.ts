@@ -104,7 +104,7 @@ describe('node/settlement/account-desk', () => {
   it('tells the statement page by page, and gives the file as it is', async () => {
     const { ask, ledger } = setUp()
     ledger.lines = [1, 2, 3].map((index) => ({
-      id: new Uint8Array(16).fill(index), kind: 'Settle', at: 9, hub: 0, epoch: 1, seq: index, amount: -(2n ** 62n), held: -5n, quotaTokens: 1, why: 'gpt-4o',
+      id: new Uint8Array(16).fill(index), kind: 'Settle', at: 9, hub: 0, epoch: 1, seq: index, amount: -(2n ** 62n), held: -5n, quotaTokens: index - 2, why: 'gpt-4o',
       hold: new Uint8Array(16).fill(9), receipt: index === 1 ? undefined : new Uint8Array(16).fill(8),
     }))
     const first = await ask.statement({ limit: 2 })
