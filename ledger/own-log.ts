@@ -39,6 +39,8 @@ export interface OwnLogComponents {
   readonly behind: () => readonly LogId[]
   /** Where a log was sealed by the other hubs; undefined for all others. */
   readonly sealedAt: (log: LogId) => { readonly no: number } | undefined
+  /** Is all that is stored of this log in the state? Copies that it rests on may have been lost and still be on their way. */
+  readonly isFolded: (tail: LogTail) => boolean
   /** True where it is proven that this log has two histories. */
   readonly isForked: (log: LogId) => boolean
   readonly peers: () => { readonly connected: number; readonly compared: number }
@@ -80,7 +82,7 @@ export async function createOwnLog(
   components: OwnLogComponents, options: OwnLogOptions,
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
 ): Promise<OwnLog> {
-  const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isForked, peers, idle, openLog, pauseLog } = components
+  const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, idle, openLog, pauseLog } = components
   const { network, hub, aloneWaitMs, anchorEveryMs, mayBeginAlone, damage } = { ...ownLogDefaults, ...options }
   const anchor = await files.readAnchor()
   const key = await files.readEpochKey()
@@ -173,6 +175,11 @@ export async function createOwnLog(
       return
     }
     const known = continuable(key)
+    if (known !== undefined && !isFolded(known.tail)) {
+      // What is decided now would not know what this very log says; whoever folds the rest has this looked at again.
+      state = 'closed'
+      return
+    }
     if (known === undefined) await openNewEpoch()
     else openLog(known.tail, known.signer)
     openEpoch = known?.tail.log.epoch ?? openEpoch

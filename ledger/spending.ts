@@ -77,7 +77,8 @@ export function createSpending({ hub, submit, whenReplicated }: SpendingComponen
   function stateOf(id: string, log: LogId): HoldState {
     const slotted = hub.state.holds.get(slotOf(id, nameOfLog(log)))
     const hold = slotted ?? hub.state.holds.get(id)
-    if (hold === undefined) throw new TriforceError('HOLD_UNKNOWN', { hold: id })
+    // It was logged, and then the other hubs sealed this log before it.
+    if (hold === undefined) throw cutOff(id)
     return hold
   }
 
@@ -157,7 +158,9 @@ export function createSpending({ hub, submit, whenReplicated }: SpendingComponen
     settle: async (ask) => {
       const result = await submit(decideSettle(hub, ask))
       givenOut.delete(toHex(ask.hold))
-      return settlementOf(stateOf(toHex(ask.hold), result).outcome!)
+      const { outcome } = stateOf(toHex(ask.hold), result)
+      if (outcome === undefined) throw cutOff(toHex(ask.hold))
+      return settlementOf(outcome)
     },
 
     expire: async (hold) => {
@@ -167,6 +170,10 @@ export function createSpending({ hub, submit, whenReplicated }: SpendingComponen
 
     refund: async (ask) => await submit(decideRefund(hub, ask)),
   }
+}
+
+function cutOff(hold: string): TriforceError {
+  return new TriforceError('HUB_ISOLATED', { hold }, { detail: "the other hubs sealed this hub's log meanwhile, so it is not known what became of the entry; ask again" })
 }
 
 function settlementOf({ charge, quotaTokens, promptTokens, completionTokens }: NonNullable<HoldState['outcome']>): Settlement {

@@ -114,7 +114,8 @@ describe('e2e: money in a local federation', function () {
     expect(early.code).to.equal(1)
     await good('admin', 'approve', change, '--api', up.report.hubs[1]!.api)
     await good('admin', 'grant', 'bob', amount, '--source', 'prize', '--approved', change)
-    expect((await jsonOf('credits', '--key', bobKey))['balance_credits']).to.equal('2000012.5')
+    // A moment of it may be on its way to another hub.
+    await until('bob has it', async () => (await jsonOf('credits', '--key', bobKey))['balance_credits'] === '2000012.5')
   })
 
   it('earns for the lender while it answers, to the microcredit', async () => {

@@ -42,7 +42,7 @@ describe('node/settlement/spend', function () {
     const account = accountIdOf(publicKey)
     await hubs[0]!.openAccount({ publicKey, name: 'spender', tier: 'free' })
     if (amount > 0) await hubs[0]!.grant({ account, amountMicroCredits: credits(amount), source: 'test' })
-    await until('all hubs know the account', () => hubs.every((hub) => (hub.money(account)?.balance.available ?? -1n) === credits(amount)))
+    await until('all hubs know the account', () => hubs.every((_, hub) => hubs[hub]!.money(account) !== undefined && leftOf(account, hub).free === credits(amount)))
     return account
   }
 
@@ -54,6 +54,11 @@ describe('node/settlement/spend', function () {
   const spendAt = (hub: number, order: SpendOrder, options: SpendOptions = {}, ledger: Pick<HubLedger, 'hold' | 'extend' | 'progress' | 'settle' | 'expire'> = hubs[hub]!): Promise<Spend> =>
     startSpend({ ledger, clock: realClock, log: quietLog() }, order, options)
   const money = (account: Uint8Array, hub = 0) => hubs[hub]!.money(account)!
+  /** What can be spent, also where it is on its way from one hub to another just now. */
+  function leftOf(account: Uint8Array, hub = 0) {
+    const { available, inflight, held } = money(account, hub).balance
+    return { free: available + inflight, held }
+  }
 
   /** Uses up the quota of today, so that credits are needed. */
   async function withoutQuota(amount: number): Promise<Uint8Array> {
@@ -75,13 +80,13 @@ describe('node/settlement/spend', function () {
     const account = await withoutQuota(100)
     const spend = await spendAt(0, orderOf(account))
     expect([spend.priceRow, spend.settled]).to.deep.equal(['gpt-4o', undefined])
-    expect(money(account).balance).to.deep.include({ available: credits(100 - 30.48), held: credits(30.48) })
+    expect(leftOf(account)).to.deep.equal({ free: credits(100 - 30.48), held: credits(30.48) })
     expect(spend.used(700)).to.equal(true)
     const { chargeMicroCredits, quotaTokens } = await spend.settle({ promptTokens: 1_000, completionTokens: 1_234 })
     // 2,234 tokens at 10 credits for a thousand.
     expect([chargeMicroCredits, quotaTokens]).to.deep.equal([credits(22.34), 0])
-    expect(money(account).balance).to.deep.include({ available: credits(77.66), held: 0n })
-    await until('the others know it', () => [1, 2].every((hub) => money(account, hub).balance.available === credits(77.66)))
+    expect(leftOf(account)).to.deep.equal({ free: credits(77.66), held: 0n })
+    await until('the others know it', () => [1, 2].every((hub) => leftOf(account, hub).free === credits(77.66)))
   })
 
   it('holds a part first and more while the answer grows, up to what was asked for', async () => {
@@ -122,7 +127,7 @@ describe('node/settlement/spend', function () {
     expect(await codeOf(spendAt(2, orderOf(account)))).to.be.oneOf(['QUOTA_EXCEEDED', 'INSUFFICIENT_CREDITS'])
     const poor = await withoutQuota(5)
     expect(await codeOf(spendAt(2, orderOf(poor, { promptTokens: 1_000 })))).to.equal('INSUFFICIENT_CREDITS')
-    expect(money(poor).balance).to.deep.include({ available: credits(5), held: 0n })
+    expect(leftOf(poor)).to.deep.equal({ free: credits(5), held: 0n })
   })
 
   it('gives everything back where nothing was delivered', async () => {
@@ -130,7 +135,7 @@ describe('node/settlement/spend', function () {
     const spend = await spendAt(0, orderOf(account))
     expect(money(account).balance.held > 0n).to.equal(true)
     await spend.cancel()
-    expect(money(account).balance).to.deep.include({ available: credits(50), held: 0n })
+    expect(leftOf(account)).to.deep.equal({ free: credits(50), held: 0n })
     expect(spend.used(1)).to.equal(false)
   })
 
@@ -143,7 +148,7 @@ describe('node/settlement/spend', function () {
     const late = await spendAt(0, order)
     expect(late.settled).to.deep.include({ chargeMicroCredits: settled.chargeMicroCredits })
     expect(await late.settle({ promptTokens: 1_000, completionTokens: 0 })).to.deep.equal(settled)
-    expect(money(account).balance).to.deep.include({ available: credits(40), held: 0n })
+    expect(leftOf(account)).to.deep.equal({ free: credits(40), held: 0n })
     expect(await codeOf(late.settle({ promptTokens: 1_000, completionTokens: 5 }))).to.be.oneOf(['HOLD_OVER', 'ENTRY_CONFLICT'])
   })
 
@@ -153,10 +158,7 @@ describe('node/settlement/spend', function () {
       const spend = await spendAt(hub, orderOf(account, { completionTokensMax: 500 }))
       expect((await spend.settle({ promptTokens: 1_000, completionTokens: 500 })).chargeMicroCredits).to.equal(credits(15))
     }
-    await until('all hubs agree on what is left', () => [0, 1, 2].every((hub) => {
-      const { available, inflight } = money(account, hub).balance
-      return available + inflight === credits(15)
-    }))
+    await until('all hubs agree on what is left', () => [0, 1, 2].every((hub) => leftOf(account, hub).free === credits(15)))
   })
 
   it('tries a settlement again that fails for the moment, and no other', async () => {
@@ -189,7 +191,7 @@ describe('node/settlement/spend', function () {
       [1, 1_000, 100], [2, 1_000, 200], [3, 1_000, 300], [4, 1_000, 400],
     ])
     await spend.settle({ promptTokens: 1_000, completionTokens: 450 })
-    expect(money(account).balance).to.deep.include({ available: credits(35.5), held: 0n })
+    expect(leftOf(account)).to.deep.equal({ free: credits(35.5), held: 0n })
   })
 })
 

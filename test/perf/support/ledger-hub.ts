@@ -142,7 +142,7 @@ const commands = {
     tree.update(all, ids)
     const times: number[] = []
     for (let round = 0; round < 5; round += 1) {
-      const changed = ids.filter((_, index) => index % Math.floor(count / touched) === round).slice(0, touched)
+      const changed = ids.filter((_, index) => index % Math.floor(count / touched) === round % Math.floor(count / touched)).slice(0, touched)
       for (const id of changed) all.get(id)!.rights.set('0/1', BigInt(2_000 + round))
       const startedMs = performance.now()
       tree.update(all, changed)

@@ -17,7 +17,7 @@ export async function startBenchHub(world: TestFederation, hub: number, dir: str
   const settings: BenchHubSettings = { hub, dir, federation: world.text, seed: toHex(world.hubs[hub]!.seed) }
   const child = fork(fileURLToPath(new URL('ledger-hub.ts', import.meta.url)), [JSON.stringify(settings)], {
     serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    execArgv: profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=hub${hub}.cpuprofile`],
+    execArgv: profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=hub${hub}-${Math.round(performance.now())}.cpuprofile`],
   })
   const awaited = new Map<number, { readonly resolve: (result: never) => void; readonly reject: (error: Error) => void }>()
   const ended = new Promise<void>((resolve) => { child.once('close', () => { resolve() }) })
