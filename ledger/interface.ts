@@ -25,6 +25,7 @@ export interface Account {
   readonly publicKey: Uint8Array
   readonly name: string
   readonly tier: string
+  /** What it can spend, at whichever hub, with what is on its way between two hubs. */
   readonly balanceMicroCredits: bigint
 }
 

@@ -237,6 +237,8 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       type: 'folded', log: id, frame: header.no, tsMs: header.tsMs, entries: entries.map((entry, index) => ({ entry, bytes: entryBytes[index]! })),
     })
     conditions.check()
+    // The own log may wait to be whole in the state.
+    if (id.hub === me && ownLog?.writable === false) ownLog.review()
   }
 
   /**

@@ -123,8 +123,8 @@ export function createSpending({ hub, submit, whenReplicated }: SpendingComponen
       if (stateOf(toHex(id), result).outcome === undefined) durability = await release(toHex(id), result)
     } catch (cause) {
       const error = toTriforceError(cause)
-      // Whoever repeats the request later takes a new id: this hold is spent on nothing.
-      if (error.code === 'HUB_ISOLATED') await submit(decideExpire(hub, { hold: id }))
+      // Whoever repeats the request later takes a new id: this hold is spent on nothing. Where it cannot be let go now, it expires.
+      if (error.code === 'HUB_ISOLATED') await submit(decideExpire(hub, { hold: id })).catch(() => {})
       throw error
     }
     return resultOf(id, result, durability, ask.promptTokens, ask.completionTokensMax)

@@ -2,7 +2,7 @@
  * Hashes and Ed25519 on `node:crypto`, which verifies about a hundred times faster than JavaScript does.
  * Pure: the same input gives the same output, and keys come from outside.
  */
-import { createHash, createPrivateKey, createPublicKey, sign as nodeSign, verify as nodeVerify, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, hash, sign as nodeSign, verify as nodeVerify, type KeyObject } from 'node:crypto'
 import { toHex } from './bytes.ts'
 import type { Signer } from './ports.ts'
 
@@ -18,10 +18,9 @@ const PUBLIC_KEY_DER_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 const PARSED_KEYS_MAX = 4_096
 const parsedKeys = new Map<string, KeyObject>()
 
+/** Hashing one piece of memory is nearly twice as fast as a hash object that takes several. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(part)
-  return new Uint8Array(hash.digest())
+  return new Uint8Array(hash('sha256', parts.length === 1 ? parts[0]! : Buffer.concat(parts), 'buffer'))
 }
 
 /** A signer from a 32-byte Ed25519 seed. Throws a RangeError where the seed has another length. */

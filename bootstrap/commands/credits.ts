@@ -33,7 +33,7 @@ function pairsOf(credits: CreditsView): readonly (readonly [string, string])[] {
     ['tier', credits.tier],
     ['credits', formatCredits(credits.balance_micro_credits)],
     ...amount('held', credits.held_micro_credits, 'reserved for requests that run; what they do not use comes back'),
-    ...amount('on its way', credits.on_its_way_micro_credits, 'between two hubs; it arrives by itself'),
+    ...amount('on its way', credits.on_its_way_micro_credits, 'of the credits above, between two hubs; it arrives by itself'),
     ...amount('frozen', credits.frozen_micro_credits, 'until it is known what a hub that is gone had spent, a day at most'),
     ...amount('held back', credits.held_back_micro_credits, 'newcomers\' pay: it comes with 7 days and 50 checked jobs'),
     ...amount('debt', credits.debt_micro_credits, 'a payment was taken back; what comes in repays it first'),

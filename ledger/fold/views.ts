@@ -61,7 +61,7 @@ export function accountOf(state: LedgerState, id: AccountId): Account | undefine
   const known = state.accounts.get(id)
   if (known?.opened === undefined) return undefined
   const { publicKey, name, tier } = known.opened
-  return { id: fromHex(id)!, publicKey: fromHex(publicKey)!, name, tier: known.tiers.at(-1)?.tier ?? tier, balanceMicroCredits: sumOf(known.rights) }
+  return { id: fromHex(id)!, publicKey: fromHex(publicKey)!, name, tier: known.tiers.at(-1)?.tier ?? tier, balanceMicroCredits: sumOf(known.rights) + known.inflight }
 }
 
 /** Ascending by id. */

@@ -168,29 +168,22 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
       const sum = (lost.spent.get(account) ?? 0n) + amount
       lost.spent.set(account, sum < 0n ? 0n : sum)
     }
-    switch (entry.k) {
-      case 'Hold':
-        lost.holds.set(toHex(entry.eid), toHex(entry.account))
-        return
-      case 'Settle': {
-        const account = lost.holds.get(toHex(entry.hold))
-        const hold = hub.state.holds.get(toHex(entry.hold))
-        if (account !== undefined) spend(account, entry.charge)
-        else if (hold?.log === name) {
-          lost.settles.set(toHex(entry.hold), entry)
-          // What was reserved in the lost end as well is not in the hold that the others know.
-          const covered = settlementOf(hub, hold, entry).charge
-          if (entry.charge > covered) spend(hold.account, entry.charge - covered)
-        }
-        return
+    if (entry.k === 'Hold') {
+      lost.holds.set(toHex(entry.eid), toHex(entry.account))
+    } else if (entry.k === 'Settle') {
+      const account = lost.holds.get(toHex(entry.hold))
+      const hold = hub.state.holds.get(toHex(entry.hold))
+      if (account !== undefined) spend(account, entry.charge)
+      else if (hold?.log === name) {
+        lost.settles.set(toHex(entry.hold), entry)
+        // What was reserved in the lost end as well is not in the hold that the others know.
+        const covered = settlementOf(hub, hold, entry).charge
+        if (entry.charge > covered) spend(hold.account, entry.charge - covered)
       }
-      case 'Refund': {
-        const account = lost.holds.get(toHex(entry.hold))
-        if (account !== undefined) spend(account, -entry.amount)
-        else if (hub.state.holds.get(toHex(entry.hold))?.log === name) lost.refunds.push(entry)
-        return
-      }
-      default:
+    } else if (entry.k === 'Refund') {
+      const account = lost.holds.get(toHex(entry.hold))
+      if (account !== undefined) spend(account, -entry.amount)
+      else if (hub.state.holds.get(toHex(entry.hold))?.log === name) lost.refunds.push(entry)
     }
   }
 

@@ -360,7 +360,11 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
       case 'refolded':
         for (const known of cases.values()) known.cutTo = undefined
         return [...cases.values()].flatMap((known) => [...advance(hub, known, nowMs), ...followUp(hub, known, nowMs)])
-      default:
+      case 'writing':
+      case 'replicated':
+      case 'vest':
+      case 'loaded':
+      case 'prove':
         return []
     }
   }

@@ -62,7 +62,7 @@ export interface HubFiles {
 
 /** Creates the folder. Throws CONFIG_INVALID where the anchor belongs to another hub or network. */
 export async function openHubFiles(
-  dir: string, owner: { readonly network: string; readonly hub: number }, runtime: Runtime | undefined = undefined,
+  dir: string, owner: { readonly network: string; readonly hub: number }, runtime?: Runtime,
 ): Promise<HubFiles> {
   const anchorPath = join(dir, 'anchor.json')
   const keyPath = join(dir, 'epoch-key.json')

@@ -5,7 +5,6 @@
  * What is read is checked again, so a bit that flips on the disk while the hub runs is found and not served.
  */
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
-import { TriforceError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { decodeEntry, peekEntry, ticketEidOf, type Entry } from '../entries/entry.ts'
 import { decodeFrame, type CheckedFrame, type Frame, type LogTail } from '../frame.ts'

@@ -99,8 +99,8 @@ function creditsBody(credits: CreditsInfo) {
     account: toHex(credits.account),
     name: credits.name,
     tier: credits.tier,
-    // What can be spent now. Each amount comes exact in microcredits and for people in credits.
-    ...moneyFields('balance', balance.available),
+    // What can be spent, with what is on its way between two hubs. Each amount comes exact in microcredits and for people in credits.
+    ...moneyFields('balance', balance.available + balance.inflight),
     ...moneyFields('held', balance.held),
     ...moneyFields('on_its_way', balance.inflight),
     ...moneyFields('frozen', balance.frozen),

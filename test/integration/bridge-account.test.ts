@@ -94,7 +94,7 @@ describe('bridge: account, admin, supervision', () => {
 
   it('tells the credits, exact to the microcredit', async () => {
     expect(await (await get('/v1/credits')).json()).to.deep.equal({
-      object: 'credits', account: '01'.repeat(16), name: 'local', tier: 'pro', balance_micro_credits: '1000500000', balance_credits: '1000.5',
+      object: 'credits', account: '01'.repeat(16), name: 'local', tier: 'pro', balance_micro_credits: '1000500002', balance_credits: '1000.500002',
       held_micro_credits: '1', held_credits: '0.000001', on_its_way_micro_credits: '2', on_its_way_credits: '0.000002',
       frozen_micro_credits: '3', frozen_credits: '0.000003', held_back_micro_credits: '4', held_back_credits: '0.000004',
       debt_micro_credits: '0', debt_credits: '0', earned_today_micro_credits: '5', earned_today_credits: '0.000005',

@@ -80,6 +80,8 @@ async function edit(dir: string, change: (db: Database) => Promise<void>): Promi
   await db.close()
 }
 
+const read = async (db: Database, key: Uint8Array) => Uint8Array.from(await db.get(key) ?? [])
+
 /** The bytes spoilt, somewhere in [from, to). */
 function spoil(kind: Kind, bytes: Uint8Array, older: Uint8Array, from = 0, to = bytes.byteLength): Uint8Array {
   const result = Uint8Array.from(bytes)
@@ -129,7 +131,7 @@ const row = (which: (world: World) => { readonly key: Uint8Array; readonly older
     const { key, older } = which(given)
     await edit(dir, async (db) => {
       const other = await db.get(older)
-      await db.put(key, spoil(kind, (await db.get(key))!, other ?? older))
+      await db.put(key, spoil(kind, await read(db, key), other ?? older))
     })
   },
 })
@@ -273,8 +275,8 @@ describe('ledger: corruption of every part', function () {
       expect((await store.kept()).size).to.equal(2)
       expect(await store.blob('snapshot/1')).to.deep.equal(Uint8Array.from(value))
       for (const key of [Buffer.from('\u0006seal/0/1'), Buffer.from('\u0008snapshot/1')]) {
-        const other = (await db.get(Buffer.from('\u0006seal/1/1')))!
-        await db.put(key, spoil(kind, (await db.get(key))!, other))
+        const other = await read(db, Buffer.from('\u0006seal/1/1'))
+        await db.put(key, spoil(kind, await read(db, key), other))
       }
       expect([...(await store.kept()).keys()], kind).to.deep.equal(['seal/1/1'])
       expect(await store.blob('snapshot/1'), kind).to.equal(undefined)

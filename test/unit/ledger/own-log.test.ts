@@ -43,12 +43,13 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
   const failures: TriforceError[] = []
   const seals = new Map<number, { readonly no: number }>()
   const forks = new Set<number>()
+  const folded = { all: true }
   const damage = damagedAt === undefined ? {} : { damage: { log: { hub: 0, epoch: 5 }, end: endAt(frames) } }
   const all = [...tails]
   if (damagedAt !== undefined) tails.length = damagedAt - 1
   const own = await createOwnLog({
     clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-ownTailsMax),
-    hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, sealedAt: ({ epoch }) => seals.get(epoch), isForked: ({ epoch }) => forks.has(epoch), peers: () => peers, idle: () => Promise.resolve(),
+    hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, sealedAt: ({ epoch }) => seals.get(epoch), isForked: ({ epoch }) => forks.has(epoch), isFolded: () => folded.all, peers: () => peers, idle: () => Promise.resolve(),
     openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),
   }, { network: world.federation.network, hub: 0, ...damage, ...options }, { onOpen: () => {}, onFailed: (error) => { failures.push(toTriforceError(error)) } })
   const meet = async () => {
@@ -61,7 +62,7 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
     clock.advance(3_000)
     await settled()
   }
-  return { own, clock, files, peers, behind, opened, failures, seals, forks, all, meet, waitAlone, tails }
+  return { own, clock, files, peers, behind, opened, failures, seals, forks, folded, all, meet, waitAlone, tails }
 }
 
 describe('ledger/own-log', () => {
@@ -208,6 +209,16 @@ describe('ledger/own-log', () => {
     sealed.seals.set(5, { no: 3 })
     await sealed.meet()
     expect([sealed.opened, sealed.failures]).to.deep.equal([[started], []])
+  })
+
+  it('does not write before all of its log is in the state', async () => {
+    const { own, folded, meet } = await ownLogWorld()
+    folded.all = false
+    await meet()
+    expect(own.writable).to.equal(false)
+    folded.all = true
+    await meet()
+    expect(own.writable).to.equal(true)
   })
 
   it('writes the marker behind every frame', async () => {
