@@ -264,7 +264,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   async function load(id: LogId, from: number, to: number, bytesMax: number): Promise<void> {
     let frames: readonly Uint8Array[] = []
     try {
-      frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1) })
+      frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1), forFold: true })
     } catch (error) {
       log.error('frames cannot be read for a checkpoint', { log: logName(id), from, problem: toTriforceError(error).message })
     }

@@ -17,7 +17,7 @@ import { logName, type LogStore } from './store/log-store.ts'
 /** Frames in memory that wait for others. */
 const WAITING_FRAMES_MAX = 1_024
 /** Read at once from the store: four of the largest frames, or many small ones. */
-const CHUNK = { bytesMax: 1024 * 1024, framesMax: 64 }
+const CHUNK = { bytesMax: 1024 * 1024, framesMax: 64, forFold: true }
 
 export interface StateLaneComponents {
   readonly store: Pick<LogStore, 'tails' | 'frameBytes'>

@@ -2,7 +2,7 @@
 import { toHex } from '../../protocol/bytes.ts'
 import type { EntryOf } from '../entries/entry.ts'
 import { isPlanted } from '../planted-bugs.ts'
-import { lossOf } from '../rules.ts'
+import { dayOf, lossOf } from '../rules.ts'
 import { actsFor, NO_EFFECT, sees, type Effect, type Scene } from './effect.ts'
 import { credit, QUOTA, quotaDayFor, quotaLogFor, system, tokens, type Part, type Posting } from './postings.ts'
 import { quotaOf, tokensLeftAt } from './quota.ts'
@@ -37,7 +37,9 @@ export function give(scene: Scene, entry: EntryOf<'Give'>): Effect {
 
 /** The daily quota by which the log has that much to give: as the entry names it, else as a hold of this log did. */
 function refuseBeyondShare(scene: Scene, id: AccountId, { unit, amount, quota }: EntryOf<'Give'>): number {
-  const { state, log } = scene
+  const { state, log, at } = scene
+  // A day that has not begun may begin after this log's seal, as its successor's.
+  if (unit > dayOf(at.tsMs)) refuse('it gives quota of a day that has not begun')
   const account = state.accounts.get(id) ?? emptyAccount(state, id)
   const perDay = quota === undefined ? account.quota.get(unit)?.logs.get(log)?.quota ?? 0
     : quotaOf(state, quota.tierRev, quota.tier) ?? refuse('it names a tier that is not approved')

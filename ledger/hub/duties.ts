@@ -129,8 +129,10 @@ function ask(hub: HubState, intent: Intent, nowMs: number, effects: HubEffect[])
 // --- grants and seals ---
 
 function grant(hub: HubState, mine: LogName, id: string, nowMs: number, effects: HubEffect[]): void {
-  const { change } = readAdminChange(hub.state.changes.get(id)!.body)
-  if (change.type !== 'grant') {
+  const body = hub.state.changes.get(id)?.body
+  const change = body === undefined ? undefined : readAdminChange(body).change
+  // Gone with the end of a log that was cut, or not a grant.
+  if (change?.type !== 'grant') {
     hub.duties.grants.delete(id)
     return
   }

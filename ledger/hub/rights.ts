@@ -145,12 +145,14 @@ function requestId(hub: HubState, { account, unit }: RightsAsk, nowMs: number): 
 }
 
 function sendAsk(hub: HubState, { account, unit, min, came, want, asked }: RightsAsk, effects: HubEffect[]): void {
+  // The log was sealed while it asked: there is nothing to give to until the next one is open.
+  if (hub.writing === undefined) return
   const left = want > came ? want - came : 1n
   const least = asked!.min < 1n ? 1n : asked!.min
   effects.push({
     type: 'send', hub: asked!.hub,
     message: {
-      t: 'rightsAsk', request: asked!.request, log: hub.writing!, account: fromHex(account)!, unit, min: least, want: left > least ? left : min > least ? min : least,
+      t: 'rightsAsk', request: asked!.request, log: hub.writing, account: fromHex(account)!, unit, min: least, want: left > least ? left : min > least ? min : least,
     },
   })
 }

@@ -259,10 +259,9 @@ function takeDurable(state: SyncState, head: Head, frames: readonly Uint8Array[]
   state.known.set(name, Math.max(state.known.get(name) ?? 0, head.no))
   for (const [hub, peer] of state.peers) {
     if (!peer.greeted) continue
-    if (head.log.hub !== state.me) {
-      peer.acksDue.set(name, { log: head.log, no: head.no })
-      continue
-    }
+    // Frames of our own that came back from this peer take up its window until they are acknowledged.
+    if (head.log.hub !== state.me || (peer.heads.get(name)?.no ?? 0) >= head.no) peer.acksDue.set(name, { log: head.log, no: head.no })
+    if (head.log.hub !== state.me) continue
     if (first) pushFrom(peer, head.log, (peer.heads.get(name)?.no ?? 0) + 1)
     // Straight from memory, where the peer has had everything before.
     const cursor = peer.cursors.get(name)

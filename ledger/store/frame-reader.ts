@@ -25,8 +25,11 @@ export interface FrameReaderComponents {
 export interface FrameReader {
   /** Gives undefined beyond the end of the log; throws LOG_DAMAGED where the stored bytes are broken and no peer has them. */
   frame(log: LogId, no: number): Promise<Frame | undefined>
-  /** Stored frames from number `from`, at least one where there is one, else as many as fit. Throws LOG_DAMAGED where the first is broken for good. */
-  frameBytes(log: LogId, from: number, limits: { readonly bytesMax: number; readonly framesMax: number }): Promise<readonly Uint8Array[]>
+  /**
+   * Stored frames from number `from`, at least one where there is one, else as many as fit. Throws LOG_DAMAGED where the first is broken for good.
+   * `forFold`: they are not passed on, so the header after it vouches for a frame, and only the last one's signature is checked.
+   */
+  frameBytes(log: LogId, from: number, limits: { readonly bytesMax: number; readonly framesMax: number; readonly forFold?: boolean }): Promise<readonly Uint8Array[]>
   /** Where broken frames are fetched from; `onRepaired` is told of each that was written again. */
   repairWith(fetch: FetchFrame, onRepaired: (log: LogId, no: number) => void): void
   /** Frames of this log after `no` are no longer what they were. */
@@ -102,7 +105,7 @@ export function createFrameReader({ db, tails }: FrameReaderComponents): FrameRe
   return {
     frame,
 
-    async frameBytes(log, from, { bytesMax, framesMax }) {
+    async frameBytes(log, from, { bytesMax, framesMax, forFold = false }) {
       const tail = tailOf(log)
       const found: Uint8Array[] = []
       if (tail?.epochKey === undefined || from < 1 || from > tail.no) return found
@@ -110,10 +113,11 @@ export function createFrameReader({ db, tails }: FrameReaderComponents): FrameRe
       let bytes = 0
       const end = Math.min(tail.no, from + framesMax - 1)
       const stored = await readRange(db, log, from, end, bytesMax)
+      const vouchedFor = forFold ? vouched(stored, log, key) : undefined
       for (let no = from; no <= end; no += 1) {
         const raw = stored.get(no)
         if (raw === undefined && stored.size > 0 && no > Math.max(...stored.keys())) break
-        const whole = raw === undefined ? undefined : readable(raw, log, no, key)
+        const whole = raw === undefined ? undefined : vouchedFor?.get(no) ?? readable(raw, log, no, key)
         if (whole === undefined && found.length > 0) break
         const value = (whole ?? await repaired(log, no)).bytes
         if (found.length > 0 && bytes + value.byteLength > bytesMax) break
@@ -150,12 +154,29 @@ async function readRange(db: StoreDatabase, log: LogId, from: number, end: numbe
   return stored
 }
 
+/** Those frames of a range that a signature vouches for: their own, or that of one after them that names them by hash. */
+function vouched(stored: ReadonlyMap<number, Uint8Array>, log: LogId, key: Uint8Array): ReadonlyMap<number, Frame> {
+  const found = new Map<number, Frame>()
+  for (const [no, bytes] of [...stored].sort(([a], [b]) => b - a)) {
+    const frame = intact(bytes, log, no)
+    const after = found.get(no + 1)
+    if (frame !== undefined && (after !== undefined && bytesEqual(after.header.prevHash, frame.hash) || frameSigned(frame, key))) found.set(no, frame)
+  }
+  return found
+}
+
 /** The frame, where its bytes are whole: signed header, and entries that give the header's root. */
 export function readable(bytes: Uint8Array, log: LogId, no: number, key: Uint8Array): Frame | undefined {
+  const frame = intact(bytes, log, no)
+  return frame !== undefined && frameSigned(frame, key) ? frame : undefined
+}
+
+/** All but the signature. */
+function intact(bytes: Uint8Array, log: LogId, no: number): Frame | undefined {
   try {
     const frame = decodeFrame(bytes)
     const whole = frame.header.no === no && frame.header.hub === log.hub && frame.header.epoch === log.epoch
-      && frameSigned(frame, key) && bytesEqual(rootOfLeaves(frame.entryBytes.map(leafHash)), frame.header.entriesRoot)
+      && bytesEqual(rootOfLeaves(frame.entryBytes.map(leafHash)), frame.header.entriesRoot)
     return whole ? frame : undefined
   } catch {
     return undefined

@@ -3,13 +3,18 @@ import { formatTable } from '../../bootstrap/table.ts'
 import type { Phase } from './tally.ts'
 import { add } from './tally.ts'
 
-/** A phase that is over: when load and fault ended, and how long the hubs took to agree. */
+/** A phase that is over: when load and fault ended, and how long the hubs then took to be there and to agree. */
 export interface Ended {
   readonly phase: Phase
   readonly healedMs: number
-  /** Undefined: not within the limit. */
+  /** Until all processes had opened their ledgers again. */
+  readonly upAfterMs: number
+  /** From then on; undefined: not at all. */
   readonly agreedAfterMs: number | undefined
 }
+
+/** Hubs that are all there again must agree within it. */
+export const AGREE_MS_MAX = 5_000
 
 export interface FaultRow {
   readonly fault: string
@@ -19,6 +24,7 @@ export interface FaultRow {
   readonly failedPercent: { readonly bystanders: number | undefined; readonly hit: number | undefined }
   /** Longest time without any spend that succeeded at one hub (ms). */
   readonly gapMs: { readonly bystanders: number | undefined; readonly hit: number | undefined }
+  readonly upMs: number | undefined
   readonly agreedMs: { readonly p50: number | undefined; readonly p99: number | undefined }
   readonly late: number
 }
@@ -52,7 +58,7 @@ export function faultRows(ended: readonly Ended[]): readonly FaultRow[] {
     return {
       fault, times: mine.length, spends: mine.reduce((sum, { phase }) => sum + phase.spendsAsked.reduce((a, b) => a + b), 0),
       failedPercent: { bystanders: share(false), hit: share(true) }, gapMs: { bystanders: gap(false), hit: gap(true) },
-      agreedMs: { p50: percentile(agreed, 0.5), p99: percentile(agreed, 0.99) }, late: mine.length - agreed.length,
+      upMs: percentile(mine.map(({ upAfterMs }) => upAfterMs), 0.99), agreedMs: { p50: percentile(agreed, 0.5), p99: percentile(agreed, 0.99) }, late: agreed.filter((ms) => ms > AGREE_MS_MAX).length + mine.length - agreed.length,
     }
   })
 }
@@ -69,10 +75,10 @@ const shown = (value: number | undefined, unit = '') => value === undefined ? ''
 export function faultTable(rows: readonly FaultRow[]): string {
   return formatTable([
     { title: 'fault', shrink: true }, { title: 'times', align: 'right' }, { title: 'spends', align: 'right' }, { title: 'failed', align: 'right' }, { title: 'at hit hubs', align: 'right' },
-    { title: 'longest gap', align: 'right' }, { title: 'at hit hubs', align: 'right' }, { title: 'agreed p50', align: 'right' }, { title: 'p99', align: 'right' }, { title: 'late', align: 'right' },
+    { title: 'longest gap', align: 'right' }, { title: 'at hit hubs', align: 'right' }, { title: 'up p99', align: 'right' }, { title: 'agreed p50', align: 'right' }, { title: 'p99', align: 'right' }, { title: 'late', align: 'right' },
   ], rows.map((row) => [
     row.fault, String(row.times), String(row.spends), shown(row.failedPercent.bystanders, ' %'), shown(row.failedPercent.hit, ' %'), shown(row.gapMs.bystanders, ' ms'),
-    shown(row.gapMs.hit, ' ms'), shown(row.agreedMs.p50, ' ms'), shown(row.agreedMs.p99, ' ms'), String(row.late),
+    shown(row.gapMs.hit, ' ms'), shown(row.upMs, ' ms'), shown(row.agreedMs.p50, ' ms'), shown(row.agreedMs.p99, ' ms'), String(row.late),
   ])).join('\n')
 }
 

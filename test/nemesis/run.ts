@@ -34,7 +34,7 @@ const percent = (part: number, whole: number) => whole === 0 ? 'none' : `${(100 
 process.stdout.write(`${faultTable(rows)}\n\n`)
 process.stdout.write([
   `spends with any one hub down, at the others: ${percent(oneDown.ok, oneDown.asked)} succeed (goal: 99 %); of people whose own hub is down: ${percent(oneDown.movedOk, oneDown.movedAsked)}`,
-  `agreed after healing: p50 ${percentile(agreed, 0.5)?.toFixed(0)} ms, p99 ${percentile(agreed, 0.99)?.toFixed(0)} ms (limit: 5,000 ms)`,
+  `agreed after all were up again: p50 ${percentile(agreed, 0.5)?.toFixed(0)} ms, p99 ${percentile(agreed, 0.99)?.toFixed(0)} ms (limit: 5,000 ms)`,
   `acknowledged entries: ${report.tally.acked.size}, lost: ${verdict.lostAcks}`,
   `charges: ${verdict.loggedCharges} µcr in the logs = ${verdict.ackedCharges} acknowledged + ${verdict.unseenCharges} without an answer; paid back: ${verdict.refunds}; paid twice: ${verdict.doubleSpends}`,
   `reads of money while it went on: ${report.reads}; entries in the logs: ${report.entries}; ${report.seconds.toFixed(0)} s`,

@@ -150,11 +150,15 @@ export function createFaults(world: SimWorld): Faults {
       return true
     },
     fork(slot) {
-      const image = images.get(slot.index)?.[0]
-      keepImage(slot)
-      if (image === undefined || slot.twin !== undefined) return false
+      if (slot.twin !== undefined || slots.some(({ forked }) => forked)) return false
+      // A copy of today, which nobody can tell from the first one, or one of yesterday.
+      const image = random.unit() < 0.6 ? slot.disk.image : images.get(slot.index)?.[0]
+      if (image === undefined) {
+        keepImage(slot)
+        return false
+      }
       world.startTwin(slot, image)
-      scheduler.after(duration() * 2, () => { world.stopTwin(slot) })
+      scheduler.after(duration() * 3, () => { world.stopTwin(slot) })
       return true
     },
   }

@@ -3,12 +3,10 @@ import { checkState } from '../../ledger/fold/invariants.ts'
 import type { HubLedger } from '../../ledger/interface.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { NaiveLedger } from './naive-ledger.ts'
-import { mustStand, type Oracle } from './oracle.ts'
+import { mustStand, type Losses, type Oracle } from './oracle.ts'
 import type { SimProcess } from './sim-hub.ts'
 
-export interface Circumstances {
-  /** Hubs whose disk lost something in this run. */
-  readonly damaged: ReadonlySet<number>
+export interface Circumstances extends Losses {
   /** A log was sealed: what a hub alone had acknowledged may have become something else. */
   readonly sealed: boolean
 }
@@ -23,24 +21,24 @@ export function judge(oracle: Oracle, process: SimProcess, naive: NaiveLedger, c
   ]
 }
 
-function judgePeople(oracle: Oracle, ledger: HubLedger, { damaged }: Circumstances): string[] {
+function judgePeople(oracle: Oracle, ledger: HubLedger, losses: Circumstances): string[] {
   const problems: string[] = []
   for (const [name, account] of oracle.accounts) {
     const found = ledger.account(account.id)
-    if (found === undefined && mustStand(account, damaged)) problems.push(`account ${name.slice(0, 8)} (${account.standing}) is gone`)
+    if (found === undefined && mustStand(account, losses)) problems.push(`account ${name.slice(0, 8)} (${account.standing}) is gone`)
     if (found === undefined) continue
     if (found.name !== account.name || toHex(found.publicKey) !== toHex(account.publicKey)) problems.push(`account ${name.slice(0, 8)} has other content`)
   }
   for (const [name, key] of oracle.keys) {
     const found = ledger.apiKey(key.publicKey)
-    if (mustStand(key.revoked, damaged) && found !== undefined) problems.push(`revoked key ${name.slice(0, 8)} is good`)
-    if (mustStand(key, damaged) && !key.mayBeRevoked && found === undefined) problems.push(`key ${name.slice(0, 8)} (${key.standing}) is gone`)
+    if (mustStand(key.revoked, losses) && found !== undefined) problems.push(`revoked key ${name.slice(0, 8)} is good`)
+    if (mustStand(key, losses) && !key.mayBeRevoked && found === undefined) problems.push(`key ${name.slice(0, 8)} (${key.standing}) is gone`)
     if (found !== undefined && toHex(found.account) !== key.account) problems.push(`key ${name.slice(0, 8)} belongs to another account`)
   }
   return problems
 }
 
-function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { damaged, sealed }: Circumstances): string[] {
+function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { damaged, forked, sealed }: Circumstances): string[] {
   const problems: string[] = [...naive.problems]
   for (const [name, account] of oracle.accounts) {
     const money = ledger.money(account.id)
@@ -63,12 +61,12 @@ function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { dam
     if (!acknowledged) problems.push(`hold ${id.slice(0, 8)} was charged and never given out`)
     const charges = (naive.holds.get(id) ?? []).map(({ charge }) => charge)
     // What the hub alone knew is gone with its disk, or is part of what was settled for its sealed log.
-    if (!charges.includes(charged) && !damaged.has(hub) && !sealed) problems.push(`hold ${id.slice(0, 8)} was charged ${charged}, and now ${charges.join(' and ')}`)
+    if (!charges.includes(charged) && !damaged.has(hub) && !forked.has(hub) && !sealed) problems.push(`hold ${id.slice(0, 8)} was charged ${charged}, and now ${charges.join(' and ')}`)
   }
   for (const [name, { amounts }] of oracle.mints) {
-    for (const [amount, { standing }] of amounts) {
+    for (const [amount, thing] of amounts) {
       const found = naive.named.get(name)
-      if (standing === 'replicated' && found !== amount) problems.push(`${name} of ${amount} was promised, and is ${found}`)
+      if ([...thing.replicatedAt].some((hub) => !forked.has(hub)) && found !== amount) problems.push(`${name} of ${amount} was promised, and is ${found}`)
     }
     const found = naive.named.get(name)
     if (found !== undefined && !amounts.has(found)) problems.push(`${name} of ${found} was never asked for`)
@@ -78,10 +76,10 @@ function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { dam
 }
 
 /** Receipts are read from the disk. */
-export async function judgeReceipts(oracle: Oracle, ledger: HubLedger, damaged: ReadonlySet<number>): Promise<string[]> {
+export async function judgeReceipts(oracle: Oracle, ledger: HubLedger, losses: Losses): Promise<string[]> {
   const problems: string[] = []
   for (const [name, receipt] of oracle.receipts) {
-    if (mustStand(receipt, damaged) && await ledger.receipt(receipt.id) === undefined) problems.push(`receipt ${name.slice(0, 8)} (${receipt.standing}) is gone`)
+    if (mustStand(receipt, losses) && await ledger.receipt(receipt.id) === undefined) problems.push(`receipt ${name.slice(0, 8)} (${receipt.standing}) is gone`)
   }
   return problems
 }

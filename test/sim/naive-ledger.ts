@@ -4,8 +4,9 @@
  */
 import { readAdminChange } from '../../ledger/admin-change.ts'
 import { decodeEntry, type Entry } from '../../ledger/entries/entry.ts'
-import { decodeFrame } from '../../ledger/frame.ts'
-import { toHex } from '../../protocol/bytes.ts'
+import { decodeFrame, type Frame } from '../../ledger/frame.ts'
+import { leafHash, rootOfLeaves } from '../../ledger/merkle.ts'
+import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import { keyBytes, placeOf, type DiskImage } from './sim-disk.ts'
 import { costOf, type Oracle, type Price } from './oracle.ts'
 
@@ -91,17 +92,27 @@ function grantProblems(entries: readonly LoggedEntry[], rules: Rules): string[] 
   return problems
 }
 
-/** All frames on a disk of logs up to these ends, in the order of their logs. */
-export function entriesOf(image: DiskImage, ends: ReadonlyMap<string, number>): LoggedEntry[] {
+/** All frames on a disk of logs up to these ends, in the order of their logs; undefined where one of them is broken. */
+export function entriesOf(image: DiskImage, ends: ReadonlyMap<string, number>): LoggedEntry[] | undefined {
   const found: LoggedEntry[] = []
   for (let place = placeOf(image.keys, '\u0002'); place < image.keys.length && image.keys[place]!.startsWith('\u0002'); place += 1) {
     const view = Buffer.from(keyBytes(image.keys[place]!))
     const log = `${view[1]!}/${view.readUInt32BE(2)}`
     if (view.readUIntBE(6, 6) > (ends.get(log) ?? 0)) continue
-    const frame = decodeFrame(image.rows.get(image.keys[place]!)!)
+    const frame = wholeFrame(image.rows.get(image.keys[place]!)!)
+    if (frame === undefined) return undefined
     for (const bytes of frame.entryBytes) found.push({ entry: decodeEntry(bytes), log, hub: frame.header.hub, tsMs: frame.header.tsMs })
   }
   return found
+}
+
+function wholeFrame(bytes: Uint8Array): Frame | undefined {
+  try {
+    const frame = decodeFrame(bytes)
+    return bytesEqual(rootOfLeaves(frame.entryBytes.map(leafHash)), frame.header.entriesRoot) ? frame : undefined
+  } catch {
+    return undefined
+  }
 }
 
 export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLedger {

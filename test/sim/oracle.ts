@@ -11,8 +11,9 @@ const rank: Record<Standing, number> = { asked: 0, local: 1, replicated: 2 }
 
 export interface Told {
   standing: Standing
-  /** Hubs that called it local. */
+  /** Hubs that called it local, and hubs in whose logs it was called replicated. */
   readonly localAt: Set<number>
+  readonly replicatedAt: Set<number>
 }
 
 export interface OracleAccount extends Told {
@@ -56,7 +57,7 @@ export interface Oracle {
   readonly tierTokens: Map<string, number | null>
 }
 
-export const untold = (): Told => ({ standing: 'asked', localAt: new Set() })
+export const untold = (): Told => ({ standing: 'asked', localAt: new Set(), replicatedAt: new Set() })
 
 export function createOracle(): Oracle {
   return { accounts: new Map(), keys: new Map(), mints: new Map(), receipts: new Map(), holds: new Map(), prices: new Map(), tierTokens: new Map() }
@@ -65,11 +66,22 @@ export function createOracle(): Oracle {
 export function told(thing: Told, hub: number, durability: Durability): void {
   if (rank[durability] > rank[thing.standing]) thing.standing = durability
   if (durability === 'local') thing.localAt.add(hub)
+  else thing.replicatedAt.add(hub)
 }
 
-/** Must it be there? What one hub alone had acknowledged may be lost with that hub's disk. */
-export function mustStand(thing: Told, damaged: ReadonlySet<number>): boolean {
-  return thing.standing === 'replicated' || thing.standing === 'local' && [...thing.localAt].some((hub) => !damaged.has(hub))
+/** What hubs have lost in this run: their disks, or the truth, where two processes wrote one log. */
+export interface Losses {
+  readonly damaged: ReadonlySet<number>
+  readonly forked: ReadonlySet<number>
+}
+
+
+/**
+ * Must it be there? What one hub alone had acknowledged may be lost with that hub's disk. Of a log that was written twice
+ * only one history counts, and each may have been acknowledged by another hub.
+ */
+export function mustStand(thing: Told, { damaged, forked }: Losses): boolean {
+  return [...thing.replicatedAt].some((hub) => !forked.has(hub)) || [...thing.localAt].some((hub) => !damaged.has(hub) && !forked.has(hub))
 }
 
 /** What a use costs, in one line of plain arithmetic: quota covers the first tokens, the question's before the answer's. */

@@ -7,11 +7,12 @@
  * --only A,B   with --mutants: these bugs only
  * --steps MS   simulated milliseconds of work in each run; default drawn from the seed
  * --bug NAME   with this planted bug
- * --mutants    every planted bug, each until a seed finds it; prints the table
+ * --mutants    every planted bug, each until a seed finds it, at most 2,000 or --seeds; prints the table
  *
  * Ends with 1 where something was violated, a mutant lived, or, with 1,000 seeds or more, something never happened.
  */
 import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { plant, plantedBugs, type PlantedBug } from '../../ledger/planted-bugs.ts'
@@ -20,11 +21,13 @@ import { simulate, type SimulateOptions } from './simulate.ts'
 import type { WorkerReport, WorkerTask } from './worker.ts'
 
 const PROCESSES = 2
-const MUTANT_SEEDS = 2_000
+const MUTANT_SEEDS_DEFAULT = 2_000
+/** A seed takes well below a second. */
+const HANG_MS = 60_000
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '100' }, seed: { type: 'string' }, from: { type: 'string', default: '1' }, steps: { type: 'string' },
+    seeds: { type: 'string' }, seed: { type: 'string' }, from: { type: 'string', default: '1' }, steps: { type: 'string' },
     bug: { type: 'string' }, mutants: { type: 'boolean', default: false }, only: { type: 'string' },
     notes: { type: 'string', default: '40' },
   },
@@ -41,16 +44,35 @@ function bugOf(name: string | undefined): PlantedBug | undefined {
   return bug
 }
 
-/** Runs a task in another process; `stop` is asked after each seed. */
-function runWorker(task: WorkerTask, onReport: (report: WorkerReport) => boolean): Promise<void> {
-  const child = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), [JSON.stringify(task)])
-  return new Promise((resolve, reject) => {
-    child.on('message', (message) => { if (!onReport(message as WorkerReport)) child.kill() })
-    child.on('exit', (code, signal) => {
-      if (code === 0 || signal === 'SIGTERM') resolve()
-      else reject(new Error(`a worker ended with ${code ?? signal}`))
+/** Runs a task in another process. `onReport` gives false to stop it. A seed that does not end is reported as such, and the next one begins. */
+async function runWorker(task: WorkerTask, onReport: (report: WorkerReport) => boolean): Promise<void> {
+  let next = task.from
+  for (let goesOn = true; goesOn && next < task.to;) {
+    const child = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), [JSON.stringify({ ...task, from: next })])
+    let hangs = false
+    const watch = setInterval(() => {
+      if (performance.now() - lastMs < HANG_MS) return
+      hangs = true
+      child.kill('SIGKILL')
+    }, 1_000)
+    let lastMs = performance.now()
+    child.on('message', (message) => {
+      lastMs = performance.now()
+      const report = message as WorkerReport
+      next = report.seed + task.every
+      goesOn = onReport(report)
+      if (!goesOn) child.kill()
     })
-  })
+    const [code, signal] = await once(child, 'exit') as [number | null, string | null]
+    clearInterval(watch)
+    if (hangs) {
+      const violation = { check: 'hangs', detail: `no end after ${HANG_MS / 1_000} s` }
+      goesOn = onReport({ seed: next, steps: 0, simulatedMs: 0, wallMs: HANG_MS, fingerprint: '', faults: [], sometimes: [], operations: [], violations: [violation], lastNotes: [] })
+      next += task.every
+    } else if (code !== 0 && signal !== 'SIGTERM') {
+      throw new Error(`a worker ended with ${code ?? signal}`)
+    }
+  }
 }
 
 async function runSeeds(from: number, seeds: number, bug: PlantedBug | undefined, onReport: (report: WorkerReport) => boolean, processes = PROCESSES): Promise<void> {
@@ -67,7 +89,7 @@ async function runMutants(): Promise<boolean> {
     for (let bug = queue.shift(); bug !== undefined; bug = queue.shift()) {
       const name = bug
       let caught: { readonly seed: number; readonly check: string } | undefined
-      await runSeeds(Number(values.from), MUTANT_SEEDS, name, ({ seed, violations }) => {
+      await runSeeds(Number(values.from), Number(values.seeds ?? MUTANT_SEEDS_DEFAULT), name, ({ seed, violations }) => {
         if (violations.length > 0) caught ??= { seed, check: `${violations[0]!.check}: ${violations[0]!.detail}` }
         return caught === undefined
       }, 1)
@@ -91,7 +113,7 @@ if (values.seed !== undefined) {
 } else if (values.mutants) {
   process.exitCode = await runMutants() ? 0 : 1
 } else {
-  const seeds = Number(values.seeds)
+  const seeds = Number(values.seeds ?? 100)
   const reports: WorkerReport[] = []
   const startedMs = performance.now()
   await runSeeds(Number(values.from), seeds, bugOf(values.bug), (report) => {

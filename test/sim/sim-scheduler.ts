@@ -24,8 +24,8 @@ interface Timed {
   run: (() => void) | undefined
 }
 
-/** `keepNotes`: how many of the last notes are kept. */
-export function createScheduler({ keepNotes }: { readonly keepNotes: number }): Scheduler {
+/** `keepNotes`: how many of the last notes are kept. `onThrown`: what an event threw, which in a real process ends it. */
+export function createScheduler({ keepNotes, onThrown }: { readonly keepNotes: number; readonly onThrown: (error: unknown) => void }): Scheduler {
   const heap: Timed[] = []
   let nowMs = 0
   let steps = 0
@@ -98,7 +98,11 @@ export function createScheduler({ keepNotes }: { readonly keepNotes: number }): 
       pop()
       nowMs = next.atMs
       steps += 1
-      next.run!()
+      try {
+        next.run!()
+      } catch (error) {
+        onThrown(error)
+      }
       await new Promise((resolve) => setImmediate(resolve))
       return true
     },

@@ -29,7 +29,9 @@ export interface HubSlot {
   retired: boolean
   /** Its disk lost something in this run: what only this hub had acknowledged may be gone. */
   damaged: boolean
-  /** ... and has not got it back. */
+  /** Two processes have written with its key. */
+  forked: boolean
+  /** Its disk lost something and has not got it back. */
   unrepaired: boolean
 }
 
@@ -44,6 +46,8 @@ export interface SimWorld {
   /** A stream of random numbers of its own for each purpose, so that one more draw here changes nothing there. */
   random(purpose: string): Random
   violation(check: string, detail: string): void
+  /** Nobody caught this. */
+  thrown(error: unknown): void
   start(slot: HubSlot): void
   /** `power`: what was not synced may be gone too. */
   crash(slot: HubSlot, options: { readonly power: boolean; readonly downMs: number }): void
@@ -66,7 +70,7 @@ function hashText(seed: number, text: string): number {
 }
 
 export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keepNotes: number): SimWorld {
-  const scheduler = createScheduler({ keepNotes })
+  const scheduler = createScheduler({ keepNotes, onThrown: (error) => { world.thrown(error) } })
   const federation = simFederation()
   const random = (purpose: string) => seededRandom(hashText(seed, purpose))
   const network = createSimNetwork({
@@ -77,7 +81,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
   }, swarm.network)
   const newDisk = (name: string) => createSimDisk({ scheduler, random: random(`disk ${name}`) }, swarm.disk)
   const slots: HubSlot[] = [0, 1, 2].map((index) => ({
-    index, disk: newDisk(`hub${index + 1}`), clock: { offsetMs: swarm.skewMs[index]! }, process: undefined, twin: undefined, starts: 0, retired: false, damaged: false, unrepaired: false,
+    index, disk: newDisk(`hub${index + 1}`), clock: { offsetMs: swarm.skewMs[index]! }, process: undefined, twin: undefined, starts: 0, retired: false, damaged: false, unrepaired: false, forked: false,
   }))
   /** Frames of each log that two disks have held at once, and stored frames that damage has broken. */
   const owed = new Map<string, number>()
@@ -135,6 +139,9 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
       if (report.violations.length < 10) report.violations.push({ check, detail })
       scheduler.note(`VIOLATION ${check}: ${detail}`)
     },
+    thrown(error) {
+      world.violation('uncaught', error instanceof Error ? (error.stack ?? error.message).replace(/file:\S*\//g, '').split('\n').slice(0, 12).join(' ') : String(error))
+    },
     start(slot) {
       if (slot.process !== undefined || slot.retired) return
       slot.process = launch(slot, `hub${slot.index + 1}`, slot.disk)
@@ -152,6 +159,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     },
     startTwin(slot, image) {
       if (slot.twin !== undefined) return
+      slot.forked = true
       const disk = newDisk(`twin${slot.index + 1}`)
       disk.image = copyImage(image)
       slot.twin = launch(slot, `hub${slot.index + 1}'`, disk)
@@ -161,6 +169,8 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     },
     mayDamage(slot, all = false) {
       const heads = slots.map(headsOf)
+      // The federation begins with whole disks: what a hub's first log is, all must have heard.
+      if (heads.some((known) => new Set([...known.keys()].map((name) => name.split('/')[0])).size < 3)) return false
       for (const name of new Set(heads.flatMap((head) => [...head.keys()]))) {
         const second = heads.map((head) => head.get(name) ?? 0).sort((a, b) => b - a)[1]!
         owed.set(name, Math.max(owed.get(name) ?? 0, second))

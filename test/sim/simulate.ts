@@ -2,6 +2,7 @@
 import type { HubLedger } from '../../ledger/interface.ts'
 import { toTriforceError, type TriforceError } from '../../protocol/errors.ts'
 import { toHex } from '../../protocol/bytes.ts'
+import type { LedgerState } from '../../ledger/fold/state.ts'
 import { dumpState } from '../../ledger/fold/dump.ts'
 import { checkState } from '../../ledger/fold/invariants.ts'
 import { countSometimes } from './sometimes.ts'
@@ -26,6 +27,8 @@ export interface SimulateOptions {
 const CONVERGE_MS_MAX = 120_000
 /** ... and within which two healthy hubs must get work done, whatever the third one does. */
 const PROGRESS_MS_MAX = 30_000
+/** The ledger tries again after 5 s what led to nothing. */
+const STILL_MS = 6_000
 const STEPS_MAX = 60_000
 /** All invariants of all hubs; the ledger itself checks every account that a frame touches. */
 const CHECK_EVERY_STEPS = 500
@@ -37,6 +40,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   const swarm = drawSwarm(seed, options.lengthMs)
   const world = createWorld(seed, swarm, report, options.keepNotes ?? 0)
   const { scheduler, slots } = world
+  const onRejection = (error: unknown) => { world.thrown(error) }
+  process.on('unhandledRejection', onRejection)
   const random = world.random('run')
   const oracle = createOracle()
   const workload = createWorkload(world, oracle)
@@ -83,9 +88,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   mended = true
   scheduler.note('everything is mended')
   faults.healAll()
-  await converge()
   let restarts = 0
-  for (let unreadable = await judgeAll(); unreadable.length > 0; unreadable = await judgeAll()) {
+  for (let unreadable = await converge() ? await judgeAll() : []; unreadable.length > 0; unreadable = await judgeAll()) {
     // What the answer says: start the hub again, and it verifies and fetches what is broken.
     restarts += 1
     if (restarts > 3) world.violation('unreadable after a restart', describe(slots, workload.pending))
@@ -99,6 +103,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   report.fingerprint = scheduler.fingerprint()
   report.lastNotes = scheduler.lastNotes()
   for (const slot of slots) slot.process?.life.end()
+  process.off('unhandledRejection', onRejection)
   report.wallMs = performance.now() - startedMs
   return report
 
@@ -111,10 +116,20 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     }
   }
 
+  /** Everything stands still, for longer than anything waits before it is tried again. */
   async function converge(): Promise<boolean> {
-    const converged = await runFor(CONVERGE_MS_MAX, () => isQuiet(slots) && workload.pending === 0 && workload.running === 0)
-    if (!converged) world.violation('no convergence', describe(slots, workload.pending))
-    return converged
+    const isStill = () => isQuiet(slots) && workload.pending === 0 && workload.running === 0
+    const endMs = scheduler.nowMs + CONVERGE_MS_MAX
+    for (;;) {
+      const still = await runFor(endMs - scheduler.nowMs, isStill)
+      const before = still ? headsText(slots[0]!.process!.ledger!) : ''
+      if (!still) {
+        world.violation('no convergence', describe(slots, workload.pending))
+        return false
+      }
+      await runFor(STILL_MS)
+      if (isStill() && headsText(slots[0]!.process!.ledger!) === before) return true
+    }
   }
 
   /** Two hubs are mended, the third one stays as bad as it is: the two must go on. */
@@ -144,33 +159,33 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
 
   /** Gives the hubs that found a broken frame on their disk when they were asked. */
   async function judgeAll(): Promise<HubSlot[]> {
-    const damaged = new Set(slots.filter((slot) => slot.damaged).map(({ index }) => index))
+    const losses = {
+      damaged: new Set(slots.filter((slot) => slot.damaged).map(({ index }) => index)), forked: new Set(slots.filter((slot) => slot.forked).map(({ index }) => index)),
+    }
     const unreadable: HubSlot[] = []
     // All of this moment first; what takes time asks for this moment too.
-    const views = slots.flatMap((slot) => {
-      const { process } = slot
-      if (process?.ledger === undefined) return []
-      const heads = process.ledger.heads().filter(({ frames }) => frames > 0)
-      const ends = new Map(heads.map(({ hub, epoch, frames }) => [`${hub}/${epoch}`, frames]))
-      try {
-        const entries = entriesOf(slot.disk.image, ends)
-        const naive = addUp(entries, oracle)
-        for (const problem of judge(oracle, process, naive, { damaged, sealed: naive.kinds.has('Seal') })) world.violation('oracle', `${process.name}: ${problem}`)
-        return [{ slot, process, ledger: process.ledger, heads, entries, naive, state: process.live!(), dump: dumpState(process.live!()) }]
-      } catch (error) {
-        if (!slot.damaged) throw error
-        unreadable.push(slot)
-        return []
-      }
-    })
+    const running = slots.flatMap((slot) => slot.process?.ledger === undefined ? [] : [{ slot, process: slot.process, ledger: slot.process.ledger }])
+    const heads = running[0]!.ledger.heads().filter(({ frames }) => frames > 0)
+    const ends = new Map(heads.map(({ hub, epoch, frames }) => [`${hub}/${epoch}`, frames]))
+    // All have the same logs, so any disk will do that has them whole.
+    const entries = running.map(({ slot }) => entriesOf(slot.disk.image, ends)).find((found) => found !== undefined)
+    if (entries === undefined) {
+      world.violation('no whole copy', describe(slots, 0))
+      return []
+    }
+    const naive = addUp(entries, oracle)
+    const views = running.map((view) => ({ ...view, state: view.process.live!(), dump: dumpState(view.process.live!()) }))
+    for (const { process } of views) {
+      for (const problem of judge(oracle, process, naive, { ...losses, sealed: naive.kinds.has('Seal') })) world.violation('oracle', `${process.name}: ${problem}`)
+    }
     if (new Set(views.map(({ dump }) => dump)).size > 1) world.violation('states differ', differences(views.map(({ dump }) => dump)))
-    if (views[0] !== undefined) countSometimes(report.sometimes, views[0].entries, views[0].naive, views[0].state)
+    countSometimes(report.sometimes, entries, naive, views[0]!.state)
 
     const roots: string[] = []
-    for (const { slot, process, ledger, heads } of views) {
+    for (const { slot, process, ledger } of views) {
       try {
         // Reads may take simulated time: they go on while the events run.
-        for (const problem of await whileRunning(judgeReceipts(oracle, ledger, damaged))) world.violation('oracle', `${process.name}: ${problem}`)
+        for (const problem of await whileRunning(judgeReceipts(oracle, ledger, losses))) world.violation('oracle', `${process.name}: ${problem}`)
         const audit = await whileRunning(ledger.audit({ heads }))
         for (const problem of audit.problems) world.violation('audit', `${process.name}: ${problem}`)
         roots.push(`${toHex(audit.root)} ${JSON.stringify(audit.totals, (_, value: unknown) => typeof value === 'bigint' ? String(value) : value)}`)
@@ -198,8 +213,15 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
 function operator(world: SimWorld, slot: HubSlot, process: SimProcess, error: TriforceError): void {
   const { scheduler } = world
   const isOurFault = String(error.cause).includes('the disk of the simulator failed')
-  if (error.code !== 'LOG_DAMAGED' && !isOurFault) world.violation('process ended', `${process.name}: ${error.code} ${error.message}${placeOf(error.cause)}`)
-  if (process === slot.twin) return
+  const isForked = error.code === 'LOG_FORKED' && slot.forked
+  if (error.code !== 'LOG_DAMAGED' && !isOurFault && !isForked) world.violation('process ended', `${process.name}: ${error.code} ${error.message}${placeOf(error.cause)}`)
+  if (process.name.endsWith("'")) return
+  if (isForked) {
+    count(world.report.sometimes, 'fork stopped a hub')
+    world.stopTwin(slot)
+    sealForked(world, slot)
+    return
+  }
   const neverOpened = process.ledger === undefined && error.message.includes('is damaged on this disk')
   const again = () => {
     if (slot.process !== undefined || slot.retired) return
@@ -218,6 +240,29 @@ function operator(world: SimWorld, slot: HubSlot, process: SimProcess, error: Tr
   scheduler.after(300, again)
 }
 
+/** It says so itself: the admins of the others seal its log, then it is started again. */
+function sealForked(world: SimWorld, slot: HubSlot): void {
+  const { scheduler } = world
+  const others = world.slots.filter((other) => other !== slot)
+  const isSealed = (state: LedgerState) => {
+    const logs = [...state.logs.values()].filter(({ log }) => log.hub === slot.index).sort((a, b) => b.log.epoch - a.log.epoch)
+    return logs[0]?.status.is === 'sealed'
+  }
+  if (slot.process !== undefined) return
+  if (others.some(({ process }) => process?.ledger !== undefined && isSealed(process.live!()))) {
+    scheduler.note(`hub${slot.index + 1} is sealed and started again`)
+    count(world.report.sometimes, 'forked log sealed')
+    world.start(slot)
+    return
+  }
+  for (const { process } of others) {
+    const given = new AbortController()
+    process?.ledger?.seal(slot.index, { forced: true, signal: given.signal }).catch(() => {})
+    scheduler.after(4_000, () => { given.abort(new Error('asked again')) })
+  }
+  scheduler.after(4_500, () => { sealForked(world, slot) })
+}
+
 /** Message and place of an error inside. */
 function placeOf(cause: unknown): string {
   return cause instanceof Error ? ` ${(cause.stack ?? '').split('\n').slice(0, 4).map((line) => line.trim().replace(/file:.*\//, '')).join(' ')}` : ''
@@ -231,21 +276,23 @@ function headsText(ledger: HubLedger): string {
 function isQuiet(slots: readonly HubSlot[]): boolean {
   const ledgers = slots.map(({ process }) => process?.ledger)
   if (ledgers.some((ledger) => ledger?.writable !== true)) return false
-  if (slots.some(({ process }) => !isFolded(process!))) return false
+  if (slots.some(({ process }) => !isFolded(process!) || process!.live!().outstandingSeal !== undefined)) return false
   const first = headsText(ledgers[0]!)
   return ledgers.every((ledger) => headsText(ledger!) === first)
 }
 
-/** Is all that is on the disk in the state? */
+/** Is all that is on the disk in the state, and the other way round? */
 function isFolded({ ledger, live }: SimProcess): boolean {
+  const heads = new Map(ledger!.heads().map(({ hub, epoch, frames }) => [`${hub}/${epoch}`, frames]))
   const { logs } = live!()
-  return ledger!.heads().every(({ hub, epoch, frames }) => frames === 0 || logs.get(`${hub}/${epoch}`)?.frame === frames || logs.get(`${hub}/${epoch}`)?.status.is === 'refused')
+  const names = new Set([...heads.keys(), ...logs.keys()])
+  return [...names].every((name) => (logs.get(name)?.frame ?? 0) === (heads.get(name) ?? 0) || logs.get(name)?.status.is === 'refused')
 }
 
 function describe(slots: readonly HubSlot[], pending: number): string {
   const hubs = slots.map(({ process, index }) => {
     const ledger = process?.ledger
-    const behind = process !== undefined && ledger !== undefined && !isFolded(process) ? ' not all folded' : ''
+    const behind = process === undefined || ledger === undefined ? '' : `${isFolded(process) ? '' : ' not all folded'}${process.live!().outstandingSeal === undefined ? '' : ` sealed ${process.live!().outstandingSeal}`}`
     return `hub${index + 1} ${process === undefined ? 'down' : ledger === undefined ? 'starting' : ledger.writable ? 'writes' : 'read-only'} [${ledger === undefined ? '' : headsText(ledger)}${behind}]`
   })
   return `${hubs.join('; ')}; ${pending} answers awaited`

@@ -38,9 +38,6 @@ export interface Swarm {
 const DAY_MS = 86_400_000
 const START_DAY_MS = 20_833 * DAY_MS
 
-/** Not part of a run yet: the ledger has no way back from a fork. */
-const faultsOff: ReadonlySet<FaultKind> = new Set(['fork'])
-
 export function drawSwarm(seed: number, lengthMs?: number): Swarm {
   const random = seededRandom(Math.imul(seed + 1, 0x9e3779b1))
   const between = (min: number, max: number) => min + random.unit() * (max - min)
@@ -56,7 +53,7 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
     mode,
     startMs: startsNearMidnight ? START_DAY_MS - Math.floor(between(0, 30_000)) : START_DAY_MS + Math.floor(between(0, DAY_MS)),
     skewMs: [skew(), skew(), skew()],
-    faults: new Set(chance(0.05) ? [] : faultKinds.filter((kind) => chance(share) && !faultsOff.has(kind))),
+    faults: new Set(chance(0.05) ? [] : faultKinds.filter((kind) => chance(kind === 'fork' ? share / 4 : share))),
     faultEveryMs: between(800, 6_000),
     operations: ['open-account', 'grant', 'spend', ...operations],
     operationEveryMs: between(30, 500),

@@ -35,7 +35,16 @@ for (let seed = task.from; seed < task.to; seed += task.every) {
     .catch((error: unknown) => { throw new Error(`seed ${seed}`, { cause: error }) })
   // The run is the same the second time, so its notes are only made when somebody wants them.
   const notes = violations.length > 0 && task.bug === undefined ? (await simulate(seed, { ...task.options, keepNotes: NOTES })).lastNotes : lastNotes
-  const report: WorkerReport = { ...rest, faults: [...faults], sometimes: [...sometimes], operations: [...operations], violations, lastNotes: notes }
+  // What this seed finds without the bug is not found by the bug.
+  const isItself = task.bug === undefined || violations.length === 0 || await without(task.bug, seed)
+  const report: WorkerReport = { ...rest, faults: [...faults], sometimes: [...sometimes], operations: [...operations], violations: isItself ? violations : [], lastNotes: notes }
   await new Promise((resolve) => { process.send!(report, resolve) })
 }
 process.disconnect()
+
+async function without(bug: PlantedBug, seed: number): Promise<boolean> {
+  plant(undefined)
+  const { violations } = await simulate(seed, task.options)
+  plant(bug)
+  return violations.length === 0
+}

@@ -36,8 +36,9 @@ export function giveable(hub: HubState, log: LogName, account: AccountId, unit: 
     const backed = hub.island.log === log ? backedRights(hub.island, hub.state, account) : 0n
     return backed < rights ? backed : rights
   }
-  // The day of the asker's next frame; its clock may be on the other side of midnight.
-  if (Math.abs(unit - dayOf(nowMs)) > 1) return 0n
+  // The day of the asker's next frame; its clock may be behind midnight still. A day that has not begun here is not given:
+  // it may begin after a seal, and then it is the successor's.
+  if (unit > dayOf(nowMs) || unit < dayOf(nowMs) - 1) return 0n
   const perDay = tierRow(hub.state, newestRev(hub.state, 'tiers'), tierOn(hub.state, account, unit))?.tokensPerDay
   if (perDay === null || perDay === undefined) return 0n
   const left = rightsOf(hub.state, account, log, unit, perDay)
@@ -58,7 +59,7 @@ export function decideGive(hub: HubState, { request, account, unit, target, min,
   return {
     eid: giveEidOf(request),
     decide: (moment) => {
-      const have = giveable(hub, nameOfLog(moment.log), toHex(account), unit, moment.nowMs)
+      const have = giveable(hub, nameOfLog(moment.log), toHex(account), unit, moment.tsMs)
       const amount = hub.state.logs.get(nameOfLog(target))?.status.is === 'live' ? generosity({ have, min, want }) : undefined
       if (amount !== undefined) {
         const tier = tierOn(hub.state, toHex(account), unit === 0 ? dayOf(moment.tsMs) : unit)
