@@ -38,6 +38,7 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     say(`opening ${ACCOUNTS} accounts and giving each credits`)
     const loadSeconds = await a.ask('load', ACCOUNTS)
     await agree(hubs)
+    say(`${await a.ask('isolated')} of them had to be repeated, since no other hub answered in 2 s`)
     rows.push({ measure: 'accounts opened and paid for, on two disks', unit: '/s', value: ACCOUNTS / loadSeconds })
 
     say('receipts')
@@ -75,7 +76,7 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     await empty.ask('dial', 0, a.port)
     await empty.ask('dial', 1, b.port)
     const wanted = await a.ask('entries')
-    await until('the empty hub has everything', async () => await empty.ask('entries') >= wanted, 300_000)
+    await until('the empty hub has everything', async () => await empty.ask('entries') >= wanted, 400_000)
     const caughtSeconds = (performance.now() - caughtMs) / 1_000
     rows.push(ratioRow('entries caught up with / SHA-256 of 300 bytes', '/s', wanted / caughtSeconds, hashRate, '>= 0.1'))
 

@@ -59,7 +59,8 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
     operationEveryMs: between(30, 500),
     accounts: 1 + Math.floor(between(0, 6)),
     zipf: between(0, 2),
-    lengthMs: lengthMs ?? between(8_000, 30_000),
+    // Mostly short, since most faults of a program show soon; some long, for what needs several faults in a row.
+    lengthMs: lengthMs ?? (chance(0.2) ? between(10_000, 30_000) : between(3_000, 10_000)),
     network: {
       latencyMs: chance(0.3) ? [10, 120] : [0.5, 15], windowBytes: chance(0.2) ? 2_000 : 256 * 1_024, reconnectMs: between(100, 700),
     },
