@@ -99,7 +99,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const queue: JobQueue = createJobQueue({ clock }, { slots: () => provider.slots, onChange: () => announcer.changed() })
   const boot = random.bytes(16)
   const executor = createExecutor({
-    provider, queue, signer, clock, log, boot, device: hardware.device,
+    provider, queue, signer, clock, log, boot, devices: hardware.devices,
     gate: createTicketGate({ clock }, { federation, publicKey: signer.publicKey }),
   })
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local' })

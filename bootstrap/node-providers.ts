@@ -22,8 +22,8 @@ import type { System } from './system.ts'
 /** What is announced of the machine; empty until the first probe is back. */
 export interface LentHardware {
   gpus(): readonly Gpu[]
-  /** Stable name of the device that computes, for receipts. */
-  device(): string
+  /** Stable names of the devices that compute, at least one: an engine spreads a model over all GPUs. */
+  devices(): readonly string[]
 }
 
 const DEMO_MODEL = fileURLToPath(new URL('../providers/demo-model/triforce-demo.gguf', import.meta.url))
@@ -90,6 +90,6 @@ function probeHardware(config: NodeConfig, { clock }: System, lends: boolean): L
   }
   return {
     gpus: () => hardware?.gpus ?? [],
-    device: () => devicesOf(hardware?.gpus ?? [])[0]!.device,
+    devices: () => devicesOf(hardware?.gpus ?? []).map(({ device }) => device),
   }
 }

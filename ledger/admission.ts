@@ -13,7 +13,7 @@ import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf } from '../protocol/messages/receipt.ts'
 import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
 import { signedBytes, type Signed } from '../protocol/signed.ts'
-import { encodeReceipt, encodeTicket, type EncodedEntry } from './entries/entry.ts'
+import { encodeReceipt, encodeTicket, type EncodedEntry, type ReceiptRate } from './entries/entry.ts'
 import type { z } from 'zod'
 
 /** A host may notice the end of its time this much late. */
@@ -47,7 +47,7 @@ function open<Schema extends z.ZodType>(name: string, schema: Schema, document: 
 
 /** `rateOf`: what an hour of this work earns (µcr), asked once all documents fit. */
 export function admitReceipt(
-  receipt: Receipt, options: AdmissionOptions, rateOf: (ticket: Ticket, half: ReceiptHalf | undefined) => bigint = () => 0n,
+  receipt: Receipt, options: AdmissionOptions, rateOf: (ticket: Ticket, half: ReceiptHalf | undefined) => ReceiptRate = () => 0n,
 ): AdmittedReceipt {
   const ticket = admitTicket(receipt.ticket, options)
   const ticketHash = ticketHashOf(receipt.ticket)
@@ -62,10 +62,10 @@ export function admitReceipt(
   }
 
   const { jobId } = ticket
-  return {
-    ticket: encodeTicket({ jobId, ticket: receipt.ticket }),
-    receipt: encodeReceipt(jobId, receipt, rateOf(ticket, half)),
-  }
+  const encoded = encodeReceipt(jobId, receipt, rateOf(ticket, half))
+  // The half is the one part that another node wrote; the hub logs the rest without it.
+  if (half !== undefined && encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX) refuse('half', 'is too large')
+  return { ticket: encodeTicket({ jobId, ticket: receipt.ticket }), receipt: encoded }
 }
 
 /** The ticket of a receipt, or one that is logged on its own. */
@@ -92,6 +92,7 @@ function checkHalf(half: ReceiptHalf, signed: Signed, ticket: Ticket, ticketHash
   if (!bytesEqual(half.ticketHash, ticketHash)) refuse('half.ticketHash', 'is that of another ticket')
   if (!bytesEqual(half.jobId, ticket.jobId)) refuse('half.jobId', 'is that of another job')
   if (half.usage.completionTokens > ticket.tokensMax) refuse('half.usage', 'has more tokens than the ticket allows')
+  if (half.devices !== undefined && half.devices[0] !== half.device) refuse('half.devices', 'does not begin with its device')
   if (half.endMs < half.startMs) refuse('half.endMs', 'is before startMs')
   if (half.endMs - half.startMs > ticket.msMax + RUN_MS_TOLERANCE) refuse('half.endMs', 'is later than the ticket allows')
   if (!verifySignature(signed.key, signedBytes('receiptHalf', signed.body), signed.signature)) {

@@ -210,7 +210,7 @@ export interface HubLedger extends LedgerMoney, LedgerOrders, Spending {
   /** A ticket that this hub issued; logged with the next frame, nobody waits for it. */
   logTicket(ticket: Signed): void
   /** Checks ticket, half and observation against each other and against this federation, then logs them. With the `devices` of the
-   *  contributor the receipt says what an hour of the half's device earns; work for the contributor's own account earns nothing. */
+   *  contributor the receipt says what an hour of each of the half's devices earns; work for the contributor's own account earns nothing. */
   appendReceipt(receipt: Receipt, devices?: readonly DeviceHardware[]): Promise<AppendResult>
 
   account(id: Uint8Array): Account | undefined

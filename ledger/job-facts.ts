@@ -5,7 +5,7 @@ import type { Clock, Log, Signer } from '../protocol/ports.ts'
 import type { Signed } from '../protocol/signed.ts'
 import { admitReceipt, admitTicket, type AdmissionOptions } from './admission.ts'
 import { encodeTicket, type EncodedEntry } from './entries/entry.ts'
-import { decidePresence, receiptRate } from './hub/decide/earning.ts'
+import { decidePresence, receiptRate, type AnnouncedDevice } from './hub/decide/earning.ts'
 import type { Intent } from './hub/events.ts'
 import type { HubState } from './hub/hub-state.ts'
 import type { DeviceHardware, HubLedger } from './interface.ts'
@@ -50,24 +50,21 @@ export function createJobFacts({ clock, hub, log, submit, signer }: JobFactsComp
       logLazily('ticket', intentOf(encodeTicket({ jobId, ticket: signed })))
     },
     appendReceipt: async (receipt, devices = []) => {
-      const admitted = admitReceipt(receipt, admission, ({ contributor, account }, half) => {
-        const used = devices.find(({ device }) => device === half?.device)
-        // A device that was not announced earns nothing: else one machine could name a new one in each half.
-        if (used === undefined) return 0n
-        return receiptRate(hub, { contributor, payer: account, hasHalf: half !== undefined, hardware: hardwareOf(used) }, clock.now())
-      })
+      const announced = devices.map(announcedOf)
+      const admitted = admitReceipt(receipt, admission, ({ contributor, account }, half) => (
+        receiptRate(hub, { contributor, payer: account, half, announced }, clock.now())
+      ))
       return publicResult(await submit({ ...intentOf(admitted.receipt), same: (logged) => sameFacts(logged, admitted.receipt) }, { before: admitted.ticket }))
     },
     presence: (fact) => {
-      const devices = fact.devices.map((device) => ({ device: device.device, hardware: hardwareOf(device) }))
-      logLazily('presence', decidePresence(hub, { ...fact, devices }))
+      logLazily('presence', decidePresence(hub, { ...fact, devices: fact.devices.map(announcedOf) }))
     },
   }
 }
 
 /** A processor alone has no memory of its own that counts. */
-function hardwareOf(device: DeviceHardware) {
-  return device.vramBytes === 0 ? undefined : { name: device.name, vramBytes: device.vramBytes }
+function announcedOf({ device, name, vramBytes }: DeviceHardware): AnnouncedDevice {
+  return { device, hardware: vramBytes === 0 ? undefined : { name, vramBytes } }
 }
 
 /** The rate is of the moment at which it was logged first. */

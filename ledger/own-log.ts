@@ -23,6 +23,7 @@ import type { EpochKey } from './entries/control.ts'
 import { encodeEntry, type EncodedEntry } from './entries/entry.ts'
 import { emptyTail, type LogTail } from './frame.ts'
 import type { Anchor, EpochKeyFile, HubFiles } from './store/hub-files.ts'
+import { isPlanted } from './planted-bugs.ts'
 
 export interface OwnLogComponents {
   readonly clock: Clock
@@ -85,7 +86,7 @@ export async function createOwnLog(
   const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, idle, openLog, pauseLog } = components
   const { network, hub, aloneWaitMs, anchorEveryMs, mayBeginAlone, damage } = { ...ownLogDefaults, ...options }
   const anchor = await files.readAnchor()
-  const key = await files.readEpochKey()
+  let key = await files.readEpochKey()
   const marker = await files.readMarker()
   /** Only the process was away: this disk cannot be an older copy of itself. */
   const undisturbed = await isUndisturbed()
@@ -124,6 +125,7 @@ export async function createOwnLog(
   /** The database ends before the anchor, or has another history than it. */
   async function isBroken(anchor: Anchor | undefined): Promise<boolean> {
     const newest = newestTail()
+    if (isPlanted('anchor-ignored')) return false
     if (anchor === undefined) return newest !== undefined
     if (anchor.no === 0) return newest !== undefined && newest.log.epoch > anchor.epoch
     if (newest === undefined || newest.log.epoch !== anchor.epoch || newest.no < anchor.no) return true
@@ -155,7 +157,7 @@ export async function createOwnLog(
   /** The log that can be continued, with its key. */
   function continuable(file: EpochKeyFile | undefined): { readonly tail: LogTail; readonly signer: Signer } | undefined {
     const tail = newestTail()
-    if (lost || file === undefined || tail?.epochKey === undefined || tail.log.epoch !== file.epoch || sealedAt(tail.log) !== undefined) return undefined
+    if (lost && !isPlanted('lost-log-continued') || file === undefined || tail?.epochKey === undefined || tail.log.epoch !== file.epoch || sealedAt(tail.log) !== undefined) return undefined
     const logSigner = createSigner(file.seed)
     return bytesEqual(logSigner.publicKey, tail.epochKey.key) ? { tail, signer: logSigner } : undefined
   }
@@ -175,7 +177,7 @@ export async function createOwnLog(
       return
     }
     const known = continuable(key)
-    if (known !== undefined && !isFolded(known.tail)) {
+    if (newest !== undefined && !isFolded(newest)) {
       // What is decided now would not know what this very log says; whoever folds the rest has this looked at again.
       state = 'closed'
       return
@@ -207,6 +209,7 @@ export async function createOwnLog(
     const seed = random.bytes(SEED_BYTES)
     const logSigner = createSigner(seed)
     await files.writeEpochKey({ epoch, seed })
+    key = { epoch, seed }
     const tail = emptyTail({ hub, epoch })
     await files.writeAnchor({ epoch, no: 0, hash: tail.hash })
     await files.writeMarker({ epoch, no: 0, hash: tail.hash })
@@ -266,6 +269,14 @@ export async function createOwnLog(
         log.warn('the own log was sealed by the other hubs; this hub goes on in a new one', { epoch: openEpoch })
         state = 'closed'
         pauseLog()
+      }
+      const written = state === 'open' ? newestTail() : undefined
+      if (written !== undefined && !isFolded(written)) {
+        // Another hub's log was cut, and what this one built on its end counts only once that log's seal is here.
+        log.warn('writing stops until what the own log rests on is here', { epoch: openEpoch })
+        state = 'closed'
+        pauseLog()
+        return
       }
       if (state === 'open') {
         // A peer has frames of the log being written, or a newer log: this disk is an old copy of itself.

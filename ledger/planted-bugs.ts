@@ -48,8 +48,6 @@ export const plantedBugs = [
   'rights-without-accept',
   /** The same give is accepted twice. */
   'accepted-twice',
-  /** A donor gives the same request twice. */
-  'given-twice',
   /** The same hold is refunded twice. */
   'refunded-twice',
   /** A superseded hold that was charged is not refunded. */

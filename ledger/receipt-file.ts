@@ -14,7 +14,7 @@ import { observationSchema, receiptHalfSchema, receiptIdOf, ticketHashOf, type R
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf, publicKeyOf } from '../protocol/peer-key.ts'
 import { signedBytes, type Signed, type SignatureDomain } from '../protocol/signed.ts'
-import { decodeEntry, encodeReceipt } from './entries/entry.ts'
+import { decodeEntry, encodeReceipt, type ReceiptRate } from './entries/entry.ts'
 import { frameHeaderSchema, openEpochKey } from './frame.ts'
 import { leafHash, verifyInclusion } from './merkle.ts'
 
@@ -63,7 +63,7 @@ export interface VerifiedReceipt {
   readonly epoch: number
   readonly seq: number
   readonly loggedAt: number
-  /** What an hour of the work earns, µcr; 0n: nothing. */
+  /** What an hour of the work earns on all its devices together, µcr; 0n: nothing. */
   readonly earnsMicroCreditsPerHour: bigint
 }
 
@@ -74,7 +74,7 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
   const observation = decode(observationSchema, receipt.observation.body)
   const header = decode(frameHeaderSchema, proof.header)
   const usage = half?.usage ?? observation.observedUsage
-  const rate = rateOf(proof.entry)
+  const earns = perHour(rateOf(proof.entry))
 
   return `${JSON.stringify({
     format: RECEIPT_FILE_FORMAT,
@@ -90,12 +90,13 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
     completionTokens: usage.completionTokens,
     finish: half?.finish ?? observation.finish,
     device: half?.device ?? null,
+    ...(half?.devices === undefined ? {} : { devices: half.devices }),
     computedMs: half === undefined ? null : half.endMs - half.startMs,
     observedMs: observation.observedMs,
     path: observation.path,
     requestHash: toHex(ticket.requestHash),
     outputHash: toHex(half?.outputHash ?? observation.outputHash),
-    ...(rate === 0n ? {} : { earnsMicroCreditsPerHour: String(rate) }),
+    ...(earns === 0n ? {} : { earnsMicroCreditsPerHour: String(earns) }),
     priceRevision: ticket.priceRev,
     classRevision: ticket.classRev,
     issuedAt: time(ticket.issuedAt),
@@ -119,10 +120,15 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
   }, null, 2)}\n`
 }
 
-/** What an hour of the work earns (µcr), as the hub logged it; 0n: nothing. Throws RECEIPT_INVALID. */
-function rateOf(bytes: Uint8Array): bigint {
+/** What an hour of the work earns (µcr), as the hub logged it. Throws RECEIPT_INVALID. */
+function rateOf(bytes: Uint8Array): ReceiptRate {
   const entry = attempt(() => decodeEntry(bytes))
-  return entry?.k === 'JobReceipt' ? entry.rate ?? 0n : refuse('the log entry is no receipt that this version can read')
+  return entry?.k === 'JobReceipt' ? entry.rates ?? entry.rate ?? 0n : refuse('the log entry is no receipt that this version can read')
+}
+
+/** On all devices together. */
+function perHour(rate: ReceiptRate): bigint {
+  return typeof rate === 'bigint' ? rate : rate.reduce((sum, one) => sum + one.rate, 0n)
 }
 
 /** Needs no network. Throws RECEIPT_INVALID with a sentence that says what does not fit. */
@@ -161,7 +167,7 @@ export function verifyReceiptFile(input: string, federation: Federation): Verifi
   if (!verifySignature(epochKey.key, signedBytes('logFrame', proof.header), proof.headerSignature)) refuse("the frame header was not signed with its log's key")
 
   compare(input, writeReceiptFile({ receipt, ...proof }, federation))
-  return { id: receiptIdOf(ticket.jobId), receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + proof.index, loggedAt: header.tsMs, earnsMicroCreditsPerHour: rateOf(proof.entry) }
+  return { id: receiptIdOf(ticket.jobId), receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + proof.index, loggedAt: header.tsMs, earnsMicroCreditsPerHour: perHour(rateOf(proof.entry)) }
 }
 
 function refuse(detail: string): never {

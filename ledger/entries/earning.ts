@@ -4,15 +4,23 @@ import { countField, idField, publicKeyField, shortText, timeField } from '../..
 import { signedSchema } from '../../protocol/signed.ts'
 import { microCreditsField, microCreditsOrZeroField } from './fields.ts'
 
+/** What an hour of one device earns (µcr). */
+const deviceRateSchema = z.strictObject({ device: shortText, rate: microCreditsField })
+export type DeviceRate = Readonly<z.output<typeof deviceRateSchema>>
+
+const deviceRatesSchema = z.array(deviceRateSchema).min(1).max(16)
+
 export const jobTicketSchema = z.strictObject({ k: z.literal('JobTicket'), eid: idField, jobId: idField, ticket: signedSchema })
 
 /**
  * The ticket is not repeated: it stands before the receipt in the same log, and half and observation name its hash.
  * `rate` is what an hour of this work earns (µcr), as the hub found it when it logged the receipt; absent where it earns nothing.
+ * `rates` stands in its place where the half names several devices: those that earn, each once, in the half's order.
  */
 export const jobReceiptSchema = z.strictObject({
   k: z.literal('JobReceipt'), eid: idField, jobId: idField, half: signedSchema.optional(), observation: signedSchema, rate: microCreditsField.optional(),
-})
+  rates: deviceRatesSchema.optional(),
+}).refine(({ rate, rates }) => rate === undefined || rates === undefined, 'has either rate or rates')
 
 /**
  * A contributor was connected, ready and idle or busy for a while, as this hub saw it. Device times are milliseconds of
@@ -22,7 +30,7 @@ export const jobReceiptSchema = z.strictObject({
 export const presenceSchema = z.strictObject({
   k: z.literal('Presence'), eid: idField, hub: countField.max(2), contributor: publicKeyField, boot: idField,
   deviceFromMs: countField, deviceToMs: countField, wallFromMs: timeField, wallToMs: timeField,
-  devices: z.array(z.strictObject({ device: shortText, rate: microCreditsField })).min(1).max(16),
+  devices: deviceRatesSchema,
 })
 
 /**

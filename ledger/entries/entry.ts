@@ -17,7 +17,7 @@ import { accountOpenSchema, keyAddSchema, keyRevokeSchema, tierSetSchema } from 
 import {
   approvalSchema, epochOpenSchema, equivProofSchema, handbackSchema, islandReleaseSchema, islandSettleSchema, sealEntrySchema,
 } from './control.ts'
-import { backReleaseSchema, jobReceiptSchema, jobTicketSchema, presenceSchema, vestSchema } from './earning.ts'
+import { backReleaseSchema, jobReceiptSchema, jobTicketSchema, presenceSchema, vestSchema, type DeviceRate } from './earning.ts'
 import { chargebackSchema, grantSchema, purchaseSchema } from './money.ts'
 import { acceptSchema, giveReturnSchema, giveSchema } from './rights.ts'
 import { expireSchema, extendSchema, holdSchema, progressSchema, refundSchema, settleSchema } from './spending.ts'
@@ -157,11 +157,12 @@ export function encodeTicket(fields: Omit<EntryOf<'JobTicket'>, 'eid' | 'k'>): E
   return { entry, bytes: encode(entry) }
 }
 
-/** `rate`: what an hour of this work earns (µcr); 0n earns nothing. */
-export function encodeReceipt(jobId: Uint8Array, { half, observation }: Pick<Receipt, 'half' | 'observation'>, rate = 0n): EncodedEntry {
-  const entry: Entry = {
-    k: 'JobReceipt', jobId, eid: receiptIdOf(jobId), observation, ...(half === undefined ? {} : { half }), ...(rate === 0n ? {} : { rate }),
-  }
+/** What an hour of a job's work earns (µcr): of its one device, or of each of several that earns. 0n and an empty list earn nothing. */
+export type ReceiptRate = bigint | readonly DeviceRate[]
+
+export function encodeReceipt(jobId: Uint8Array, { half, observation }: Pick<Receipt, 'half' | 'observation'>, rate: ReceiptRate = 0n): EncodedEntry {
+  const earns = typeof rate === 'bigint' ? rate === 0n ? {} : { rate } : rate.length === 0 ? {} : { rates: [...rate] }
+  const entry: Entry = { k: 'JobReceipt', jobId, eid: receiptIdOf(jobId), observation, ...(half === undefined ? {} : { half }), ...earns }
   return { entry, bytes: encode(entry) }
 }
 

@@ -11,18 +11,28 @@ import { credit, system } from './postings.ts'
 import { refuse } from './refused.ts'
 import { deviceKeyOf, type DeviceState, type LedgerState } from './state.ts'
 
-/** A receipt earns where the hub found a rate and the contributor has signed. */
+/** A receipt earns where the hub found a rate and the contributor has signed: the same time on each device that has a rate. */
 export function jobReceipt({ state, at }: Scene, entry: EntryOf<'JobReceipt'>): Effect {
-  const { rate, half } = entry
-  if (rate === undefined || half === undefined) return NO_EFFECT
+  const { rate, rates, half } = entry
+  if (rate === undefined && rates === undefined || half === undefined) return NO_EFFECT
   const work = readHalf(half.body)
   const seen = readObservation(entry.observation.body)
   if (work === undefined || seen === undefined || work.endMs < work.startMs) refuse('its documents cannot be read')
+  const earning = rates ?? [{ device: work.devices[0]!, rate: rate! }]
+  const names = new Set(earning.map(({ device }) => device))
+  if (names.size < earning.length) refuse('it has two rates for one device')
+  for (const device of names) if (!work.devices.includes(device)) refuse('it has a rate for a device that its half does not name')
   return {
     postings: [],
     after: () => {
-      const device = deviceFor(state, toHex(half.key), work.device)
-      addFact(device, { rate, boot: work.boot, deviceFromMs: work.startMs, deviceToMs: work.endMs, ...past(seen.fromMs, seen.toMs, at.tsMs) })
+      const contributor = toHex(half.key)
+      for (const one of earning) {
+        addFact(deviceFor(state, contributor, one.device), {
+          rate: one.rate, boot: work.boot, deviceFromMs: work.startMs, deviceToMs: work.endMs, ...past(seen.fromMs, seen.toMs, at.tsMs),
+        })
+      }
+      // One job is one receipt, however many devices it ran on: a newcomer's receipts are the sum over its devices.
+      const device = deviceFor(state, contributor, earning[0]!.device)
       if (device.receipts >= NEWCOMER_RECEIPTS) return
       device.receiptIds.add(toHex(entry.eid))
       device.receipts = device.receiptIds.size

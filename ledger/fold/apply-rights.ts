@@ -8,7 +8,7 @@ import { credit, QUOTA, quotaDayFor, quotaLogFor, system, tokens, type Part, typ
 import { quotaOf, tokensLeftAt } from './quota.ts'
 import { refuse } from './refused.ts'
 import { keyIn, newKey, type OwnerOf } from './slots.ts'
-import { accountFor, emptyAccount, nameOf, type AccountId, type EntryId, type GiveState, type LedgerState, type LogName, type Unit } from './state.ts'
+import { accountFor, emptyAccount, nameOf, UNLIMITED_TOKENS, type AccountId, type EntryId, type GiveState, type LedgerState, type LogName, type Unit } from './state.ts'
 
 const ownerIn = (state: LedgerState): OwnerOf => (key) => state.gives.get(key)?.from ?? state.givesDone.get(key)
 
@@ -23,6 +23,7 @@ export function give(scene: Scene, entry: EntryOf<'Give'>): Effect {
   if (to === log) refuse('it gives to its own log')
   const perDay = unit === 0 ? 0 : refuseBeyondShare(scene, id, entry)
   if (unit === 0 && (state.accounts.get(id)?.rights.get(log) ?? 0n) < amount) refuse('it gives more than its log may spend')
+  if (unit === 0 && isPlanted('rights-without-accept')) return { postings: [credit(id, 'rights', -amount, log), credit(id, 'rights', amount, to)] }
   return {
     postings: [unit === 0 ? credit(id, 'rights', -amount, log) : tokens(id, unit, 'given', -amount, log), inflight(id, unit, amount)],
     after: () => {
@@ -43,6 +44,8 @@ function refuseBeyondShare(scene: Scene, id: AccountId, { unit, amount, quota }:
   const account = state.accounts.get(id) ?? emptyAccount(state, id)
   const perDay = quota === undefined ? account.quota.get(unit)?.logs.get(log)?.quota ?? 0
     : quotaOf(state, quota.tierRev, quota.tier) ?? refuse('it names a tier that is not approved')
+  // Who has no bound needs no tokens from elsewhere, and any number of them could be given.
+  if (perDay === UNLIMITED_TOKENS) refuse('it gives of a quota without a bound')
   if (amount > BigInt(tokensLeftAt(scene, account, unit, perDay))) refuse("it gives more quota than its log's share")
   return perDay
 }

@@ -22,7 +22,8 @@ export function epochOpen({ state, at, log }: Scene, entry: EntryOf<'EpochOpen'>
   if (entry.hub !== at.hub || entry.epoch !== at.epoch) refuse('it opens another log')
   if (state.logs.has(log)) refuse('its log is open')
   // Only a hub's first log begins with rights of its own: to clear, and to give out quotas.
-  const first = readPrevious(entry.key.body) === undefined && ![...state.logs.values()].some((known) => known.log.hub === at.hub)
+  const previous = readPrevious(entry.key.body)
+  const first = previous === undefined && ![...state.logs.values()].some((known) => known.log.hub === at.hub)
   return {
     postings: [],
     after: () => {
@@ -31,7 +32,27 @@ export function epochOpen({ state, at, log }: Scene, entry: EntryOf<'EpochOpen'>
         shares: first ? [{ hub: at.hub, from: 0, until: undefined, since: undefined }] : [], status: { is: 'live' }, forked: false,
       })
       if (first) state.clearing[at.hub] = log
+      if (previous !== undefined) takeOver(state, nameOf({ hub: at.hub, epoch: previous.epoch }), log, at)
     },
+  }
+}
+
+/**
+ * A hub that stood in for another one has lost its own log and goes on in this one: it speaks for the sealed log from here
+ * on, and its former log does not. The rights that the seal gave it stay where they are until that log is sealed as well.
+ */
+function takeOver(state: LedgerState, former: LogName, log: LogName, at: Scene['at']): void {
+  for (const sealed of state.logs.values()) {
+    const { log: { hub }, status } = sealed
+    if (status.is !== 'sealed' || status.successor !== former || status.returned) continue
+    const before = logAt(state, former)
+    const day = Math.max(dayOf(at.tsMs), dayOf(before.tsMs))
+    for (const share of before.shares) if (share.hub === hub && share.until === undefined) {
+      share.until = day
+      logAt(state, log).shares.push({ hub, from: day + 1, until: undefined, since: undefined })
+    }
+    if (state.clearing[hub] === former) moveClearing(state, hub, log, at)
+    sealed.status = { ...status, successor: log }
   }
 }
 
@@ -73,7 +94,7 @@ function* inherited(state: LedgerState, sealed: LogName, successor: LogName): Ge
 /** The sealed log, if this log is the one that may speak of it. */
 function sealedHere({ state, log }: Scene, name: LogName): { readonly sealed: LogState; readonly status: Extract<LogStatus, { is: 'sealed' }> } {
   const sealed = state.logs.get(name)
-  if (sealed?.status.is !== 'sealed' || sealed.status.successor !== log) return refuse('its log has not sealed that one')
+  if (sealed?.status.is !== 'sealed' || sealed.status.successor !== log) return refuse('its log does not stand in for that one')
   return { sealed, status: sealed.status }
 }
 
@@ -116,7 +137,8 @@ export function handback(scene: Scene, entry: EntryOf<'Handback'>): Effect {
   if (status.returned) return NO_EFFECT
   const { hub } = entry.log
   const target = state.logs.get(nameOf(entry.target)) ?? refuse('the new log is not known')
-  if (target.log.hub !== hub || target.log.epoch <= entry.log.epoch || target.status.is !== 'live') refuse('the new log cannot follow that one')
+  // Whether the new log is refused meanwhile depends on what else has arrived: an honest successor may not have seen it.
+  if (target.log.hub !== hub || target.log.epoch <= entry.log.epoch) refuse('the new log cannot follow that one')
   if (hasFrozen(state, name)) refuse('something is still frozen')
   if (hasOpenHold(state, name)) refuse('a hold is still open')
   return {

@@ -3,7 +3,8 @@ import { toHex } from '../../protocol/bytes.ts'
 import { decodeUnchecked } from '../../protocol/codec.ts'
 
 export interface HalfTimes {
-  readonly device: string
+  /** All that it names; the first is its `device`. */
+  readonly devices: readonly string[]
   /** Hexadecimal. */
   readonly boot: string
   readonly startMs: number
@@ -12,9 +13,9 @@ export interface HalfTimes {
 
 /** Gives undefined where the bytes are no receipt half. */
 export function readHalf(body: Uint8Array): HalfTimes | undefined {
-  const { device, boot, startMs, endMs } = fieldsOf(body)
-  if (typeof device !== 'string' || !(boot instanceof Uint8Array) || !isCount(startMs) || !isCount(endMs)) return undefined
-  return { device, boot: toHex(boot), startMs, endMs }
+  const { device, devices = [device], boot, startMs, endMs } = fieldsOf(body)
+  if (!isTexts(devices) || devices[0] !== device || !(boot instanceof Uint8Array) || !isCount(startMs) || !isCount(endMs)) return undefined
+  return { devices, boot: toHex(boot), startMs, endMs }
 }
 
 /** When the hub saw the job begin and end, Unix ms; undefined where the bytes are no observation. */
@@ -39,6 +40,10 @@ function fieldsOf(body: Uint8Array): Record<string, unknown> {
   } catch {
     return {}
   }
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string')
 }
 
 function isCount(value: unknown): value is number {

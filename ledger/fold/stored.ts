@@ -29,15 +29,16 @@ export function storedEntry(bytes: Uint8Array): Entry | undefined {
     const value = entry[field]
     if (typeof value === 'number') entry[field] = BigInt(value)
   }
-  if (kind === 'Presence') for (const device of entry.devices as Record<string, unknown>[]) device.rate = BigInt(device.rate as number | bigint)
+  const byDevice = kind === 'Presence' ? entry.devices : kind === 'JobReceipt' ? entry.rates : undefined
+  if (byDevice !== undefined) for (const device of byDevice as Record<string, unknown>[]) device.rate = BigInt(device.rate as number | bigint)
   return entry as unknown as Entry
 }
 
-/** `rate`, or `half` and then `rate`, follow the id: DAG-CBOR sorts keys by length, and only these two have four letters. */
+/** A rate, or rates: a receipt has jobId and observation besides its kind and id; a half does not count. */
 function hasRate(bytes: Uint8Array): boolean {
   // Map head, `k` and its text of 10 letters, `eid` and its 16 bytes.
   const at = 1 + 2 + 11 + 4 + 17
-  // A receipt has jobId and observation; a third and fourth key are half and rate.
-  const keys = bytes[0]! & 0x1f
-  return keys === 6 || keys === 5 && bytes[at] === 0x64 && bytes[at + 1] === 0x72
+  // DAG-CBOR sorts keys by length, so `half` follows the id where there is one: no other key begins with h.
+  const hasHalf = bytes[at + 1] === 0x68
+  return (bytes[0]! & 0x1f) > (hasHalf ? 5 : 4)
 }

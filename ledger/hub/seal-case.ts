@@ -16,6 +16,8 @@ import {
 
 export interface SealCase {
   readonly log: LogId
+  /** This hub has promised once, though it may have taken that back: the other hub may have signed because of it. */
+  promised: boolean
   /** This hub takes no frames beyond `end` until the seal is decided. */
   promise: { readonly document: Signed; readonly end: LogEnd; readonly forced: boolean; readonly atMs: number } | undefined
   /** Where the other hub has promised to stop. */
@@ -46,7 +48,7 @@ export interface SealCase {
 
 export function createCase(log: LogId): SealCase {
   return {
-    log, promise: undefined, peerPromise: undefined, signature: undefined, peerSignature: undefined, certificate: undefined, 
+    log, promised: false, promise: undefined, peerPromise: undefined, signature: undefined, peerSignature: undefined, certificate: undefined, 
     fork: undefined, wanted: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
   }
 }
@@ -63,6 +65,7 @@ export function readCases(rows: ReadonlyMap<string, Uint8Array>, me: number, con
         const opened = openPromise(row.promise.document, me, context)
         if (opened !== undefined) known.promise = { document: row.promise.document, end: opened, forced: row.promise.forced, atMs: row.promise.atMs }
       }
+      known.promised = row.promised ?? row.promise !== undefined
       const signed = row.signatures.length === 0 ? undefined : openCertificate(row.log, row.signatures, context)
       if (signed?.signatures.length === 2) known.certificate = signed
       else known.signature = signed
@@ -79,6 +82,7 @@ export function readCases(rows: ReadonlyMap<string, Uint8Array>, me: number, con
 /** One write at a time, so that `persisted` says which one it was. */
 export function persistCase(known: SealCase): HubEffect[] {
   known.changed = known.writing
+  known.promised ||= known.promise !== undefined
   if (known.writing) return []
   known.writing = true
   const signed = known.certificate ?? known.signature
@@ -86,6 +90,7 @@ export function persistCase(known: SealCase): HubEffect[] {
     type: 'persist', key: sealRowKey(known.log), value: encodeSealRow({
       log: known.log, signatures: [...signed?.signatures ?? []],
       ...(known.promise === undefined ? {} : { promise: { document: known.promise.document, forced: known.promise.forced, atMs: known.promise.atMs } }),
+      ...(known.promised ? { promised: true } : {}),
       ...(known.fork === undefined ? {} : { fork: { no: known.fork.no, first: known.fork.first, second: known.fork.second } }),
       ...(known.relogged === undefined ? {} : { relogged: known.relogged }),
     }),

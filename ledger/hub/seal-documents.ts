@@ -124,6 +124,8 @@ const sealRowSchema = z.object({
   log: logIdSchema,
   /** The promise that stands. */
   promise: z.object({ document: signedSchema, forced: z.boolean(), atMs: timeField }).optional(),
+  /** Whether there ever was one. */
+  promised: z.boolean().optional(),
   /** What this hub has signed, alone or with the other one. */
   signatures: z.array(signedSchema).max(2),
   fork: z.object({

@@ -169,6 +169,8 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
       lost.spent.set(account, sum < 0n ? 0n : sum)
     }
     if (entry.k === 'Hold') {
+      // One of a free model costs nothing whatever becomes of it, and an island may have served any number of them.
+      if (entry.credits === 0n) return
       lost.holds.set(toHex(entry.eid), toHex(entry.account))
     } else if (entry.k === 'Settle') {
       const account = lost.holds.get(toHex(entry.hold))

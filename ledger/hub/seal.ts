@@ -221,7 +221,8 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
         if (message.log.hub === me || !bytesEqual(certificate.signatures[0]!.key, hubKeys[from]!)) return []
         known.peerSignature = certificate
         if (known.promise !== undefined) return advance(hub, known, nowMs)
-        return begin(hub, message.log, { forced: false, owed: true }, nowMs)
+        // Its word alone is not enough to fence a hub that is there: it owes its signature to a promise of this hub.
+        return begin(hub, message.log, { forced: false, owed: known.promised }, nowMs)
       }
       case 'fork': {
         const { log, no, first, second } = message

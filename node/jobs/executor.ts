@@ -31,8 +31,8 @@ export interface ExecutorComponents {
   readonly log: Log
   /** 16 bytes, new at each start of this node: intervals of one boot are comparable among each other, whatever the wall clock does. */
   readonly boot: Uint8Array
-  /** Stable name of the device that computes, for receipts. */
-  readonly device: () => string
+  /** Stable names of the devices that compute, at least one, for receipts. */
+  readonly devices: () => readonly string[]
 }
 
 export interface ExecutorCounts {
@@ -48,7 +48,7 @@ export interface Executor {
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
 
 export function createExecutor(components: ExecutorComponents): Executor {
-  const { provider, queue, gate, signer, clock, boot, device } = components
+  const { provider, queue, gate, signer, clock, boot, devices } = components
   const log = components.log.child('executor')
   const counts: ExecutorCounts = { served: 0, failed: 0 }
 
@@ -89,7 +89,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       let usage = NO_USAGE
       let finish: FinishReason = 'error'
       const half = (): Signed => signDocument(signer, 'receiptHalf', {
-        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, device: device(), boot, startMs,
+        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
         endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.copy().digest()), finish,
       } satisfies ReceiptHalf)
       const progress = createProgress(ticket.jobId, clock)
@@ -135,6 +135,11 @@ export function createExecutor(components: ExecutorComponents): Executor {
       }
     },
   }
+}
+
+/** As a half names them: the list only where there are several. */
+function namesOf(devices: readonly string[]): Pick<ReceiptHalf, 'device' | 'devices'> {
+  return { device: devices[0]!, ...(devices.length > 1 ? { devices: [...devices] } : {}) }
 }
 
 /** The job's signal, which also ends after `msMax`. */

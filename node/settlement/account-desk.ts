@@ -101,9 +101,11 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     // A consumer that did not get the answer asks again; the job is settled once.
     const receiptId = receiptIdOf(opened.jobId)
     if (await ledger.receipt(receiptId) !== undefined) return encode({ receiptId, durability: 'replicated', costMicroCredits: '0' })
+    // Its word, and it is paid for: never more than can have passed since the ticket.
+    const observedMs = Math.min(ask.observedMs, opened.msMax, Math.max(0, clock.now() - opened.issuedAt))
     const settled = await settleJob(components, {
       issued: { ticket: opened, signed: ask.ticket },
-      seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs: ask.observedMs, half: ask.half },
+      seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs, half: ask.half },
       path: 'direct', devices: components.devicesOf(opened.contributor),
     })
     return encode({ receiptId: settled.receiptId, durability: settled.durability, costMicroCredits: settled.costMicroCredits.toString() })

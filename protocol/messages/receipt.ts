@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { finishReasonSchema, usageSchema } from '../completion.ts'
 import { countField, hashField, idField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { sha256 } from '../crypto.ts'
+import { CAPACITY_GPUS_MAX } from '../limits.ts'
 import { signedSchema, type Signed } from '../signed.ts'
 
 export const receiptHalfSchema = z.object({
@@ -18,6 +19,8 @@ export const receiptHalfSchema = z.object({
   modelDigest: z.string().regex(/^[0-9a-f]{64}$/),
   /** Which compute device of the contributor; `cpu`, or a GPU's stable name. */
   device: shortText,
+  /** Where the job ran on several: all of them, `device` first. Absent where it ran on one, so that most receipts stay small. */
+  devices: z.array(shortText).min(2).max(CAPACITY_GPUS_MAX).optional(),
   /** Random, new at each start of the contributor: the origin of `startMs` and `endMs`. */
   boot: idField,
   startMs: countField,

@@ -56,7 +56,7 @@ describe('settlement: earning', function () {
   }
 
   /** A job of `ms` on this device at hub 0, from `startMs` of the lender's boot on. */
-  async function serve({ node, boot }: Lender, part: { payer?: Uint8Array; device?: string; devices?: readonly DeviceHardware[] | undefined; startMs?: number; ms?: number; signs?: boolean }): Promise<void> {
+  async function serve({ node, boot }: Lender, part: { payer?: Uint8Array; device?: string; on?: readonly string[]; devices?: readonly DeviceHardware[] | undefined; startMs?: number; ms?: number; signs?: boolean }): Promise<void> {
     const { signer } = world.hubs[0]!
     const { devices = devicesOf([RTX]), device = RTX.name, startMs = 5_000, ms = 2_000 } = part
     const issued = issueTicket({ signer, clock: realClock, random: cryptoRandom }, world.federation.network, {
@@ -65,7 +65,7 @@ describe('settlement: earning', function () {
     const outputHash = new Uint8Array(createHash('sha256').update('Hi').digest())
     const usage = { promptTokens: 4, completionTokens: 2 }
     const half: ReceiptHalf = {
-      v: 1, ticketHash: ticketHashOf(issued.signed), jobId: issued.ticket.jobId, modelDigest: 'ab'.repeat(32), device, boot, startMs, endMs: startMs + ms, usage,
+      v: 1, ticketHash: ticketHashOf(issued.signed), jobId: issued.ticket.jobId, modelDigest: 'ab'.repeat(32), device, ...(part.on === undefined ? {} : { devices: [...part.on] }), boot, startMs, endMs: startMs + ms, usage,
       outputHash, finish: 'stop',
     }
     await settleJob({ ledger: hubs[0]!, signer, clock: realClock, log: quietLog() }, {
@@ -93,6 +93,18 @@ describe('settlement: earning', function () {
     await serve(lender, { device: 'another RTX 4090' })
     await serve(lender, { device: `${RTX.name} #2` })
     expect(due(lender)).to.equal(0n)
+  })
+
+  it('pays each announced GPU of a job on several, none twice', async () => {
+    const gpus = devicesOf([RTX, RTX])
+    const names = gpus.map(({ device }) => device)
+    const [both, repeated, own, bad] = [await lenderOf('contributor'), await lenderOf('contributor'), await lenderOf('contributor'), await lenderOf('contributor')]
+    await serve(both, { on: names, devices: gpus })
+    await serve(both, { on: names, devices: gpus })
+    await serve(repeated, { on: [RTX.name, RTX.name, `${RTX.name} #2`], devices: devicesOf([RTX]) })
+    await serve(own, { on: names, devices: gpus, payer: own.account })
+    await serve(bad, { on: names.toReversed(), devices: gpus })
+    expect([due(both), due(repeated), due(own), due(bad)]).to.deep.equal([2n * credits(40n, 2_000n), credits(40n, 2_000n), 0n, 0n])
   })
 
   it('pays one hour once, however many jobs fill it', async () => {

@@ -3,6 +3,7 @@ import type { AccountMoney, AppendResult, AuditReport } from '../../ledger/inter
 import type { ExtendAsk, RefundAsk, Usage } from '../../ledger/hub/decide/running.ts'
 import type { HoldAsk } from '../../ledger/hub/decide/hold.ts'
 import type { HoldResult, Settlement } from '../../ledger/spending.ts'
+import type { PlantedBug } from '../../ledger/planted-bugs.ts'
 import type { Receipt } from '../../protocol/messages/receipt.ts'
 
 export interface HubHeads {
@@ -53,6 +54,8 @@ export interface HubSettings {
   readonly federation: string
   /** Node key of the hub, hexadecimal. */
   readonly seed: string
+  /** A planted bug, to see that the run finds it. */
+  readonly bug?: PlantedBug
   /** Hubs that this one dials, and at which port. */
   readonly dials: readonly { readonly hub: number; readonly port: number }[]
 }

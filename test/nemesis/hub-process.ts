@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { HubLedger } from '../../ledger/interface.ts'
 import { openLedger } from '../../ledger/ledger.ts'
+import { plant } from '../../ledger/planted-bugs.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { createSigner } from '../../protocol/crypto.ts'
 import { toTriforceError } from '../../protocol/errors.ts'
@@ -12,6 +13,7 @@ import { quietLog } from '../support/quiet-log.ts'
 import type { CallMessage, HubCalls, HubNote, HubSettings, ReplyMessage } from './calls.ts'
 
 const settings = JSON.parse(process.argv[2]!) as HubSettings
+plant(settings.bug)
 const tell = (message: HubNote | ReplyMessage) => { if (process.connected) process.send!(message) }
 // The parent is gone: nobody wants this hub any more.
 process.on('disconnect', () => { process.exit(0) })

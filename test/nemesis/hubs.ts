@@ -1,6 +1,7 @@
 /** The three hubs as the parent sees them: start, kill, stop, go on, ask. An answer that can no longer come is `HubGone`. */
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { PlantedBug } from '../../ledger/planted-bugs.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { TestFederation } from '../support/federation.ts'
 import type { CallName, HubCalls, HubNote, HubSettings, ReplyMessage } from './calls.ts'
@@ -50,14 +51,16 @@ export interface NemesisWorld {
 
 interface Awaited { readonly resolve: (result: never) => void; readonly reject: (error: Error) => void }
 
-export async function openWorld(federation: TestFederation, dirOf: (hub: number) => string, onProblem: (problem: string) => void): Promise<NemesisWorld> {
+export interface WorldOptions { readonly dirOf: (hub: number) => string; readonly bug?: PlantedBug; readonly onProblem: (problem: string) => void }
+
+export async function openWorld(federation: TestFederation, { dirOf, bug, onProblem }: WorldOptions): Promise<NemesisWorld> {
   const ports: (number | undefined)[] = [undefined, undefined, undefined]
   const links = new Map<string, Link>()
   for (const [a, b] of [[0, 1], [0, 2], [1, 2]] as const) links.set(`${a}-${b}`, await openLink(a, b, () => ports[b]))
   const linkOf = (a: number, b: number) => links.get(`${Math.min(a, b)}-${Math.max(a, b)}`)!
   const hubs = [0, 1, 2].map((hub) => {
     const settings: HubSettings = {
-      hub, dir: dirOf(hub), federation: federation.text, seed: toHex(federation.hubs[hub]!.seed),
+      hub, dir: dirOf(hub), federation: federation.text, seed: toHex(federation.hubs[hub]!.seed), ...(bug === undefined ? {} : { bug }),
       dials: [1, 2].filter((other) => other > hub).map((other) => ({ hub: other, port: linkOf(hub, other).port })),
     }
     return createHub(settings, (port) => { ports[hub] = port }, onProblem)

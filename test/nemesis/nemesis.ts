@@ -3,6 +3,7 @@
  * hubs must agree again, and at the end the logs must say what the clients were told.
  */
 import { join } from 'node:path'
+import type { PlantedBug } from '../../ledger/planted-bugs.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { temporaryDir, testWorld } from '../support/ledger-world.ts'
 import { faultKinds, inflict, type FaultKind } from './faults.ts'
@@ -22,6 +23,8 @@ export interface NemesisOptions {
   readonly downMs: number
   readonly ordersPerSecond?: number
   readonly faults?: readonly FaultKind[]
+  /** At all hubs: the run must then find something. */
+  readonly bug?: PlantedBug
   readonly say?: (text: string) => void
 }
 
@@ -47,7 +50,7 @@ const ONE_DOWN_PERCENT_MIN = 99
 /** What the phase counts, until the faults begin. */
 export const ONE_DOWN = 'one hub down'
 
-export async function runNemesis({ seed, faultMs, downMs, ordersPerSecond, faults = faultKinds, say = () => {} }: NemesisOptions): Promise<NemesisReport> {
+export async function runNemesis({ seed, faultMs, downMs, ordersPerSecond, faults = faultKinds, bug, say = () => {} }: NemesisOptions): Promise<NemesisReport> {
   const startedMs = performance.now()
   const random = seededRandom(seed)
   const federation = testWorld()
@@ -59,7 +62,7 @@ export async function runNemesis({ seed, faultMs, downMs, ordersPerSecond, fault
   }
   const tally = createTally()
   const ended: Ended[] = []
-  const world = await openWorld(federation, (hub) => join(dir.path, String(hub)), onProblem)
+  const world = await openWorld(federation, { dirOf: (hub) => join(dir.path, String(hub)), onProblem, ...(bug === undefined ? {} : { bug }) })
   const { hubs } = world
   const load = createLoad(federation, hubs, tally, random, { ...loadDefaults, ...(ordersPerSecond === undefined ? {} : { ordersPerSecond }) })
   const oneDown = { asked: 0, ok: 0, movedAsked: 0, movedOk: 0 }

@@ -1,15 +1,16 @@
 /**
- * `npm run nemesis -- [--minutes M] [--seed S] [--orders N] [--faults "kill one,slow links"]`: three hubs as real processes under load and faults.
+ * `npm run nemesis -- [--minutes M] [--seed S] [--orders N] [--faults "kill one,slow links"] [--bug NAME]`: three hubs as real processes under load and faults.
  * Prints a table by fault and one JSON line; ends with 1 where anything was lost, invented or too late.
  */
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
+import { plantedBugs } from '../../ledger/planted-bugs.ts'
 import { faultKinds, type FaultKind } from './faults.ts'
 import { runNemesis } from './nemesis.ts'
 import { faultRows, faultTable, percentile, sums } from './report.ts'
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' }, orders: { type: 'string' }, faults: { type: 'string' }, quiet: { type: 'boolean', default: false } },
+  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' }, orders: { type: 'string' }, faults: { type: 'string' }, bug: { type: 'string' }, quiet: { type: 'boolean', default: false } },
 })
 const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed)
 const minutes = Number(values.minutes)
@@ -20,10 +21,16 @@ const faults = values.faults?.split(',').map((name) => {
   return process.exit(2)
 }) satisfies FaultKind[] | undefined
 
+const bug = plantedBugs.find((name) => name === values.bug)
+if (values.bug !== undefined && bug === undefined) {
+  process.stderr.write(`no bug "${values.bug}"; there are: ${plantedBugs.join(', ')}\n`)
+  process.exit(2)
+}
+
 process.stderr.write(`seed ${seed}\n`)
 const report = await runNemesis({
   seed, faultMs: minutes * 60_000, downMs: Math.min(15_000, Math.max(3_000, minutes * 3_000)),
-  ...(values.orders === undefined ? {} : { ordersPerSecond: Number(values.orders) }), ...(faults === undefined ? {} : { faults }),
+  ...(values.orders === undefined ? {} : { ordersPerSecond: Number(values.orders) }), ...(faults === undefined ? {} : { faults }), ...(bug === undefined ? {} : { bug }),
   ...(values.quiet ? {} : { say: (text) => process.stderr.write(`${text}\n`) }),
 })
 const rows = faultRows(report.ended)

@@ -24,8 +24,8 @@ export interface Caller {
   readonly hubs: readonly number[]
   /** An account by how often it is used: the first ones are hot. */
   someAccount(): OracleAccount | undefined
-  /** Calls a hub; `done` gets what it says, unless the hub dies first. False where it does not run. */
-  call<Result>(hub: number, name: string, run: (ledger: HubLedger) => Promise<Result>, done: (result: Result) => void, options?: CallOptions): boolean
+  /** Calls a hub; `onAnswer` gets what it says, unless the hub dies first. False where it does not run. */
+  call<Result>(hub: number, name: string, run: (ledger: HubLedger) => Promise<Result>, onAnswer: (result: Result) => void, options?: CallOptions): boolean
   /** The same for what is appended: writes down what was promised. */
   append(hub: number, name: string, thing: Told, run: (ledger: HubLedger) => Promise<AppendResult>, options?: CallOptions): void
   after(delayMs: number, run: () => void): void
@@ -55,7 +55,7 @@ export function createCaller(world: SimWorld, oracle: Oracle): Caller {
       const all = [...oracle.accounts.values()]
       return all[Math.min(all.length - 1, Math.floor(all.length * random.unit() ** (1 + swarm.zipf)))]
     },
-    call: (hub, name, run, done, { expected = [], failed = () => {} } = {}) => {
+    call: (hub, name, run, onAnswer, { expected = [], failed = () => {} } = {}) => {
       const { process } = slots[hub]!
       if (process?.ledger === undefined) return false
       count(report.operations, name)
@@ -66,7 +66,7 @@ export function createCaller(world: SimWorld, oracle: Oracle): Caller {
         if (!process.life.alive) return
         answered()
         caller.done += 1
-        done(result)
+        onAnswer(result)
       }, (reason: unknown) => {
         if (!process.life.alive) return
         answered()

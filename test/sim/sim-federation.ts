@@ -32,7 +32,7 @@ function nameOf(key: KeyObject): string {
 }
 
 const entryOf = (key: KeyObject, data: Bytes, signature: Uint8Array) =>
-  `${nameOf(key)}${Buffer.from(signature).toString('latin1')}${crypto.hash('sha256', data as Uint8Array, 'latin1' as never)}`
+  `${nameOf(key)}${Buffer.from(signature).toString('latin1')}${crypto.hash('sha256', data, 'latin1' as never)}`
 
 /**
  * Verifying is a pure function of key, bytes and signature, so each triple needs to be computed once in a run, and a

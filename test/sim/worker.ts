@@ -28,6 +28,8 @@ export interface WorkerReport {
 /** Printed of a failed seed. */
 const NOTES = 40
 
+// Without the parent nobody reads what comes.
+process.on('disconnect', () => process.exit(1))
 const task = JSON.parse(process.argv[2]!) as WorkerTask
 plant(task.bug)
 for (let seed = task.from; seed < task.to; seed += task.every) {
@@ -40,6 +42,7 @@ for (let seed = task.from; seed < task.to; seed += task.every) {
   const report: WorkerReport = { ...rest, faults: [...faults], sometimes: [...sometimes], operations: [...operations], violations: isItself ? violations : [], lastNotes: notes }
   await new Promise((resolve) => { process.send!(report, resolve) })
 }
+process.removeAllListeners('disconnect')
 process.disconnect()
 
 async function without(bug: PlantedBug, seed: number): Promise<boolean> {

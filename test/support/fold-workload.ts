@@ -150,10 +150,15 @@ export function live(tape: readonly number[], { seals = true } = {}): Life {
     const jobId = idOf(pick(300), 7)
     const startMs = pick(200) * 50_000
     const ms = 1 + pick(600_000)
-    const half = { device: devices[pick(2)]!, boot: idOf(pick(2), 9), startMs, endMs: startMs + ms }
+    const device = devices[pick(2)]!
+    const half = { device, boot: idOf(pick(2), 9), startMs, endMs: startMs + ms }
     const observation = unsigned({ observedMs: ms + pick(3_000), endedAt: world.nowMs - pick(1_000_000) })
     const rate = [0n, 40_000_000n, 80_000_000n][pick(3)]!
-    say(hub, encodeReceipt(jobId, { ...(pick(5) === 0 ? {} : { half: unsigned(half, contributors[pick(2)]) }), observation }, rate))
+    const both = [device, ...devices.filter((other) => other !== device)]
+    const isOnBoth = pick(3) === 0
+    const earns = isOnBoth && rate > 0n ? both.slice(pick(2)).map((each) => ({ device: each, rate: pick(2) === 0 ? rate : 20_000_000n })) : rate
+    const signed = unsigned(isOnBoth ? { ...half, devices: both } : half, contributors[pick(2)])
+    say(hub, encodeReceipt(jobId, { ...(pick(5) === 0 ? {} : { half: signed }), observation }, earns))
   }
 
   function vest(hub: number): void {

@@ -39,11 +39,13 @@ export const ticket = signDocument(hubSigners[0]!, 'ticket', {
   requestHash: named('request'), tokensMax: 512, msMax: 60_000, priority: 1, priceRev: 0, classRev: 0, issuedAt: T0, expiresAt: T0 + 60_000,
 } satisfies Ticket)
 const common = { v: 1 as const, ticketHash: ticketHashOf(ticket), jobId, outputHash: named('output'), finish: 'stop' as const }
+const half: ReceiptHalf = {
+  ...common, modelDigest: 'ab'.repeat(32), device: 'gpu0', boot: named('boot', 16), startMs: 1_000, endMs: 2_500, usage: { promptTokens: 12, completionTokens: 40 },
+}
+const halfOfTwo = signDocument(signerOf('contributor'), 'receiptHalf', { ...half, devices: ['gpu0', 'gpu0 #2'] } satisfies ReceiptHalf)
 export const receipt: Receipt = {
   ticket,
-  half: signDocument(signerOf('contributor'), 'receiptHalf', {
-    ...common, modelDigest: 'ab'.repeat(32), device: 'gpu0', boot: named('boot', 16), startMs: 1_000, endMs: 2_500, usage: { promptTokens: 12, completionTokens: 40 },
-  } satisfies ReceiptHalf),
+  half: signDocument(signerOf('contributor'), 'receiptHalf', half),
   observation: signDocument(hubSigners[0]!, 'observation', {
     ...common, hub: hubSigners[0]!.publicKey, observedMs: 1_600, observedUsage: { promptTokens: 12, completionTokens: 40 }, path: 'hub', endedAt: T0 + 2_000,
   } satisfies Observation),
@@ -120,6 +122,11 @@ export const entrySamples: readonly EntrySample[] = [
   {
     name: 'a receipt of both sides', encoded: encodeReceipt(jobId, receipt, 25_000_000n), naturalKey: jobId,
     documents: [{ at: ['half'], domain: 'receiptHalf', document: receipt.half! }, { at: ['observation'], domain: 'observation', document: receipt.observation }],
+  },
+  {
+    name: 'a receipt of work on two devices', naturalKey: jobId,
+    encoded: encodeReceipt(jobId, { half: halfOfTwo, observation: receipt.observation }, [{ device: 'gpu0', rate: 150_000_000n }, { device: 'gpu0 #2', rate: 150_000_000n }]),
+    documents: [{ at: ['half'], domain: 'receiptHalf', document: halfOfTwo }, { at: ['observation'], domain: 'observation', document: receipt.observation }],
   },
   {
     name: 'a receipt of the hub alone', encoded: encodeReceipt(jobId, { observation: receipt.observation }), naturalKey: jobId,

@@ -1,7 +1,8 @@
 /** Earning: what a device's time is worth when it is logged, pay at a final checkpoint, the held-back part of it. */
 import { toHex } from '../../../protocol/bytes.ts'
 import type { Hardware } from '../../earning/classes.ts'
-import { encodeEntry, expectedEid } from '../../entries/entry.ts'
+import type { ReceiptHalf } from '../../../protocol/messages/receipt.ts'
+import { encodeEntry, expectedEid, type ReceiptRate } from '../../entries/entry.ts'
 import { deviceKeyOf, type AccountId } from '../../fold/state.ts'
 import { tierOn } from '../../fold/views.ts'
 import { dayOf } from '../../rules.ts'
@@ -26,17 +27,31 @@ export interface ReceiptFacts {
   /** Key of the contributor, and account that pays for the job. */
   readonly contributor: Uint8Array
   readonly payer: Uint8Array
-  /** The device that did it; undefined: a machine without a graphics processor. */
-  readonly hardware: Hardware | undefined
-  /** Signed by the contributor. */
-  readonly hasHalf: boolean
+  /** Signed by the contributor; undefined: it was gone before. */
+  readonly half: Pick<ReceiptHalf, 'device' | 'devices'> | undefined
+  /** The contributor's devices as it announced them; without hardware: a machine that has no graphics processor. */
+  readonly announced: readonly AnnouncedDevice[]
 }
 
-/** `rate` of a JobReceipt (µcr an hour). 0n: no half, no account, or the contributor's own job. */
-export function receiptRate(hub: HubState, { contributor, payer, hardware, hasHalf }: ReceiptFacts, nowMs: number): bigint {
+/**
+ * `rate` of a JobReceipt (µcr an hour), or its `rates` where the half names several devices. 0n or none: no half, no
+ * account, or the contributor's own job. A device that was not announced earns nothing: else one machine could name a
+ * new one in each half.
+ */
+export function receiptRate(hub: HubState, { contributor, payer, half, announced }: ReceiptFacts, nowMs: number): ReceiptRate {
   const key = toHex(contributor)
-  if (!hasHalf || earningAccount(hub, key) === toHex(payer)) return 0n
-  return earningRate(hub, key, hardware, nowMs)?.busyMicroCreditsPerHour ?? 0n
+  if (half === undefined || earningAccount(hub, key) === toHex(payer)) return 0n
+  const rateOf = (name: string) => {
+    const known = announced.find(({ device }) => device === name)
+    return known === undefined ? 0n : earningRate(hub, key, known.hardware, nowMs)?.busyMicroCreditsPerHour ?? 0n
+  }
+  if (half.devices === undefined) return rateOf(half.device)
+  return [...new Set(half.devices)].map((device) => ({ device, rate: rateOf(device) })).filter(({ rate }) => rate > 0n)
+}
+
+export interface AnnouncedDevice {
+  readonly device: string
+  readonly hardware: Hardware | undefined
 }
 
 export interface PresenceAsk {
@@ -46,7 +61,7 @@ export interface PresenceAsk {
   readonly deviceToMs: number
   readonly wallFromMs: number
   readonly wallToMs: number
-  readonly devices: readonly { readonly device: string; readonly hardware: Hardware | undefined }[]
+  readonly devices: readonly AnnouncedDevice[]
 }
 
 /** Nothing is logged where none of the devices earns. Throws FRAME_MALFORMED where a field does not fit. */

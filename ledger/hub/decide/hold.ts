@@ -21,6 +21,8 @@ import { accountStateOf, log, nothing, refuse, unknownAccount } from './common.t
 export const HOLD_MS_DEFAULT = 600_000
 /** An hour: no answer takes longer, and what is forgotten comes back within it. */
 export const HOLD_MS_MAX = 3_600_000
+/** Holds of one request at all hubs; each look at them goes through all of them. */
+const HOLDS_OF_REQUEST_MAX = 32
 
 export interface HoldAsk {
   /** 16 bytes that the client chose before it asked: the same again is the same hold. */
@@ -91,7 +93,10 @@ function supersededOutcome(hub: HubState, { supersedes }: HoldAsk, account: Acco
   const other = known.find((hold) => hold.account !== account || hold.requestHash !== requestHash)
   if (other !== undefined) return refuse('ENTRY_CONFLICT', { kind: 'Hold', hold: id })
   const done = known.find(isPaid)
-  if (done === undefined) return undefined
+  if (done === undefined) {
+    return known.length < HOLDS_OF_REQUEST_MAX ? undefined
+      : refuse('ENTRY_INVALID', { problem: 'begun too often', hold: id }, `the request was begun ${known.length} times: ask anew, without "supersedes"`)
+  }
   const { charge, promptTokens, completionTokens } = done.outcome!
   return refuse('HOLD_DONE', { hold: done.eid, chargeMicroCredits: String(charge), promptTokens, completionTokens })
 }

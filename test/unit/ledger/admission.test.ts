@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { admitReceipt, admitTicket, RUN_MS_TOLERANCE, type AdmissionOptions } from '../../../ledger/admission.ts'
+import { decodeEntry, peekEntry } from '../../../ledger/entries/entry.ts'
 import type { TriforceError } from '../../../protocol/errors.ts'
 import type { Receipt } from '../../../protocol/messages/receipt.ts'
 import { testKey } from '../../support/federation.ts'
@@ -31,6 +32,7 @@ describe('ledger/admission', () => {
 
   it('names the field that does not fit', () => {
     const good = testReceipt('net', hub, job)
+    const long = '\u20ac'.repeat(256)
     const cases: readonly (readonly [string, Receipt])[] = [
       ['ticket.network', testReceipt('other', hub, job)],
       ['ticket.hub', testReceipt('net', other, job)],
@@ -47,10 +49,28 @@ describe('ledger/admission', () => {
       ['half.usage', testReceipt('net', hub, { ...job, half: { usage: { promptTokens: 1, completionTokens: 513 } } })],
       ['half.endMs', testReceipt('net', hub, { ...job, half: { startMs: 10, endMs: 9 } })],
       ['half.endMs', testReceipt('net', hub, { ...job, half: { startMs: 0, endMs: 60_000 + RUN_MS_TOLERANCE + 1 } })],
+      ['half.devices', testReceipt('net', hub, { ...job, half: { device: 'a', devices: ['b', 'a'] } })],
+      ['half.devices', testReceipt('net', hub, { ...job, half: { device: 'a', devices: ['a'] } })],
+      ['half.devices', testReceipt('net', hub, { ...job, half: { device: 'a', devices: Array.from({ length: 17 }, () => 'a') } })],
+      ['half', testReceipt('net', hub, { ...job, half: { device: long, devices: Array.from({ length: 16 }, () => long) } })],
       ['half.signature', { ...good, half: forged(good.half!) }],
       ['half', { ...good, half: { ...good.half!, body: Uint8Array.of(0xff) } }],
     ]
     for (const [field, receipt] of cases) expect(fieldOf(receipt)).to.equal(field)
+  })
+
+  it('logs what each of several devices earns, and what one earns by itself', () => {
+    const two = testReceipt('net', hub, { ...job, half: { device: 'a', devices: ['a', 'b'] } })
+    const rates = [{ device: 'a', rate: 3n }, { device: 'b', rate: 4n }]
+    const { receipt } = admitReceipt(two, options, (_, half) => {
+      expect(half).to.deep.include({ device: 'a', devices: ['a', 'b'] })
+      return rates
+    })
+    expect(receipt.entry).to.deep.include({ rates }).and.not.have.property('rate')
+    expect(decodeEntry(receipt.bytes)).to.deep.equal(receipt.entry)
+    expect(peekEntry(receipt.bytes)).to.deep.equal({ kind: 'JobReceipt', eid: receipt.entry.eid })
+    expect(admitReceipt(two, options, () => []).receipt.entry).to.not.have.any.keys('rate', 'rates')
+    expect(admitReceipt(testReceipt('net', hub, job), options, () => 3n).receipt.entry).to.deep.include({ rate: 3n }).and.not.have.property('rates')
   })
 
   it('allows exactly the tokens and the time of the ticket', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
+import { encodeEntry } from '../../../ledger/entries/entry.ts'
 import { checkFrame, decodeFrame, emptyTail, RULES_VERSION, type Frame, type FrameHeader, type LogTail } from '../../../ledger/frame.ts'
 import { leafHash, rootOfLeaves } from '../../../ledger/merkle.ts'
 import { toHex } from '../../../protocol/bytes.ts'
@@ -79,6 +80,10 @@ describe('ledger/frame', () => {
     expect(problemOf(starts(epochOpen(world, 1, 2, logKey)), before)).to.equal('epochKey')
     expect(problemOf(starts(epochOpen(world, 0, 1, logKey)), before)).to.equal('epochKey')
     expect(problemOf(starts(epochOpen(world, 1, 1, testKey().signer)), before)).to.equal('signature')
+    // A good certificate in an entry that names another log: the fold would open that one.
+    const { entry: open } = epochOpen(world, 1, 1, logKey)
+    if (open.k !== 'EpochOpen') throw new Error('no EpochOpen')
+    for (const other of [{ hub: 2 }, { epoch: 2 }]) expect(problemOf(starts(encodeEntry({ ...open, ...other })), before)).to.equal('epochKey')
     expect(problemOf(logBuilder(world, 1, { logKey }).draft([grantOf('no key')]), before)).to.equal('epochKey')
   })
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { encodeReceipt } from '../../../ledger/entries/entry.ts'
+import { encodeReceipt, type ReceiptRate } from '../../../ledger/entries/entry.ts'
 import { inclusionPath, leafHash } from '../../../ledger/merkle.ts'
 import { verifyReceiptFile, writeReceiptFile, type ReceiptProof } from '../../../ledger/receipt-file.ts'
 import { toHex } from '../../../protocol/bytes.ts'
@@ -14,10 +14,10 @@ const hub = world.hubs[1]!.signer
 const jobId = new Uint8Array(16).fill(4)
 
 /** The proof of a receipt that stands between other entries in the second frame of hub 2's log. */
-function proofOf(receipt: Receipt, entryOf = receipt): ReceiptProof {
+function proofOf(receipt: Receipt, entryOf = receipt, rate: ReceiptRate = 0n): ReceiptProof {
   const log = logBuilder(world, 1)
   const first = log.next()
-  const entry = encodeReceipt(jobId, entryOf)
+  const entry = encodeReceipt(jobId, entryOf, rate)
   const frame = log.next([grantOf('a'), grantOf('b'), entry, grantOf('c'), grantOf('d')])
   return {
     receipt, entry: entry.bytes, index: 2, path: inclusionPath(frame.entryBytes.map(leafHash), 2), header: frame.headerBytes,
@@ -55,6 +55,16 @@ describe('ledger/receipt-file', () => {
       finish: 'stop', computedMs: 1_500, observedMs: 1_600, signedBy: ['contributor', 'hub'],
     })
     expect(lines.findIndex((line) => line.includes('"documents"'))).to.be.greaterThan(20)
+  })
+
+  it('of a job on several devices says which, and what they earn together', () => {
+    const devices = ['gpu', 'gpu #2']
+    const several = testReceipt(federation.network, hub, { jobId, half: { device: 'gpu', devices } })
+    const text = writeReceiptFile(proofOf(several, several, devices.map((device) => ({ device, rate: 150_000_000n }))), federation)
+    expect(JSON.parse(text)).to.deep.include({ device: 'gpu', devices, earnsMicroCreditsPerHour: '300000000' })
+    expect(verifyReceiptFile(text, federation).earnsMicroCreditsPerHour).to.equal(300_000_000n)
+    expect(JSON.parse(file)).to.not.have.any.keys('devices', 'earnsMicroCreditsPerHour')
+    expect(reasonOf(text.replace('"300000000"', '"150000000"'))).to.match(/but the signed documents give/)
   })
 
   it('fails after a change of any single byte', function () {

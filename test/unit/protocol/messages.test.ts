@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import type { z } from 'zod'
 import { decode, encode } from '../../../protocol/codec.ts'
 import { completionRequestSchema } from '../../../protocol/completion.ts'
-import { COMPLETION_TOKENS_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX } from '../../../protocol/limits.ts'
+import { COMPLETION_TOKENS_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX } from '../../../protocol/limits.ts'
 import { capacitySchema } from '../../../protocol/messages/capacity.ts'
 import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
 import { accountRequestSchema, jobAskSchema, jobTellSchema, progressNoteSchema } from '../../../protocol/messages/job.ts'
@@ -72,7 +72,7 @@ const vectors: Readonly<Record<string, Vector>> = {
   'progress note': { schema: progressNoteSchema, good: [{ v: 1, jobId: b16, n: 1, completionTokens: 64, atMs: 9 }], bad: { 'long id': { jobId: b32 }, 'newer version': { v: 2 } } },
   'account request': { schema: accountRequestSchema, good: [accountRequest], bad: { 'unknown action': { action: 'mint' }, 'short hub': { hub: b16 }, 'short hash': { bodyHash: b16 }, 'long nonce': { nonce: b32 } } },
   ticket: { schema: ticketSchema, good: [ticket], bad: { 'newer version': { v: 2 }, 'short account': { account: new Uint8Array(15) }, 'time below 0': { expiresAt: -1 }, 'long network': { network: 'x'.repeat(65) } } },
-  'receipt half': { schema: receiptHalfSchema, good: [half], bad: { 'digest of no hash': { modelDigest: 'x' }, 'long device': { device: 'x'.repeat(257) }, 'short hash': { outputHash: b16 } } },
+  'receipt half': { schema: receiptHalfSchema, good: [half, { ...half, devices: [half.device, 'b'] }, { ...half, devices: Array.from({ length: 16 }, () => half.device) }], bad: { 'one in a list': { devices: [half.device] }, 'too many devices': { devices: Array.from({ length: 17 }, () => half.device) }, 'digest of no hash': { modelDigest: 'x' }, 'long device': { device: 'x'.repeat(257) }, 'short hash': { outputHash: b16 } } },
   observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hub': { hub: b16 } } },
   receipt: { schema: receiptSchema, good: [{ ticket: signed, half: signed, observation: signed }, { ticket: signed, observation: signed }], bad: { 'no ticket': { ticket: undefined } } },
   'completion request': {
@@ -141,6 +141,32 @@ const vectors: Readonly<Record<string, Vector>> = {
   'tell models': {
     schema: accountActions.models.tell, good: [{ models: [{ id: 'm', hosts: 1, contextTokens: 1, capabilities: ['chat'], quantizations: ['Q8'], demo: false, firstSeenAt: 1 }] }],
     bad: { 'too many': { models: Array.from({ length: MODELS_LISTED_MAX + 1 }, () => ({ id: 'm', hosts: 1, contextTokens: 1, capabilities: [], quantizations: [], demo: false, firstSeenAt: 1 })) } },
+  },
+  'ask credits': { schema: accountActions.credits.ask, good: [{}], bad: {} },
+  'tell credits': {
+    schema: accountActions.credits.tell,
+    good: [{
+      account: b16, name: 'n', tier: 'free', available: '-1', held: '0', inflight: '0', frozen: '0', back: '0', debt: '12345678901234567890', day: 20_000,
+      tokensPerDay: 10_000, usedTokens: 1, earnedToday: '0', earnedUnpaid: '0', earnedPaid: '0',
+    }],
+    bad: { 'held as a number': { held: 5 }, 'debt of no number': { debt: '1.5' }, 'a day before the first': { day: -1 }, 'half a token': { usedTokens: 0.5 } },
+  },
+  'ask statement': {
+    schema: accountActions.statement.ask, good: [{ limit: 100 }, { limit: 1, from: 5, to: 6, after: { at: 7, id: b16 } }],
+    bad: { 'none': { limit: 0 }, 'too many': { limit: 101 }, 'a place without an id': { after: { at: 7 } } },
+  },
+  'tell statement': {
+    schema: accountActions.statement.tell,
+    good: [{ lines: [{ id: b16, kind: 'Settle', at: 5, hub: 0, epoch: 1, seq: 2, amount: '-7', held: '-9', quotaTokens: -3, why: 'used', hold: b16, receipt: b16 }] }],
+    bad: {
+      'too many': { lines: Array.from({ length: 101 }, () => ({ id: b16, kind: 'Grant', at: 5, hub: 0, epoch: 1, seq: 2, amount: '7', held: '0', quotaTokens: 0, why: '' })) },
+      'an amount as a number': { lines: [{ id: b16, kind: 'Grant', at: 5, hub: 0, epoch: 1, seq: 2, amount: 7, held: '0', quotaTokens: 0, why: '' }] },
+    },
+  },
+  'ask statementFile': { schema: accountActions.statementFile.ask, good: [{}], bad: {} },
+  'tell statementFile': {
+    schema: accountActions.statementFile.tell, good: [{ file: '{}' }],
+    bad: { 'endless': { file: 'x'.repeat(FRAME_BYTES_MAX) }, 'not text': { file: 5 } },
   },
   'ask receipts': { schema: accountActions.receipts.ask, good: [{ limit: 100 }, { limit: 1, before: 5 }], bad: { 'none': { limit: 0 }, 'too many': { limit: 101 } } },
   'tell receipts': {

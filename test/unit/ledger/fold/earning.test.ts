@@ -1,12 +1,13 @@
 import { expect } from 'chai'
 import { payOf } from '../../../../ledger/earning/pay.ts'
-import { encodeReceipt } from '../../../../ledger/entries/entry.ts'
+import { decodeEntry, encodeReceipt, type ReceiptRate } from '../../../../ledger/entries/entry.ts'
 import { homeOf } from '../../../../ledger/fold/homes.ts'
 import { checkState } from '../../../../ledger/fold/invariants.ts'
 import { deviceKeyOf } from '../../../../ledger/fold/state.ts'
 import { balanceOf, systemTotals } from '../../../../ledger/fold/views.ts'
 import { CONTRIBUTOR_EXPENSE, MS_PER_HOUR, NEWCOMER_RECEIPTS } from '../../../../ledger/rules.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
+import { encode } from '../../../../protocol/codec.ts'
 import { createFoldWorld, foldHubKeys, foldInOrder, unsigned, type FoldWorld } from '../../../support/fold-world.ts'
 
 const account = new Uint8Array(16).fill(1)
@@ -17,11 +18,13 @@ const contributor = new Uint8Array(32).fill(9)
 const key = deviceKeyOf(toHex(contributor), 'gpu0')
 const RATE = 40_000_000n
 
-function receipt(world: FoldWorld, hub: number, number: number, { rate = RATE, ms = MS_PER_HOUR, half = true, startMs = 0 } = {}): string | undefined {
+function receipt(world: FoldWorld, hub: number, number: number, {
+  rate = RATE, ms = MS_PER_HOUR, half = true, startMs = 0, devices,
+}: { rate?: ReceiptRate; ms?: number; half?: boolean; startMs?: number; devices?: readonly string[] } = {}): string | undefined {
   const jobId = new Uint8Array(16)
   new DataView(jobId.buffer).setUint32(0, number)
   const documents = {
-    ...(half ? { half: unsigned({ device: 'gpu0', boot: new Uint8Array(16), startMs, endMs: startMs + ms }, contributor) } : {}),
+    ...(half ? { half: unsigned({ device: 'gpu0', ...(devices === undefined ? {} : { devices }), boot: new Uint8Array(16), startMs, endMs: startMs + ms }, contributor) } : {}),
     observation: unsigned({ observedMs: ms, endedAt: world.nowMs - 10 * MS_PER_HOUR + startMs + ms }),
   }
   return world.say(hub, encodeReceipt(jobId, documents, rate))
@@ -41,6 +44,33 @@ describe('ledger/fold: pay', () => {
     receipt(world, home, 3)
     expect(payOf(deviceAt(world, home)!)).to.equal(RATE)
     expect(deviceAt(world, home)).to.deep.include({ receipts: 1, firstAt: world.nowMs - 10 * MS_PER_HOUR })
+  })
+
+  const devices = ['gpu0', 'gpu1']
+  const rates = devices.map((device) => ({ device, rate: RATE }))
+
+  it('comes to each device of a job on several, and the job is one receipt', () => {
+    const world = createFoldWorld()
+    expect(receipt(world, home, 1, { devices, rate: rates })).to.equal(undefined)
+    const known = devices.map((device) => world.hubs[home]!.state.devices.get(deviceKeyOf(toHex(contributor), device))!)
+    expect(known.map(payOf)).to.deep.equal([RATE, RATE])
+    expect(known.map((device) => device.receipts)).to.deep.equal([1, 0])
+    // Only the second one was announced: it is one receipt still, and nothing is known of the first.
+    const lone = createFoldWorld()
+    receipt(lone, home, 1, { devices, rate: rates.slice(1) })
+    expect([...lone.hubs[home]!.state.devices.values()].map((device) => [device.device, payOf(device), device.receipts])).to.deep.equal([['gpu1', RATE, 1]])
+  })
+
+  it('never comes to a device that the half does not name, or twice to one', () => {
+    const world = createFoldWorld()
+    expect(receipt(world, home, 1, { devices, rate: [{ device: 'gpu7', rate: RATE }] })).to.equal('it has a rate for a device that its half does not name')
+    expect(receipt(world, home, 1, { rate: rates })).to.equal('it has a rate for a device that its half does not name')
+    expect(receipt(world, home, 1, { devices, rate: [rates[0]!, rates[0]!] })).to.equal('it has two rates for one device')
+    expect(receipt(world, home, 1, { devices: ['gpu1', 'gpu0'], rate: rates })).to.equal('its documents cannot be read')
+    expect(receipt(world, home, 1, { half: false, rate: rates }), 'nobody signed for it').to.equal(undefined)
+    expect(world.hubs[home]!.state.devices.size).to.equal(0)
+    const both = { ...encodeReceipt(new Uint8Array(16), { observation: unsigned({}) }, RATE).entry, rates }
+    expect(() => decodeEntry(encode(both))).to.throw('has either rate or rates')
   })
 
   it('is paid by the clearing log, exactly what was earned since, never more', () => {

@@ -84,6 +84,13 @@ describe('ledger/fold: rights on their way', () => {
     expect(bare()).to.equal(undefined)
   })
 
+  it('gives nothing of a quota without a bound: any number of tokens would come of it', () => {
+    const world = funded()
+    const quota = { tier: 'unlimited', tierRev: 0 }
+    const fields = { k: 'Give' as const, request: request(3), account, unit: dayOf(world.nowMs), target: { hub: away, epoch: 1 }, amount: 10n ** 12n, quota }
+    expect(world.say(home, fields)).to.equal('it gives of a quota without a bound')
+  })
+
   it('come back only when the other log is sealed without having accepted them', () => {
     const world = funded()
     give(world, home, away, 60n)

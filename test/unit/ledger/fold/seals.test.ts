@@ -78,7 +78,7 @@ describe('ledger/fold: a seal', () => {
     const say = (fields: Parameters<FoldWorld['say']>[1]) => world.say(next, fields)
     expect(say({ k: 'Handback', log: sealedLog, target: newLog })).to.equal('the new log is not known')
     expect(say({ k: 'IslandSettle', log: sealedLog, account, amount: CAP + 1n })).to.equal('it takes more than is frozen')
-    expect(world.say(third, { k: 'IslandRelease', log: sealedLog })).to.equal('its log has not sealed that one')
+    expect(world.say(third, { k: 'IslandRelease', log: sealedLog })).to.equal('its log does not stand in for that one')
     for (const amount of [30n, 40n]) expect(say({ k: 'IslandSettle', log: sealedLog, account, amount }), 'once for each account').to.equal(undefined)
     expect(balanceOf(stateOf(world), id).frozen).to.equal(CAP - 30n)
     world.commit(next)
@@ -151,5 +151,25 @@ describe('ledger/fold: a seal', () => {
     world.commit(next)
     const states = [() => 0, (count: number) => count - 1].map((choose) => foldInOrder(world.logs, choose))
     for (const state of states) expect(state.logs.get(`${home}/2`)!.status).to.deep.include({ is: 'refused', frame: 2 })
+  })
+
+  it('lets a handback count though the new log was refused meanwhile: its author had not seen that', () => {
+    const world = sealed()
+    world.say(next, { k: 'IslandRelease', log: sealedLog })
+    world.say(next, { k: 'Expire', hold: holdId })
+    world.commit(next)
+    world.settleDown()
+    world.open(home, { epoch: 1, no: 2 })
+    world.send(`${home}/2`, next)
+    world.say(next, { k: 'Handback', log: sealedLog, target: newLog })
+    world.commit(next)
+    // A dishonest hub mints before the handback has reached it.
+    world.hubs[home]!.state.clearing[home] = `${home}/2`
+    expect(world.say(home, { k: 'Grant', account, amount: 5n, source: 'x' })).to.equal(undefined)
+    world.commit(home)
+    for (const choose of [() => 0, (count: number) => count - 1]) {
+      const state = foldInOrder(world.logs, choose)
+      expect([state.logs.get(`${home}/2`)!.status.is, state.logs.get(`${next}/1`)!.status.is]).to.deep.equal(['refused', 'live'])
+    }
   })
 })

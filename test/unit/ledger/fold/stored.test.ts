@@ -34,11 +34,17 @@ describe('ledger/fold/stored', () => {
     expect(read(encodeReceipt(id, { observation: document }, 5n))).to.equal('JobReceipt')
     expect(read(encodeReceipt(id, { half: document, observation: document }, 5n))).to.equal('JobReceipt')
     expect(read(encodeReceipt(id, { half: document, observation: document }, 2n ** 62n))).to.equal('JobReceipt')
+    const rates = [{ device: 'a', rate: 5n }]
+    expect(read(encodeReceipt(id, { half: document, observation: document }, []))).to.equal(undefined)
+    expect(read(encodeReceipt(id, { observation: document }, rates))).to.equal('JobReceipt')
+    expect(read(encodeReceipt(id, { half: document, observation: document }, rates))).to.equal('JobReceipt')
     expect(read(encodeEntry({ k: 'KeyRevoke', publicKey: new Uint8Array(32) }))).to.equal('KeyRevoke')
   })
 
   it('reads small and large amounts as bigints', () => {
     for (const amount of [1n, 2n ** 53n + 1n, 2n ** 63n - 1n]) {
+      const rates = [{ device: 'a', rate: 1n }, { device: 'b', rate: amount }]
+      expect(storedEntry(encodeReceipt(id, { half: document, observation: document }, rates).bytes)).to.deep.include({ rates })
       expect(storedEntry(encodeEntry({ k: 'Grant', account: id, amount, source: 's' }).bytes)).to.deep.include({ amount })
     }
   })

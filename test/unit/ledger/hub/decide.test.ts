@@ -233,6 +233,14 @@ describe('holds', () => {
     expect(outcome(world, 1, (hub) => decideHold(hub, again))).to.equal('HOLD_DONE')
   })
 
+  it('are refused where the request was begun too often', () => {
+    const world = createCoreWorld()
+    const { id } = world.account(0)
+    const again = { supersedes: { hub: 0, hold: hold(0, 99) }, requestHash: bytes(3, 32), provider: 'local' }
+    for (let number = 1; number <= 32; number += 1) world.done(1, decideHold(world.hubs[1]!.hub, ask(id, number, again)))
+    expect(outcome(world, 1, (hub) => decideHold(hub, ask(id, 33, again)))).to.equal('ENTRY_INVALID')
+  })
+
   it('that two hubs settled are paid back by the first', () => {
     const world = createCoreWorld()
     const { id } = world.account(0)
@@ -308,17 +316,36 @@ describe('what time earns', () => {
     const payer = world.account(1)
     const contributor = testKey().signer.publicKey
     const { hub } = world.hubs[0]!
-    const facts = { contributor, payer: payer.id, hardware: gpu, hasHalf: true }
+    const facts = { contributor, payer: payer.id, half: { device: 'gpu0' }, announced: [{ device: 'gpu0', hardware: gpu }] }
     expect(receiptRate(hub, facts, START_MS), 'a key of no account').to.equal(0n)
     world.done(0, decideAddKey(hub, { publicKey: contributor, account: earner.id, name: 'gpu' }))
     expect(receiptRate(hub, facts, START_MS)).to.equal(40n * CREDIT)
-    expect(receiptRate(hub, { ...facts, hardware: undefined }, START_MS)).to.equal(CREDIT)
+    expect(receiptRate(hub, { ...facts, announced: [{ device: 'gpu0', hardware: undefined }] }, START_MS)).to.equal(CREDIT)
     expect(receiptRate(hub, { ...facts, payer: earner.id }, START_MS)).to.equal(0n)
-    expect(receiptRate(hub, { ...facts, hasHalf: false }, START_MS)).to.equal(0n)
+    expect(receiptRate(hub, { ...facts, half: undefined }, START_MS)).to.equal(0n)
     world.done(0, decideSetTier(hub, { account: earner.id, tier: 'unlimited' }))
     expect(receiptRate(hub, facts, START_MS)).to.equal(80n * CREDIT)
     world.done(0, decideRevokeKey(hub, { publicKey: contributor }))
     expect(receiptRate(hub, facts, START_MS)).to.equal(0n)
+  })
+
+  it('of several devices is a rate of each that was announced, once, in the order of the half', () => {
+    const world = createCoreWorld()
+    const earner = world.account(0)
+    const contributor = testKey().signer.publicKey
+    const { hub } = world.hubs[0]!
+    world.done(0, decideAddKey(hub, { publicKey: contributor, account: earner.id, name: 'gpus' }))
+    const facts = {
+      contributor, payer: world.account(1).id, half: { device: 'b', devices: ['b', 'unheard of', 'a', 'b', 'a'] },
+      announced: [{ device: 'a', hardware: gpu }, { device: 'b', hardware: { ...gpu, name: 'NVIDIA A100 80GB', vramBytes: 80 * 1024 ** 3 } }, { device: 'c', hardware: gpu }],
+    }
+    expect(receiptRate(hub, facts, START_MS)).to.deep.equal([{ device: 'b', rate: 150n * CREDIT }, { device: 'a', rate: 40n * CREDIT }])
+    expect(receiptRate(hub, { ...facts, half: { device: 'b' } }, START_MS), 'one device').to.equal(150n * CREDIT)
+    expect(receiptRate(hub, { ...facts, announced: [] }, START_MS), 'nothing announced').to.deep.equal([])
+    expect(receiptRate(hub, { ...facts, half: { device: 'x', devices: ['x', 'y'] } }, START_MS)).to.deep.equal([])
+    expect(receiptRate(hub, { ...facts, payer: earner.id }, START_MS), 'the own account').to.equal(0n)
+    world.done(0, decideRevokeKey(hub, { publicKey: contributor }))
+    expect(receiptRate(hub, facts, START_MS), 'a key of no account').to.deep.equal([])
   })
 
   it('is 30 % for standing by, logged for devices that earn', () => {

@@ -133,6 +133,38 @@ describe("ledger/tables: the plan's numbers", () => {
       expect(device.receipts).to.equal(2)
       expect(payOf(device)).to.equal(40n * CREDIT)
     })
+
+    const devices = ['NVIDIA A100 80GB', 'NVIDIA A100 80GB #2']
+    const a100 = hardwareRate(state, 0, { name: devices[0]!, vramBytes: 80 * GIB }, 'contributor')!.busyMicroCreditsPerHour
+
+    /** One busy hour on both, as these hubs saw it; their pay, and the receipts that count. */
+    const busyHour = (hubs: readonly number[], jobOf: (hub: number) => number, choose: (count: number) => number) => {
+      const world = createFoldWorld()
+      const contributor = new Uint8Array(32).fill(9)
+      const half = unsigned({ device: devices[0], devices, boot: new Uint8Array(16), startMs: 0, endMs: MS_PER_HOUR }, contributor)
+      const observation = unsigned({ observedMs: MS_PER_HOUR, endedAt: world.nowMs })
+      for (const hub of hubs) {
+        const entry = encodeReceipt(new Uint8Array(16).fill(jobOf(hub)), { half, observation }, devices.map((device) => ({ device, rate: a100 })))
+        expect(world.say(hub, entry)).to.equal(undefined)
+        world.commit(hub)
+      }
+      const known = devices.map((device) => foldInOrder(world.logs, choose).devices.get(deviceKeyOf(toHex(contributor), device))!)
+      return { pay: known.map(payOf), receipts: known.reduce((sum, { receipts }) => sum + receipts, 0) }
+    }
+
+    it('2 × A100 busy for one hour = 300 credits (2 × 150)', () => {
+      const { pay, receipts } = busyHour([0], () => 1, () => 0)
+      expect(pay).to.deep.equal([150n * CREDIT, 150n * CREDIT])
+      expect(pay.reduce((sum, one) => sum + one)).to.equal(300n * CREDIT)
+      expect(receipts).to.equal(1)
+    })
+
+    it('one job on two GPUs through two hubs pays each GPU once', () => {
+      for (const choose of [() => 0, (count: number) => count - 1]) {
+        expect(busyHour([0, 1], () => 1, choose), 'the same receipt').to.deep.equal({ pay: [150n * CREDIT, 150n * CREDIT], receipts: 1 })
+        expect(busyHour([0, 1], (hub) => hub + 1, choose), 'two receipts of one hour').to.deep.equal({ pay: [150n * CREDIT, 150n * CREDIT], receipts: 2 })
+      }
+    })
   })
 
   it('fits the form that every later revision must have', () => {

@@ -23,13 +23,13 @@ import { seededRandom } from '../../../support/seeded-random.ts'
 const { federation, hubs } = testFederation()
 const contributor = testKey()
 
-function setUp(script: ProviderScript, options: { slots?: number } = {}) {
+function setUp(script: ProviderScript, options: { slots?: number; devices?: readonly string[] } = {}) {
   const clock = fakeClock()
   const random = seededRandom(5)
   const provider = scriptedProvider(script)
   const queue = createJobQueue({ clock }, { slots: () => options.slots ?? 1, waitingMax: 1 })
   const executor = createExecutor({
-    provider, queue, signer: contributor.signer, clock, log: quietLog(), boot: random.bytes(16), device: () => 'cpu',
+    provider, queue, signer: contributor.signer, clock, log: quietLog(), boot: random.bytes(16), devices: () => options.devices ?? ['cpu'],
     gate: createTicketGate({ clock }, { federation, publicKey: contributor.signer.publicKey }),
   })
   const server = createJobServer({ serveOpen: executor.serveOpen })
@@ -109,6 +109,18 @@ describe('node/jobs/executor', () => {
     expect(half).to.deep.include({ usage: end.usage, finish: 'stop', device: 'cpu', modelDigest: 'ab'.repeat(32) })
     expect(half.endMs).to.be.at.least(half.startMs)
     expect(executor.counts).to.deep.equal({ served: 1, failed: 0 })
+  })
+
+  it('names all devices in the half where there are several, and one alone otherwise', async () => {
+    for (const devices of [['gpu', 'gpu #2'], ['gpu']]) {
+      const { connect, finish } = setUp(sayWords(['a']), { devices })
+      const job = connect()
+      job.open()
+      await finish(job)
+      const { half } = job.last() as Extract<JobTell, { t: 'end' }>
+      const said = openDocument('receiptHalf', receiptHalfSchema, half!)
+      expect([said.device, said.devices]).to.deep.equal(['gpu', devices.length > 1 ? devices : undefined])
+    }
   })
 
   it('serves one job after the other on one stream', async () => {
