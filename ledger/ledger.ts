@@ -299,8 +299,8 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     for (const wake of waiters) wake()
   }
 
-  function onForked(id: LogId, no: number, proof: ForkProof | undefined): void {
-    if (proof !== undefined) core.run({ type: 'forked', ...proof })
+  function onForked(id: LogId, no: number, proof: ForkProof | undefined, from: number): void {
+    if (proof !== undefined) core.run({ type: 'forked', ...proof, from })
     // Two hubs have agreed on one of the histories: what is left of the other one goes.
     if (seal.endOf(id) !== undefined) return
     const detail = `two versions of ${logLabel(id, hubNames)} exist, from frame ${no} on: it was written from two copies of its folder`

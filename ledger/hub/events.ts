@@ -60,8 +60,8 @@ export type HubEvent =
   | { readonly type: 'vest' }
   /** An admin wants a hub's log sealed now. */
   | { readonly type: 'seal'; readonly log: LogId }
-  /** Two frames of one number, both signed with the log's key, were seen. */
-  | ({ readonly type: 'forked' } & ForkProof)
+  /** Two frames of one number, both signed with the log's key, were seen; `from`: the hub that sent the one that is not ours. */
+  | ({ readonly type: 'forked'; readonly from?: number } & ForkProof)
   /** After `loadOrphans`: frames of `log` that were moved aside, from number `from` on; `tickets` of its receipts that stand before them. */
   | {
     readonly type: 'orphans'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[]; readonly last: boolean

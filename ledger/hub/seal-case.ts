@@ -5,13 +5,14 @@
 import { bytesEqual } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import type { Signed } from '../../protocol/signed.ts'
+import { encodeEntry, expectedEid, type Entry, type Unnamed } from '../entries/entry.ts'
 import type { LedgerState } from '../fold/state.ts'
 import type { FrameContext } from '../frame.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import type { HubEffect } from './events.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
 import {
-  decodeSealRow, encodeSealRow, openCertificate, openPromise, sealRowKey, type ForkProof, type LogEnd, type SealCertificate,
+  decodeSealRow, encodeSealRow, openCertificate, openPromise, sealRowKey, successorOf, type ForkProof, type LogEnd, type SealCertificate,
 } from './seal-documents.ts'
 
 export interface SealCase {
@@ -28,6 +29,8 @@ export interface SealCase {
   /** Both signatures: the log ends here, whatever else happens. */
   certificate: SealCertificate | undefined
   fork: ForkProof | undefined
+  /** The other hub has sent a frame that is another one than ours: of a forked log it has the other history. */
+  differs: boolean
   /** An admin of this hub wants the log sealed though its hub may be connected. */
   wanted: boolean
   /** Own sealed log: facts of its lost end up to this frame are logged again. */
@@ -49,7 +52,7 @@ export interface SealCase {
 export function createCase(log: LogId): SealCase {
   return {
     log, promised: false, promise: undefined, peerPromise: undefined, signature: undefined, peerSignature: undefined, certificate: undefined, 
-    fork: undefined, wanted: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
+    fork: undefined, differs: false, wanted: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
   }
 }
 
@@ -103,12 +106,20 @@ export function casePersisted(known: SealCase): HubEffect[] {
   return known.changed ? persistCase(known) : []
 }
 
-/** Where the log will end once both have signed: the longer promise, of two branches as long the one with the lower hash. */
-export function finalOf({ promise, peerPromise }: SealCase): LogEnd | undefined {
+/**
+ * Where the log will end once both have signed: the longer promise. Of a log with two histories, of which each hub has
+ * another one, the successor's counts, and the other hub waits for its signature: the Seal stands in the successor's log,
+ * so what that log built on the other history could never be folded before it.
+ */
+export function finalOf({ log, promise, peerPromise, peerSignature, differs }: SealCase, { me, forked }: { readonly me: number; readonly forked: boolean }): LogEnd | undefined {
   if (promise === undefined || peerPromise === undefined) return undefined
   const own = promise.end
-  if (own.no !== peerPromise.no) return own.no > peerPromise.no ? own : peerPromise
-  return Buffer.compare(own.hash, peerPromise.hash) <= 0 ? own : peerPromise
+  const leads = successorOf(log.hub) === me
+  if (own.no === peerPromise.no) return leads || sameEnd(own, peerPromise) ? own : peerPromise
+  const longer = own.no > peerPromise.no ? own : peerPromise
+  if (!forked) return longer
+  if (leads) return differs ? own : longer
+  return peerSignature ?? (longer === own ? undefined : longer)
 }
 
 export const sameEnd = (one: LogEnd, other: LogEnd) => one.no === other.no && bytesEqual(one.hash, other.hash)
@@ -155,4 +166,18 @@ export function refusalOf(hub: HubState, cases: ReadonlyMap<string, SealCase>, k
   const agreed = forced && (known.wanted || isForked(state, known, name))
   if (hub.connected.has(log.hub) && !owed && !agreed && !isAbandoned(state, log)) return 'its hub is connected'
   return undefined
+}
+
+/** Logs an entry unless what it says is so already when its frame is built. */
+export function appendOnce(fields: Unnamed<Entry>, wanted: (state: LedgerState) => boolean, hub: HubState): HubEffect {
+  return {
+    type: 'append', intent: { eid: expectedEid(fields), decide: () => ({ type: 'entries', entries: wanted(hub.state) ? [encodeEntry(fields)] : [] }) },
+  }
+}
+
+/** The fold takes the Seal: the log ends here as signed, and no other hub is out. */
+export function canSeal(state: LedgerState, { log, no }: LogEnd): boolean {
+  const known = state.logs.get(nameOfLog(log))
+  if (known === undefined || known.status.is === 'sealed' || state.outstandingSeal !== undefined && !isPlanted('two-seals')) return false
+  return known.status.is === 'refused' ? known.status.frame <= no : known.frame === no
 }

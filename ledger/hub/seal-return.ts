@@ -146,7 +146,12 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     if (lost === undefined || lost.complete || message.from !== lost.tail.no + 1) return []
     for (const bytes of message.frames) {
       const check = checkFrame(decodeFrame(bytes), lost.tail, context)
-      if (!check.ok) return [{ type: 'warn', text: `the lost end of log ${name} cannot be taken from frame ${lost.tail.no + 1} on: ${check.detail}` }]
+      if (!check.ok) {
+        // Of another history than the one that counts: nothing of it is anybody's debt, and nothing more is to come.
+        lost.complete ||= check.problem === 'prevHash'
+        const text = `the lost end of log ${name} cannot be taken from frame ${lost.tail.no + 1} on: ${check.detail}`
+        return [{ type: 'warn', text }, ...hub.writing === undefined ? [] : resolve(hub, known!, nowMs)]
+      }
       for (const entry of check.frame.entries) note(hub, lost, name, entry)
       lost.tail = check.frame.tail
     }

@@ -12,13 +12,13 @@ import { HUBS_PER_FEDERATION } from '../../protocol/federation.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { LOG_EPOCHS_MAX } from '../../protocol/messages/ledger-fields.ts'
 import type { Signer } from '../../protocol/ports.ts'
-import { encodeEntry, expectedEid, type Unnamed, type Entry } from '../entries/entry.ts'
 import type { LedgerState, LogName } from '../fold/state.ts'
 import type { FrameContext, LogTail } from '../frame.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import { nameOfLog, type HubMachine, type HubState } from './hub-state.ts'
 import {
-  casePersisted, createCase, finalOf, isAbandoned, isForked, isOpen, isSealed, persistCase, readCases, refusalOf, sameEnd, type SealCase, type SealManner,
+  appendOnce, canSeal, casePersisted, createCase, finalOf, isAbandoned, isForked, isOpen, isSealed, persistCase, readCases, refusalOf, sameEnd,
+  type SealCase, type SealManner,
 } from './seal-case.ts'
 import {
   forkProven, openCertificate, openPromise, sealRowKey, signPromise, signSeal, successorOf, type ForkProof, type LogEnd, type SealCertificate,
@@ -87,6 +87,8 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
 
   const otherOf = (log: LogId) => hubKeys.findIndex((_, hub) => hub !== me && hub !== log.hub)
 
+  const endOfBoth = (state: LedgerState, known: SealCase) => finalOf(known, { me, forked: isForked(state, known, nameOfLog(known.log)) })
+
   const refusal = (hub: HubState, known: SealCase, how: SealManner) => refusalOf(hub, cases, known, how)
 
   function promise(known: SealCase, forced: boolean, nowMs: number): HubEffect[] {
@@ -105,13 +107,14 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
 
   /** Signs where this hub has the log exactly up to the agreed end. */
   function advance(hub: HubState, known: SealCase, nowMs: number): HubEffect[] {
-    const final = finalOf(known)
+    const final = endOfBoth(hub.state, known)
     if (known.certificate !== undefined || final === undefined || final.no === 0) return []
     const tail = tailOf(known.log)
     if (!sameEnd({ log: known.log, no: tail.no, hash: tail.hash }, final)) {
-      // As long, but another branch: the other hub's is the one that counts, once its frame proves that there is one.
-      if (tail.no !== final.no) return []
-      if (isForked(hub.state, known, nameOfLog(known.log))) return cut(known, branchOf(known, final.no) - 1)
+      if (tail.no < final.no) return []
+      // Another branch: the successor's is the one that counts, once a frame proves that there are two.
+      if (isForked(hub.state, known, nameOfLog(known.log))) return cut(known, tail.no > final.no ? final.no : branchOf(known, final.no) - 1)
+      if (tail.no > final.no) return []
       if (nowMs - known.comparedMs < AGAIN_MS) return []
       known.comparedMs = nowMs
       return [{ type: 'compare', hub: otherOf(known.log), log: known.log, no: final.no }]
@@ -242,7 +245,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   }
 
   /** A proof from anywhere: kept, logged, passed on. Where the log is being sealed on another branch, this hub's goes. */
-  function takeFork(hub: HubState, proof: ForkProof): HubEffect[] {
+  function takeFork(hub: HubState, proof: ForkProof, from?: number): HubEffect[] {
     const key = tailOf(proof.log).epochKey?.key
     if (key === undefined || !forkProven(proof, key)) return []
     const known = caseOf(proof.log)
@@ -254,7 +257,9 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
       effects.push(...logFork(hub, known))
     }
     const tail = tailOf(proof.log)
-    const end = known.certificate ?? finalOf(known)
+    known.differs ||= from === otherOf(proof.log)
+    const leads = successorOf(proof.log.hub) === me
+    const end = known.certificate ?? (leads ? undefined : known.peerSignature)
     if (end !== undefined && !sameEnd({ log: proof.log, no: tail.no, hash: tail.hash }, end) && proof.no <= tail.no) {
       // Each time further down, so that a long branch takes few steps.
       effects.push(...cut(known, proof.no - 2 ** known.cuts))
@@ -351,7 +356,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
         return known.promise === undefined ? promise(known, true, nowMs) : []
       }
       case 'forked':
-        return takeFork(hub, event)
+        return [...takeFork(hub, event, event.from), ...cases.has(nameOfLog(event.log)) ? advance(hub, caseOf(event.log), nowMs) : []]
       case 'orphans':
         return returns.loaded(hub, event, cases.get(nameOfLog(event.log)), nowMs)
       case 'folded': {
@@ -378,23 +383,9 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
       if (known?.certificate !== undefined) return known.certificate.no
       const status = state.logs.get(name)?.status
       if (status?.is === 'sealed') return status.frame
-      if (known?.promise !== undefined && !isPlanted('no-fence')) return (finalOf(known) ?? known.promise.end).no
+      if (known?.promise !== undefined && !isPlanted('no-fence')) return (endOfBoth(state, known) ?? known.promise.end).no
       return isForked(state, known, name) ? tailOf(log).no : Number.POSITIVE_INFINITY
     },
     endOf: (log) => cases.get(nameOfLog(log))?.certificate,
   }
-}
-
-/** Logs an entry unless what it says is so already when its frame is built. */
-export function appendOnce(fields: Unnamed<Entry>, wanted: (state: LedgerState) => boolean, hub: HubState): HubEffect {
-  return {
-    type: 'append', intent: { eid: expectedEid(fields), decide: () => ({ type: 'entries', entries: wanted(hub.state) ? [encodeEntry(fields)] : [] }) },
-  }
-}
-
-/** The fold takes the Seal: the log ends here as signed, and no other hub is out. */
-function canSeal(state: LedgerState, { log, no }: LogEnd): boolean {
-  const known = state.logs.get(nameOfLog(log))
-  if (known === undefined || known.status.is === 'sealed' || state.outstandingSeal !== undefined && !isPlanted('two-seals')) return false
-  return known.status.is === 'refused' ? known.status.frame <= no : known.frame === no
 }

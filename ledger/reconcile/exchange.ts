@@ -24,7 +24,7 @@ export interface ExchangeComponents extends ReplicaComponents {
   /** A peer came, left, said where it stands, or sent something: what is known of the own log may have changed. */
   readonly onChange: () => void
   readonly onAcked: (log: LogId, no: number) => void
-  readonly onForked: (log: LogId, no: number, proof: ForkProof | undefined) => void
+  readonly onForked: (log: LogId, no: number, proof: ForkProof | undefined, from: number) => void
   readonly onConnected: (hub: number) => void
   readonly onDisconnected: (hub: number) => void
   /** What does not belong to the exchange of frames, from a peer that has said hello. */
@@ -152,7 +152,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       if (taken.proof === undefined && taken.no > 0 && links.get(hub) === link) run({ type: 'disputed', hub, log: id, no: taken.no })
       else state.asked.delete(logName(id))
       run({ type: 'forked', log: id })
-      onForked(id, taken.no, taken.proof)
+      onForked(id, taken.no, taken.proof, hub)
     } else {
       const no = id.hub === options.hub ? await goOn(id, taken.no) : taken.no
       if (links.get(hub) === link) run({ type: 'accepted', hub, log: id, no, gap: taken.gap, limited: taken.limited })

@@ -125,6 +125,19 @@ export function createFaults(world: SimWorld): Faults {
         count(report.sometimes, 'disk rolled back')
       }, true)
     },
+    'lose-tail': (slot) => atRest(slot, 'loss of the last batches', () => {
+      if (slot.disk.loseTail(1 + Math.floor(random.unit() * 6)) > 0) world.noteDamage(slot)
+    }),
+    /** It spends alone for a while, and then all that it alone knew is gone. */
+    'island-loss'(slot) {
+      const pairsOf = pairs.filter((pair) => pair.some((hub) => hub === slot.index))
+      for (const [a, b] of pairsOf) network.cut(a, b, 50)
+      scheduler.after(between(500, 4_000), () => {
+        atRest(slot, 'loss of an island', () => { putBack(world, slot, undefined) })
+        for (const [a, b] of pairsOf) network.mend(a, b)
+      })
+      return true
+    },
     wipe: (slot) => atRest(slot, 'loss of the disk', () => { putBack(world, slot, undefined) }),
     files: (slot) => atRest(slot, 'loss of a file', () => {
       slot.disk.image.files.delete(random.unit() < 0.5 ? 'anchor' : 'epochKey')

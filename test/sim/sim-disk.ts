@@ -33,8 +33,12 @@ export interface SimDisk {
   open(life: Life): LedgerDisk
   /** The process ended. A batch in flight is kept or lost as a whole; with the power, so is what was not synced. */
   crashed(power: boolean): void
+  /** Takes back the last batches, as a database does that found the end of its journal broken. Gives how many there were. */
+  loseTail(batchesMax: number): number
   readonly writes: number
 }
+
+const BATCHES_KEPT = 8
 
 /** A batch that was written and not synced, and how to undo it. */
 type Undo = readonly (readonly [key: string, before: Uint8Array | undefined])[]
@@ -80,6 +84,7 @@ export function createSimDisk(
   /** Writes that have begun and not ended: what each would change. */
   let inFlight: (() => void)[] = []
   let unsynced: Undo[] = []
+  let last: Undo[] = []
   let writes = 0
 
   const writeTimeMs = () => (writeMs[0] + random.unit() * (writeMs[1] - writeMs[0])) * disk.slowness
@@ -88,11 +93,16 @@ export function createSimDisk(
     const undo: [string, Uint8Array | undefined][] = []
     for (const change of changes) {
       const key = keyText(change.key)
-      if (!sync) undo.push([key, disk.image.rows.get(key)])
+      undo.push([key, disk.image.rows.get(key)])
       putRow(disk.image, key, change.type === 'put' ? change.value : undefined)
     }
     if (sync) unsynced = []
     else unsynced.push(undo)
+    last = [...last.slice(1 - BATCHES_KEPT), undo]
+  }
+
+  function takeBack(batches: readonly Undo[]): void {
+    for (const undo of batches.toReversed()) for (const [key, before] of undo.toReversed()) putRow(disk.image, key, before)
   }
 
   /** Changes the disk after a while, unless the process ends before; then perhaps. */
@@ -206,11 +216,17 @@ export function createSimDisk(
       inFlight = []
       if (power && unsynced.length > 0) {
         const kept = Math.floor(random.unit() * (unsynced.length + 1))
-        for (const undo of unsynced.slice(kept).reverse()) for (const [key, before] of [...undo].reverse()) putRow(disk.image, key, before)
+        takeBack(unsynced.slice(kept))
       }
       unsynced = []
       if (power) disk.runtime.clear()
       disk.failNextWrite = false
+    },
+    loseTail(batchesMax) {
+      const lost = batchesMax === 0 ? [] : last.slice(-batchesMax)
+      takeBack(lost)
+      last = []
+      return lost.length
     },
     get writes() { return writes },
   }

@@ -218,6 +218,7 @@ export function damageRow(world: SimWorld, slot: HubSlot, random: Random, how: '
 }
 
 export function putBack(world: SimWorld, slot: HubSlot, image: DiskImage | undefined): void {
+  slot.disk.loseTail(0)
   slot.disk.image = image === undefined ? emptyImage() : copyImage(image)
   world.noteDamage(slot)
 }

@@ -6,7 +6,7 @@ import { seededRandom } from '../support/seeded-random.ts'
 
 export const faultKinds = [
   'kill', 'power', 'power-all', 'pause', 'cut', 'isolate', 'drop', 'stall', 'slow-net', 'slow-disk', 'write-error', 'flip', 'tear', 'remove',
-  'rollback', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork',
+  'rollback', 'lose-tail', 'island-loss', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork',
 ] as const
 export type FaultKind = typeof faultKinds[number]
 

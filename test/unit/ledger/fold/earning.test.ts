@@ -8,6 +8,7 @@ import { balanceOf, systemTotals } from '../../../../ledger/fold/views.ts'
 import { CONTRIBUTOR_EXPENSE, MS_PER_HOUR, NEWCOMER_RECEIPTS } from '../../../../ledger/rules.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
 import { encode } from '../../../../protocol/codec.ts'
+import { TriforceError } from '../../../../protocol/errors.ts'
 import { createFoldWorld, foldHubKeys, foldInOrder, unsigned, type FoldWorld } from '../../../support/fold-world.ts'
 
 const account = new Uint8Array(16).fill(1)
@@ -70,7 +71,7 @@ describe('ledger/fold: pay', () => {
     expect(receipt(world, home, 1, { half: false, rate: rates }), 'nobody signed for it').to.equal(undefined)
     expect(world.hubs[home]!.state.devices.size).to.equal(0)
     const both = { ...encodeReceipt(new Uint8Array(16), { observation: unsigned({}) }, RATE).entry, rates }
-    expect(() => decodeEntry(encode(both))).to.throw('has either rate or rates')
+    expect(() => decodeEntry(encode(both))).to.throw(TriforceError).with.nested.property('context.problem', 'has either rate or rates')
   })
 
   it('is paid by the clearing log, exactly what was earned since, never more', () => {
