@@ -70,7 +70,7 @@ const untilEqual = (hubs: readonly Running[]) => until('heads are equal', () => 
 async function forkAndMend(more: readonly [number, number]): Promise<void> {
   const dir = await temporaryDir()
   const dirOf = (name: string) => join(dir.path, name)
-  const signal = AbortSignal.timeout(110_000)
+  const signal = AbortSignal.timeout(15_000)
   const links: TestLink[] = []
   const link = (a: Running, ai: number, b: Running, bi: number) => { links.push(join2(a.ledger, ai, b.ledger, bi, () => {})) }
   const cutAll = () => { for (const one of links.splice(0)) one.cut() }

@@ -70,15 +70,18 @@ function longestGap({ phase, healedMs }: Ended, hub: number): number {
   return longest
 }
 
-const shown = (value: number | undefined, unit = '') => value === undefined ? '' : `${value >= 100 || value === 0 ? Math.round(value) : value.toPrecision(2)}${unit}`
+const shown = (value: number | undefined) => value === undefined ? '' : value >= 10 || value === 0 ? String(Math.round(value)) : value.toFixed(1)
+
+/** `hit`: at the hubs that the fault hit; the others are bystanders. `up`: until all processes had opened their ledgers, p99. */
 
 export function faultTable(rows: readonly FaultRow[]): string {
   return formatTable([
-    { title: 'fault', shrink: true }, { title: 'times', align: 'right' }, { title: 'spends', align: 'right' }, { title: 'failed', align: 'right' }, { title: 'at hit hubs', align: 'right' },
-    { title: 'longest gap', align: 'right' }, { title: 'at hit hubs', align: 'right' }, { title: 'up p99', align: 'right' }, { title: 'agreed p50', align: 'right' }, { title: 'p99', align: 'right' }, { title: 'late', align: 'right' },
+    { title: 'fault', shrink: true }, { title: 'n', align: 'right' }, { title: 'spends', align: 'right' }, { title: 'fail %', align: 'right' }, { title: 'hit %', align: 'right' },
+    { title: 'gap ms', align: 'right' }, { title: 'hit gap', align: 'right' }, { title: 'up ms', align: 'right' }, { title: 'agree 50', align: 'right' },
+    { title: 'agree 99', align: 'right' }, { title: 'late', align: 'right' },
   ], rows.map((row) => [
-    row.fault, String(row.times), String(row.spends), shown(row.failedPercent.bystanders, ' %'), shown(row.failedPercent.hit, ' %'), shown(row.gapMs.bystanders, ' ms'),
-    shown(row.gapMs.hit, ' ms'), shown(row.upMs, ' ms'), shown(row.agreedMs.p50, ' ms'), shown(row.agreedMs.p99, ' ms'), String(row.late),
+    row.fault, String(row.times), String(row.spends), shown(row.failedPercent.bystanders), shown(row.failedPercent.hit), shown(row.gapMs.bystanders), shown(row.gapMs.hit),
+    shown(row.upMs), shown(row.agreedMs.p50), shown(row.agreedMs.p99), String(row.late),
   ])).join('\n')
 }
 

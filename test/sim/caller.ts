@@ -73,6 +73,7 @@ export function createCaller(world: SimWorld, oracle: Oracle): Caller {
         const error = toTriforceError(reason)
         scheduler.note(`${process.name} ${name}: ${error.code} ${JSON.stringify(error.context)}`)
         count(report.operations, `${name} ${error.code}`)
+        if (error.code === 'ENTRY_CONFLICT') count(report.sometimes, 'conflict refused')
         if (!ALWAYS.has(error.code) && !expected.includes(error.code)) {
           world.violation('unexpected error', `${process.name} ${name}: ${String(error)} ${JSON.stringify(error.context)} ${reason instanceof Error ? (reason.stack ?? '').split('\n').slice(1, 4).map((line) => line.trim().replace(/file:.*\//, '')).join(' ') : ''}`)
         }

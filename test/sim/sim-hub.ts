@@ -37,6 +37,8 @@ export interface StartOptions {
   readonly name: string
   readonly options: Partial<LedgerOptions>
   readonly onOpen: (process: SimProcess) => void
+  /** A warning or an error. */
+  readonly onLogged: (text: string) => void
   /** The process ended by itself, or could not start. */
   readonly onEnded: (process: SimProcess, error: TriforceError) => void
 }
@@ -56,7 +58,7 @@ export function startProcess(start: StartOptions): SimProcess {
   scheduler.note(`${name} starts`)
   openLedger(
     {
-      clock: clockOf(start, life), random, log: logOf(scheduler, name, life), signer: world.hubs[hub]!.signer, disk: disk.open(life),
+      clock: clockOf(start, life), random, log: logOf(start, life), signer: world.hubs[hub]!.signer, disk: disk.open(life),
       observe: (live) => { process.live = live },
     },
     { dir: `/${name}`, federation: world.federation, hubIndex: hub, onFailed: end, ...start.options },
@@ -78,8 +80,9 @@ function clockOf({ scheduler, clock, startMs }: StartOptions, life: Life): Clock
 }
 
 /** Warnings and errors are part of the run; the rest is not. */
-function logOf(scheduler: Scheduler, name: string, life: Life): Log {
+function logOf({ scheduler, name, onLogged }: StartOptions, life: Life): Log {
   const write = (level: string) => (text: string, context?: LogContext) => {
+    if (life.alive) onLogged(text)
     if (life.alive) scheduler.note(`${name} ${level}: ${text}${context === undefined ? '' : ` ${JSON.stringify(context)}`}`)
   }
   const none = () => {}

@@ -4,7 +4,12 @@ import type { WorkerReport } from './worker.ts'
 
 /** What must happen in some run of a thousand; else the runs do not reach that code. */
 export const expectedSometimes = [
-  'answered local', 'answered known', 'conflict refused', 'disk rolled back', 'new epoch opened', 'core alone', 'damaged copy fetched again',
+  'answered local', 'answered known', 'conflict refused', 'core alone', 'asked another hub',
+  'log sealed', 'hub came back after a seal', 'new epoch opened', 'settled by the successor', 'island spend given out', 'island spend settled',
+  'frozen rights released', 'give returned', 'orphan receipt logged again', 'disk rolled back', 'old disk noticed while running', 'damaged copy fetched again',
+  'broken frame repaired while running', 'equivocation caught', 'forked log sealed',
+  'rights moved', 'quota moved', 'quota used', 'quota refused', 'hold expired', 'paid back', 'duplicate refunded', 'debt refused', 'chargeback made debt',
+  'tier changed', 'change approved', 'checkpoint final', 'vest paid',
 ] as const
 
 export function summaryOf(

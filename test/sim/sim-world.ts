@@ -97,6 +97,11 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
         network.up(process)
         world.onOpen(process)
       },
+      onLogged: (text) => {
+        if (text.includes('it is fetched again')) count(report.sometimes, 'damaged copy fetched again')
+        if (text.includes('was broken on this disk; it is taken')) count(report.sometimes, 'broken frame repaired while running')
+        if (text.includes('disk has lost; writing stops')) count(report.sometimes, 'old disk noticed while running')
+      },
       onEnded: (process, error) => {
         scheduler.note(`${process.name} ended: ${error.code}`)
         end(process, 500, false)

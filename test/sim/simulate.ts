@@ -179,7 +179,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
       for (const problem of judge(oracle, process, naive, { ...losses, sealed: naive.kinds.has('Seal') })) world.violation('oracle', `${process.name}: ${problem}`)
     }
     if (new Set(views.map(({ dump }) => dump)).size > 1) world.violation('states differ', differences(views.map(({ dump }) => dump)))
-    countSometimes(report.sometimes, entries, naive, views[0]!.state)
+    countSometimes(report.sometimes, entries, naive, views[0]!.state, slots.map(({ disk }) => disk.image))
 
     const roots: string[] = []
     for (const { slot, process, ledger } of views) {

@@ -152,6 +152,15 @@ describe('node/settlement/account-desk', () => {
     expect(receipts[0]).to.deep.include({ model: 'tiny', contributor: contributor.peerId, hub: hub.peerId, completionTokens: 2, signedBy: ['hub'] })
   })
 
+  it('takes no longer time of a job than has gone by since its ticket', async () => {
+    const { ask, issue, settleBody, clock } = setUp()
+    const issued = issue()
+    clock.advance(2_000)
+    await ask.settle({ ...settleBody(issued.signed), observedMs: 600_000 })
+    const { receipts } = await ask.receipts(10)
+    expect(receipts[0]!.observedMs).to.equal(2_000)
+  })
+
   it('refuses to settle what another hub issued, what is forged, and what another account asked for', async () => {
     const { ask, issue, settleBody, ledger } = setUp()
     expect(await codeOf(ask.settle(settleBody(issue(other.signer).signed)))).to.equal('TICKET_INVALID')
