@@ -15,6 +15,7 @@
 import { bytesEqual } from '../protocol/bytes.ts'
 import { createSigner, SEED_BYTES } from '../protocol/crypto.ts'
 import { TriforceError } from '../protocol/errors.ts'
+import { HUBS_PER_FEDERATION } from '../protocol/federation.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
 import { LOG_EPOCHS_MAX } from '../protocol/messages/ledger-fields.ts'
 import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
@@ -58,13 +59,15 @@ export interface OwnLogOptions {
   readonly aloneWaitMs?: number
   /** An empty folder may begin a log with no peer, though it may be a lost one. For a hub that has no others. Default false. */
   readonly mayBeginAlone?: boolean
+  /** Peers that must say that this hub never wrote before it opens its very first log. Default 2: both. */
+  readonly firstLogPeers?: number
   /** The own log as far as it is stored, where frames of it are broken. `end`: its last frame, if only frames before that are. */
   readonly damage?: { readonly log: LogId; readonly end: { readonly no: number; readonly hash: Uint8Array } | undefined }
   /** The anchor follows the log at most this much behind. Default 200 ms: a file sync each, beside the log's own. */
   readonly anchorEveryMs?: number
 }
 
-export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, anchorEveryMs: 200, mayBeginAlone: false })
+export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, anchorEveryMs: 200, mayBeginAlone: false, firstLogPeers: HUBS_PER_FEDERATION - 1 })
 
 export interface OwnLog {
   readonly writable: boolean
@@ -84,7 +87,7 @@ export async function createOwnLog(
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
 ): Promise<OwnLog> {
   const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, idle, openLog, pauseLog } = components
-  const { network, hub, aloneWaitMs, anchorEveryMs, mayBeginAlone, damage } = { ...ownLogDefaults, ...options }
+  const { network, hub, aloneWaitMs, anchorEveryMs, mayBeginAlone, firstLogPeers, damage } = { ...ownLogDefaults, ...options }
   const anchor = await files.readAnchor()
   let key = await files.readEpochKey()
   const marker = await files.readMarker()
@@ -107,7 +110,9 @@ export async function createOwnLog(
 
   const cancelWait = clock.after(aloneWaitMs, () => {
     waitedAlone = true
-    if (peers().connected === 0 && !mayGoAlone()) {
+    if (newestTail() === undefined && peers().compared < peersNeeded()) {
+      log.warn('this hub has no log yet and waits for both other hubs: a hub writes for the first time only when both say that it never did')
+    } else if (peers().connected === 0 && !mayGoAlone()) {
       log.warn(`${lost ? 'the own log lost frames on this disk' : 'this hub was restarted'} and no other hub is connected: it cannot write until one is`)
     }
     own.review()
@@ -144,6 +149,14 @@ export async function createOwnLog(
 
   function mayGoAlone(): boolean {
     return !lost && (undisturbed || mayBeginAlone && newestTail() === undefined && anchor === undefined)
+  }
+
+  /**
+   * A hub's very first log begins with rights of its own, so an empty folder may open one only where both others say that
+   * there was none: one of them alone may not have met this hub before its disk was lost.
+   */
+  function peersNeeded(): number {
+    return newestTail() === undefined ? firstLogPeers : 1
   }
 
   /** Only frames in the middle were broken, and they are back: the log is what it was. */
@@ -301,7 +314,7 @@ export async function createOwnLog(
         return
       }
       const { connected, compared } = peers()
-      if (compared === 0 && !(waitedAlone && connected === 0 && mayGoAlone())) return
+      if (compared < peersNeeded() && !(waitedAlone && connected === 0 && mayGoAlone())) return
       state = 'opening'
       open().catch((error: unknown) => {
         state = 'stopped'

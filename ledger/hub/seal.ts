@@ -4,7 +4,7 @@
  *
  * Since a frame counts as replicated only when one of the two has it, nothing that was acknowledged so lies beyond the
  * end that they sign, and nothing beyond it can be acknowledged so afterwards: no clock and no lease is needed.
- * What happens when the hub comes back stands in seal-return.ts. Spec: docs/ledger.md#seals
+ * What happens when the hub comes back stands in seal-return.ts. Spec: docs/ledger.md#seals-and-returns
  */
 import type { HubMessage, HubEffect, HubEvent } from './events.ts'
 import { bytesEqual } from '../../protocol/bytes.ts'
@@ -262,8 +262,9 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     const end = known.certificate ?? (leads ? undefined : known.peerSignature)
     if (end !== undefined && !sameEnd({ log: proof.log, no: tail.no, hash: tail.hash }, end) && proof.no <= tail.no) {
       // Each time further down, so that a long branch takes few steps.
-      effects.push(...cut(known, proof.no - 2 ** known.cuts))
-      known.cuts += 1
+      const under = cut(known, Math.max(proof.no > 1 ? 1 : 0, proof.no - 2 ** known.cuts))
+      if (under.length > 0) known.cuts += 1
+      effects.push(...under)
     }
     return effects
   }

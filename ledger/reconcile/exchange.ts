@@ -149,8 +149,8 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     const taken = await takeFrames(forked ? { ...components, limitOf: () => lane.tailOf(id).no } : components, id, frames)
     if (disputes.get(logName(id))?.hub === hub) disputes.delete(logName(id))
     if (taken.type === 'forked') {
+      // Asked for again only when the log was cut or two hubs have agreed: the answer would be the same.
       if (taken.proof === undefined && taken.no > 0 && links.get(hub) === link) run({ type: 'disputed', hub, log: id, no: taken.no })
-      else state.asked.delete(logName(id))
       run({ type: 'forked', log: id })
       onForked(id, taken.no, taken.proof, hub)
     } else {

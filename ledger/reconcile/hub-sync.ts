@@ -83,13 +83,15 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
     case 'accepted': {
       const name = nameOf(event.log)
       const before = state.known.get(name) ?? 0
-      state.known.set(name, Math.max(before, event.no))
+      const limited = state.limitOf(event.log) !== Number.POSITIVE_INFINITY
+      // A log that is being sealed may have been cut while these frames were looked at: then it ends where they say.
+      state.known.set(name, event.gap && limited ? event.no : Math.max(before, event.no))
       // Nothing new will become durable and be acknowledged for these; say again what is, or they stay in flight forever.
       const head = state.heads.get(name)
       if (event.no <= before && head !== undefined) state.peers.get(event.hub)?.acksDue.set(name, head)
       if (event.limited) state.dropped.set(name, event.hub)
       if (!event.gap) state.asked.delete(name)
-      else if (!state.asked.has(name)) ask(state, event.hub, event.log, event.no + 1, LOG_MESSAGE_BYTES_MAX)
+      else if (limited || !state.asked.has(name)) ask(state, event.hub, event.log, event.no + 1, LOG_MESSAGE_BYTES_MAX)
       break
     }
     case 'durable':
@@ -99,7 +101,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
       const peer = state.peers.get(event.hub)
       if (peer === undefined) break
       if (event.once === true) {
-        peer.again -= 1
+        againDone(peer, event.hub, effects)
         if (event.frames.length > 0) effects.push({ type: 'send', hub: event.hub, message: { t: 'frames', log: event.log, frames: [...event.frames] } })
         break
       }
@@ -125,7 +127,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
       const peer = state.peers.get(event.hub)
       if (peer === undefined) break
       if (event.once === true) {
-        peer.again -= 1
+        againDone(peer, event.hub, effects)
         break
       }
       peer.loading = false
@@ -133,6 +135,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
       break
     }
     case 'limits':
+      for (const name of state.forked) state.asked.delete(name)
       break
     case 'disputed':
       ask(state, event.hub, event.log, event.no, 1)
@@ -144,6 +147,21 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
   askForMissing(state)
   for (const hub of state.peers.keys()) pump(state, hub, effects)
   return effects
+}
+
+/** Frames that the peer has had already, beside everything else that it is sent. */
+function loadAgain(peer: Peer, hub: number, { log, from, bytesMax }: Extract<SyncMessage, { t: 'want' }>, effects: SyncEffect[]): void {
+  peer.again += 1
+  effects.push({ type: 'load', hub, log, from, bytesMax: Math.min(bytesMax, LOG_MESSAGE_BYTES_MAX), framesMax: LOG_MESSAGE_FRAMES_MAX, once: true })
+}
+
+/** Of each log only the newest question waits: who asks again has no use for the former answer. */
+function againDone(peer: Peer, hub: number, effects: SyncEffect[]): void {
+  peer.again -= 1
+  const [due] = peer.againDue
+  if (due === undefined) return
+  peer.againDue.delete(due[0])
+  loadAgain(peer, hub, due[1], effects)
 }
 
 function violation(problem: string): TriforceError {
@@ -171,10 +189,8 @@ function takeMessage(state: SyncState, hub: number, message: SyncMessage, effect
     case 'want': {
       const name = nameOf(message.log)
       if (message.from <= (peer.heads.get(name)?.no ?? 0)) {
-        if (peer.again >= AGAIN_MAX) return
-        peer.again += 1
-        const bytesMax = Math.min(message.bytesMax, LOG_MESSAGE_BYTES_MAX)
-        effects.push({ type: 'load', hub, log: message.log, from: message.from, bytesMax, framesMax: LOG_MESSAGE_FRAMES_MAX, once: true })
+        if (peer.again < AGAIN_MAX) loadAgain(peer, hub, message, effects)
+        else peer.againDue.set(name, message)
         return
       }
       dropInFlight(peer, name, ({ no }) => no >= message.from)
@@ -245,6 +261,8 @@ function askForMissing(state: SyncState): void {
       const limited = limit !== Number.POSITIVE_INFINITY
       // A log with two histories is asked for only where two hubs have agreed on one of them.
       if (known >= limit || !limited && state.forked.has(name)) continue
+      // Its author may send the history that does not count.
+      if (hub === log.hub && state.forked.has(name)) continue
       const author = log.hub === state.me || limited ? undefined : state.peers.get(log.hub)
       const pushed = author?.greeted === true && (author.heads.get(name)?.no ?? 0) > known
       if (!pushed) ask(state, hub, log, known + 1, LOG_MESSAGE_BYTES_MAX)

@@ -3,7 +3,7 @@
  * sent and what it asked for.
  */
 import { LOG_IN_FLIGHT_BYTES_MAX } from '../../protocol/limits.ts'
-import type { Head, LogId } from '../../protocol/messages/ledger.ts'
+import type { Head, LedgerMessage, LogId } from '../../protocol/messages/ledger.ts'
 
 /** Where a peer stands in one log. */
 export interface Cursor {
@@ -28,6 +28,8 @@ export interface Peer {
   readonly wantsDue: Map<string, { readonly log: LogId; readonly from: number; readonly bytesMax: number }>
   /** Loads of frames that it had already, under way. */
   again: number
+  /** What it asked for again beyond that, the newest for each log. */
+  readonly againDue: Map<string, Extract<LedgerMessage, { t: 'want' }>>
 }
 
 export interface SyncState {
@@ -93,6 +95,6 @@ export function greetedPeers(state: SyncState): number {
 export function newPeer(): Peer {
   return {
     greeted: false, blocked: false, loading: false, heads: new Map(), cursors: new Map(), inFlight: new Map(), inFlightBytes: 0,
-    acksDue: new Map(), wantsDue: new Map(), again: 0,
+    acksDue: new Map(), wantsDue: new Map(), again: 0, againDue: new Map(),
   }
 }

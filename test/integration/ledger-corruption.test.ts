@@ -37,7 +37,7 @@ function openHub(dir: string, hub: number): Promise<HubLedger> {
   const runtime = { dir: join(dir, '..'), boot: 'this run' }
   const disk = { openDatabase, openHubFiles: (path: string, owner: { readonly network: string; readonly hub: number }) => openHubFiles(path, owner, runtime) }
   return openLedger({ clock: realClock, random: cryptoRandom, log: quietLog(`hub${hub}`), signer: world.hubs[hub]!.signer, disk },
-    { dir, federation: world.federation, hubIndex: hub, ownLog: { aloneWaitMs: 20 } })
+    { dir, federation: world.federation, hubIndex: hub, ownLog: { aloneWaitMs: 20, firstLogPeers: 1 } })
 }
 
 /** Writes into both logs until each has `frames` more. */

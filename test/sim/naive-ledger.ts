@@ -40,6 +40,8 @@ export interface NaiveLedger {
   readonly holds: Map<string, NaiveHold[]>
   /** Amounts of what is named from outside and counts once: `grant <account> <source>`, `purchase <payment>`. */
   readonly named: Map<string, bigint>
+  /** What was settled for the lost ends of a hub's logs, by hub and account: `0 <account>`. */
+  readonly islands: Map<string, bigint>
   /** Entries by kind. */
   readonly kinds: Map<string, number>
   readonly problems: string[]
@@ -123,6 +125,7 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
   const once = new Set<string>()
   const gives = new Set<string>()
   const named = new Map<string, bigint>()
+  const islands = new Map<string, bigint>()
   const rules = approvedRules(entries, oracle)
   const add = (account: Uint8Array | string, amount: bigint) => {
     const id = typeof account === 'string' ? account : toHex(account)
@@ -171,7 +174,9 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
         if (isFirst(`vest ${toHex(entry.eid)}`)) add(entry.account, entry.delta)
         break
       case 'IslandSettle':
-        if (isFirst(`island ${toHex(entry.eid)}`)) add(entry.account, -entry.amount)
+        if (!isFirst(`island ${toHex(entry.eid)}`)) break
+        islands.set(`${entry.log.hub} ${toHex(entry.account)}`, (islands.get(`${entry.log.hub} ${toHex(entry.account)}`) ?? 0n) + entry.amount)
+        add(entry.account, -entry.amount)
         break
       case 'Accept':
         if (!isFirst(`accept ${toHex(entry.give)} ${log}`)) problems.push(`give ${toHex(entry.give).slice(0, 8)} is accepted twice in log ${log}`)
@@ -218,7 +223,7 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
       case 'JobReceipt': case 'Presence': case 'BackRelease': case 'EpochOpen': case 'Seal': case 'IslandRelease': case 'Handback': case 'EquivProof': case 'Approval':
     }
   }
-  return { totals, holds, named, kinds, problems: [...problems, ...quotaProblems(holds, oracle, rules), ...grantProblems(entries, rules)] }
+  return { totals, holds, named, islands, kinds, problems: [...problems, ...quotaProblems(holds, oracle, rules), ...grantProblems(entries, rules)] }
 }
 
 function settleProblems(hold: NaiveHold, use: { readonly charge: bigint; readonly promptTokens: number; readonly completionTokens: number; readonly hold: Uint8Array }, rules: Rules): string[] {

@@ -29,6 +29,8 @@ export interface HubSlot {
   retired: boolean
   /** Its disk lost something in this run: what only this hub had acknowledged may be gone. */
   damaged: boolean
+  /** ... so often. */
+  damages: number
   /** Two processes have written with its key. */
   forked: boolean
   /** Its disk lost something and has not got it back. */
@@ -81,7 +83,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
   }, swarm.network)
   const newDisk = (name: string) => createSimDisk({ scheduler, random: random(`disk ${name}`) }, swarm.disk)
   const slots: HubSlot[] = [0, 1, 2].map((index) => ({
-    index, disk: newDisk(`hub${index + 1}`), clock: { offsetMs: swarm.skewMs[index]! }, process: undefined, twin: undefined, starts: 0, retired: false, damaged: false, unrepaired: false, forked: false,
+    index, disk: newDisk(`hub${index + 1}`), clock: { offsetMs: swarm.skewMs[index]! }, process: undefined, twin: undefined, starts: 0, retired: false, damaged: false, damages: 0, unrepaired: false, forked: false,
   }))
   /** Frames of each log that two disks have held at once, and stored frames that damage has broken. */
   const owed = new Map<string, number>()
@@ -189,6 +191,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     },
     noteDamage(slot, key) {
       slot.damaged = true
+      slot.damages += 1
       slot.unrepaired = true
       if (key === undefined) return
       const bad = broken.get(slot.index) ?? new Map<string, Uint8Array | undefined>()

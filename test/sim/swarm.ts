@@ -38,6 +38,23 @@ export interface Swarm {
 const DAY_MS = 86_400_000
 const START_DAY_MS = 20_833 * DAY_MS
 
+interface Profile {
+  readonly faults: readonly FaultKind[]
+  readonly operations: readonly OperationKind[]
+}
+
+/** Half of the runs draw from everything; the others have few things that meet often. */
+const profiles: readonly Profile[] = [
+  // One hub spends alone; the others retire it, or its disk goes.
+  { faults: ['isolate', 'isolate', 'island-loss', 'kill'], operations: ['grant', 'spend-much', 'spend-much', 'spend-everywhere', 'receipt', 'seal', 'seal'] },
+  // Two processes with one key, and logs that lose their end.
+  { faults: ['fork', 'lose-tail', 'rollback', 'kill', 'cut'], operations: ['grant', 'receipt', 'add-key', 'spend', 'repeat'] },
+  // Money under load: nothing breaks but connections.
+  { faults: ['drop', 'slow-net', 'kill', 'clock'], operations: ['grant', 'purchase', 'chargeback', 'conflict', 'spend', 'spend-everywhere', 'repeat', 'set-tier', 'presence', 'receipt', 'earn-key'] },
+  // Answers that do not come, so that requests are asked for twice.
+  { faults: ['power', 'stall', 'pause', 'slow-net'], operations: ['grant', 'spend', 'spend-much', 'large-grant', 'price-table', 'tier-table', 'repeat'] },
+]
+
 export function drawSwarm(seed: number, lengthMs?: number): Swarm {
   const random = seededRandom(Math.imul(seed + 1, 0x9e3779b1))
   const between = (min: number, max: number) => min + random.unit() * (max - min)
@@ -49,13 +66,14 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
   const operationShare = between(0.4, 1)
   const operations = operationKinds.filter(() => chance(operationShare))
   const smallFrames = chance(0.5)
+  const profile = chance(0.5) ? profiles[Math.floor(random.unit() * profiles.length)] : undefined
   return {
     mode,
     startMs: startsNearMidnight ? START_DAY_MS - Math.floor(between(0, 30_000)) : START_DAY_MS + Math.floor(between(0, DAY_MS)),
     skewMs: [skew(), skew(), skew()],
-    faults: new Set(chance(0.05) ? [] : faultKinds.filter((kind) => chance(kind === 'fork' ? share / 4 : share))),
+    faults: new Set(profile !== undefined ? profile.faults : chance(0.05) ? [] : faultKinds.filter((kind) => chance(kind === 'fork' ? share / 4 : share))),
     faultEveryMs: between(800, 6_000),
-    operations: ['open-account', 'grant', 'spend', ...operations],
+    operations: ['open-account', 'grant', 'spend', ...profile?.operations ?? operations],
     operationEveryMs: between(30, 500),
     accounts: 1 + Math.floor(between(0, 6)),
     zipf: between(0, 2),

@@ -27,7 +27,8 @@ export const cryptoRandom = { bytes: (length: number) => new Uint8Array(randomBy
 
 export function openTestLedger(world: TestFederation, hubIndex: number, dir: string, options: Partial<LedgerOptions> = {}): Promise<HubLedger> {
   return openLedger({ clock: realClock, random: cryptoRandom, log: quietLog(`hub${hubIndex}`), signer: world.hubs[hubIndex]!.signer },
-    { dir, federation: world.federation, hubIndex, ...options })
+    // Tests open hubs one by one; the rule for very first logs has tests of its own.
+    { dir, federation: world.federation, hubIndex, ...options, ownLog: { firstLogPeers: 1, ...options.ownLog } })
 }
 
 export async function temporaryDir(): Promise<{ readonly path: string; remove(): Promise<void> }> {

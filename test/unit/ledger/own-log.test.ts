@@ -52,9 +52,9 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
     hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, sealedAt: ({ epoch }) => seals.get(epoch), isForked: ({ epoch }) => forks.has(epoch), isFolded: () => folded.all, peers: () => peers, idle: () => Promise.resolve(),
     openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),
   }, { network: world.federation.network, hub: 0, ...damage, ...options }, { onOpen: () => {}, onFailed: (error) => { failures.push(toTriforceError(error)) } })
-  const meet = async () => {
-    peers.connected = 1
-    peers.compared = 1
+  const meet = async (count = 1) => {
+    peers.connected = count
+    peers.compared = count
     own.review()
     await settled()
   }
@@ -138,11 +138,13 @@ describe('ledger/own-log', () => {
     }
   })
 
-  it('starts a first log where there is nothing, but not without a peer: the folder may be a lost one', async () => {
+  it('starts a first log where there is nothing, but not without both peers: the folder may be a lost one', async () => {
     const { own, opened, waitAlone, meet } = await ownLogWorld({ frames: 0, anchorNo: 'none', keyOf: 'none' })
     await waitAlone()
     expect(own.writable).to.equal(false)
-    await meet()
+    await meet(1)
+    expect(own.writable).to.equal(false)
+    await meet(2)
     expect(opened).to.deep.equal([startedAlone])
   })
 

@@ -24,7 +24,7 @@ describe('three ledgers under faults', function () {
   })
 
   it('would notice a broken rule', async () => {
-    plant('charge-rounded-down')
+    plant('ids-not-looked-up')
     try {
       for (let seed = 1; ; seed += 1) {
         const { violations } = await simulate(seed, { lengthMs: 6_000 })

@@ -172,4 +172,39 @@ describe('ledger/fold: a seal', () => {
       expect([state.logs.get(`${home}/2`)!.status.is, state.logs.get(`${next}/1`)!.status.is]).to.deep.equal(['refused', 'live'])
     }
   })
+
+  it('lets a successor that lost its own log act in its new one, in whatever order the logs come', () => {
+    const world = sealed()
+    world.say(next, { k: 'IslandSettle', log: sealedLog, account, amount: 30n })
+    world.commit(next)
+    world.settleDown()
+    // Its new log begins after all that the third hub has of the former one.
+    world.open(next, { epoch: 1, no: world.logs.get(`${next}/1`)!.length })
+    expect(stateOf(world).logs.get(`${home}/1`)!.status).to.deep.include({ is: 'sealed', successor: `${next}/2`, returned: false })
+    expect(clearingLogOf(stateOf(world), id)).to.equal(`${next}/2`)
+    expect(world.say(next, { k: 'Grant', account, amount: 5n, source: 'in the new log' })).to.equal(undefined)
+    expect(world.say(next, { k: 'IslandRelease', log: sealedLog })).to.equal(undefined)
+    expect(world.say(next, { k: 'Expire', hold: holdId })).to.equal(undefined)
+    world.commit(next)
+    world.open(home, { epoch: 1, no: 2 })
+    world.send(`${home}/2`, next)
+    expect(world.say(next, { k: 'Handback', log: sealedLog, target: newLog })).to.equal(undefined)
+    world.commit(next)
+    world.send(`${next}/1`, home)
+    world.send(`${next}/2`, home)
+    expect(world.say(home, { k: 'Grant', account, amount: 5n, source: 'back' })).to.equal(undefined)
+    world.commit(home)
+    world.settleDown()
+    // The former log can be sealed now, and its rights come back as well.
+    const frames = world.logs.get(`${next}/1`)!.length
+    expect(world.say(third, sealEntry(frames, { hub: next, epoch: 1 }))).to.equal(undefined)
+    world.commit(third)
+    const states = [() => 0, (count: number) => count - 1, (count: number) => count >> 1].map((choose) => foldInOrder(world.logs, choose))
+    for (const state of states) {
+      expect(checkState(state)).to.deep.equal([])
+      expect([...state.logs.values()].some(({ status }) => status.is === 'refused')).to.equal(false)
+      expect(dumpState(state)).to.equal(dumpState(states[0]!))
+    }
+    expect(world.say(next, { k: 'IslandRelease', log: { hub: next, epoch: 1 } })).to.equal('its log does not stand in for that one')
+  })
 })

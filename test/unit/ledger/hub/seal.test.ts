@@ -1,57 +1,211 @@
-/** What one dishonest hub cannot bring another one to: the whole way of a seal is in test/integration/ledger-seal.test.ts. */
 import { expect } from 'chai'
-import { foldFrame } from '../../../../ledger/fold/frame-fold.ts'
-import { createState } from '../../../../ledger/fold/state.ts'
-import type { HubEffect, HubMessage } from '../../../../ledger/hub/events.ts'
-import { signPromise, signSeal } from '../../../../ledger/hub/seal-documents.ts'
+import { createState, nameOf, type LedgerState } from '../../../../ledger/fold/state.ts'
+import { emptyTail } from '../../../../ledger/frame.ts'
+import type { HubEffect, HubEvent, HubMessage } from '../../../../ledger/hub/events.ts'
+import { decodeSealRow, sealRowKey, signPromise, signSeal, type LogEnd } from '../../../../ledger/hub/seal-documents.ts'
+import { finalOf, createCase } from '../../../../ledger/hub/seal-case.ts'
 import { createSeal } from '../../../../ledger/hub/seal.ts'
 import { createHub } from '../../../../ledger/hub/step.ts'
-import { contextOf, logBuilder } from '../../../support/ledger-frames.ts'
+import { ISLAND_RELEASE_MS } from '../../../../ledger/rules.ts'
+import { sha256 } from '../../../../protocol/crypto.ts'
+import type { LogId } from '../../../../protocol/messages/ledger.ts'
 import { testWorld } from '../../../support/ledger-world.ts'
 
 const world = testWorld()
-const context = contextOf(world)
+const { network } = world.federation
+const hubKeys = world.hubs.map(({ signer }) => signer.publicKey)
+const signerOf = (hub: number) => world.hubs[hub]!.signer
+const hashOf = (name: string) => sha256(Buffer.from(name))
+const gone: LogId = { hub: 2, epoch: 1 }
+const START = 1_800_000_000_000
+/** Default times of the machine. */
+const UNREACHABLE_MS = 60_000
+const PROMISE_MS = 10_000
 
-/** Hub 1, connected to both others. */
-function hubOne() {
-  const logs = [0, 1, 2].map((hub) => logBuilder(world, hub))
-  const state = createState(context.network, context.hubKeys)
-  for (const log of logs) foldFrame(state, log.next([]))
-  const seal = createSeal({ ...context, signer: world.hubs[1]!.signer, tailOf: (log) => logs[log.hub]!.tail }, { rows: new Map(), nowMs: 0 })
-  const hub = createHub({ network: context.network, me: 1, state, machines: [seal.step] })
-  for (const other of [0, 2]) hub.connected.add(other)
-  hub.writing = { hub: 1, epoch: 1 }
-  const { no, hash } = logs[0]!.tail
-  const log = { hub: 0, epoch: 1 }
-  const take = (message: HubMessage) => {
-    const effects: HubEffect[] = [...seal.step(hub, { type: 'message', hub: 2, message }, 1)]
-    for (const effect of effects) if (effect.type === 'persist') effects.push(...seal.step(hub, { type: 'persisted', key: effect.key }, 1))
-  }
-  return { seal, take, hub, state, log, end: { log, no, hash } }
+const endAt = (no: number, name = `frame ${no}`): LogEnd => ({ log: gone, no, hash: hashOf(name) })
+
+function addLog(state: LedgerState, log: LogId, frame: number): void {
+  state.logs.set(nameOf(log), {
+    log, frame, tsMs: START, seen: { frame: 0, vector: [] }, shares: [], status: { is: 'live' }, forked: false,
+  })
 }
 
-describe('ledger/hub: seals', () => {
-  it('does not fence a hub that is there because a third one has signed', () => {
-    const { seal, take, state, log, end } = hubOne()
-    const { signer } = world.hubs[2]!
-    take({ t: 'sealAsk', log, forced: false })
-    take({ t: 'sealCertificate', log, signatures: [signSeal(signer, context.network, end)] })
-    take({ t: 'sealPromise', document: signPromise(signer, context.network, end) })
-    expect([seal.limitOf(state, log), seal.endOf(log)]).to.deep.equal([Infinity, undefined])
+/** One hub (0: the successor of hub 2, or 1) with the log of hub 2 up to frame 5. Everything that it wants to keep is kept at once unless `hold` is set. */
+function machineOf(me: number, { rows = new Map<string, Uint8Array>(), connected = [1 - me], hold = false, nowMs = START } = {}) {
+  const tails = new Map([[nameOf(gone), endAt(5)]])
+  const machine = createSeal({
+    network, hubKeys, signer: signerOf(me),
+    tailOf: (log) => {
+      const end = tails.get(nameOf(log))
+      return end === undefined ? emptyTail(log) : { ...emptyTail(log), no: end.no, hash: end.hash }
+    },
+  }, { rows, nowMs })
+  const state = createState(network, hubKeys)
+  for (const hub of [0, 1, 2]) addLog(state, { hub, epoch: 1 }, 5)
+  const hub = createHub({ network, me, state, machines: [] })
+  hub.writing = { hub: me, epoch: 1 }
+  for (const peer of connected) hub.connected.add(peer)
+  const kept: { key: string; value: Uint8Array }[] = []
+  const self = {
+    hub, state, tails, nowMs,
+    step: (event: HubEvent): readonly HubEffect[] => {
+      const effects: HubEffect[] = []
+      for (const effect of machine.step(hub, event, self.nowMs)) {
+        effects.push(effect)
+        if (effect.type !== 'persist') continue
+        kept.push(effect)
+        if (!hold) effects.push(...self.step({ type: 'persisted', key: effect.key }))
+      }
+      return effects
+    },
+    tick: (afterMs: number) => {
+      self.nowMs += afterMs
+      return self.step({ type: 'tick' })
+    },
+    from: (peer: number, message: HubMessage) => self.step({ type: 'message', hub: peer, message }),
+    limit: () => machine.limitOf(state, gone),
+    end: () => machine.endOf(gone),
+    rows: () => new Map(kept.map(({ key, value }) => [key, value])),
+  }
+  return self
+}
+
+const sent = (effects: readonly HubEffect[]) => effects.flatMap((effect) => effect.type === 'send' ? [`${effect.message.t} to ${effect.hub}`] : [])
+const warned = (effects: readonly HubEffect[]) => effects.flatMap((effect) => effect.type === 'warn' ? [effect.text] : [])
+const appended = (effects: readonly HubEffect[]) => effects.filter(({ type }) => type === 'append').length
+
+const promiseOf = (hub: number, end: LogEnd): HubMessage => ({ t: 'sealPromise', document: signPromise(signerOf(hub), network, end) })
+const certificateOf = (hubs: readonly number[], end: LogEnd): HubMessage =>
+  ({ t: 'sealCertificate', log: gone, signatures: hubs.map((hub) => signSeal(signerOf(hub), network, end)) })
+
+describe('ledger/hub: the seal machine', () => {
+  const refusals: Readonly<Record<string, { readonly prepare: (machine: ReturnType<typeof machineOf>) => void; readonly log?: LogId; readonly because: string }>> = {
+    "the hub's own log": { prepare: () => {}, log: { hub: 0, epoch: 1 }, because: "this hub's own log" },
+    'a hub that does not write': { prepare: ({ hub }) => { hub.writing = undefined }, because: 'does not write' },
+    'a log that is sealed': {
+      prepare: ({ state }) => {
+        state.logs.get('2/1')!.status = { is: 'sealed', frame: 5, successor: '0/1', sealedDay: 0, returned: true, at: { tsMs: 0, hub: 0, epoch: 1, frame: 1, seq: 0 } }
+      },
+      because: 'sealed already',
+    },
+    'another seal that is outstanding': { prepare: ({ state }) => { state.outstandingSeal = '1/1' }, because: 'not back yet' },
+  }
+  for (const [name, { prepare, log = gone, because }] of Object.entries(refusals)) {
+    it(`promises nothing for ${name}`, () => {
+      const machine = machineOf(0)
+      prepare(machine)
+      const effects = machine.step({ type: 'seal', log })
+      expect(warned(effects)).to.have.length(1)
+      expect(warned(effects)[0]).to.include(because)
+      expect(machine.rows().size).to.equal(0)
+      expect(sent(effects)).to.deep.equal([])
+    })
+  }
+
+  it('promises for a connected hub only where its own admin wants it too', () => {
+    const machine = machineOf(0, { connected: [1, 2] })
+    expect(sent(machine.from(1, { t: 'sealAsk', log: gone, forced: true }))).to.deep.equal([])
+    expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
+    machine.step({ type: 'seal', log: gone })
+    expect(machine.limit()).to.equal(5)
   })
 
-  it('signs what it has promised once, though it took that back and the hub is there again', () => {
-    const { seal, take, hub, state, log, end } = hubOne()
-    const { signer } = world.hubs[2]!
-    hub.connected.delete(0)
-    take({ t: 'sealAsk', log, forced: false })
-    expect(seal.limitOf(state, log)).to.equal(end.no)
-    hub.connected.add(0)
-    seal.step(hub, { type: 'tick' }, 20_000)
-    seal.step(hub, { type: 'persisted', key: 'seal/0/1' }, 20_000)
-    expect(seal.limitOf(state, log)).to.equal(Infinity)
-    take({ t: 'sealCertificate', log, signatures: [signSeal(signer, context.network, end)] })
-    take({ t: 'sealPromise', document: signPromise(signer, context.network, end) })
-    expect(seal.endOf(log)?.no).to.equal(end.no)
+  it('sends a promise only when it is on the disk, and takes no frames beyond it at once', () => {
+    const machine = machineOf(0, { hold: true })
+    const effects = machine.step({ type: 'seal', log: gone })
+    expect(effects.map(({ type }) => type)).to.deep.equal(['persist'])
+    expect(machine.limit()).to.equal(5)
+    expect(sent(machine.tick(1_000))).to.deep.equal([])
+    expect(sent(machine.step({ type: 'persisted', key: sealRowKey(gone) }))).to.deep.equal(['sealAsk to 1', 'sealPromise to 1'])
+    expect(decodeSealRow(machine.rows().get(sealRowKey(gone))!).promise).to.not.equal(undefined)
+    const again = machineOf(0, { rows: machine.rows() })
+    expect(again.limit(), 'after a restart').to.equal(5)
+  })
+
+  it('signs the longer promise once it has its frames, and two signatures are a certificate', () => {
+    const machine = machineOf(0)
+    machine.step({ type: 'seal', log: gone })
+    expect(sent(machine.from(1, promiseOf(1, endAt(8))))).to.not.include('sealCertificate to 1')
+    expect(machine.limit()).to.equal(8)
+    machine.tails.set('2/1', endAt(8))
+    machine.state.logs.get('2/1')!.frame = 8
+    expect(sent(machine.step({ type: 'folded', log: gone, frame: 8, tsMs: START, entries: [] }))).to.include('sealCertificate to 1')
+    expect(machine.end()).to.equal(undefined)
+    const effects = machine.from(1, certificateOf([1], endAt(8)))
+    expect(machine.end()).to.deep.include({ no: 8 })
+    expect(appended(effects), 'the successor logs the seal').to.equal(1)
+    expect(machineOf(0, { rows: machine.rows() }).end(), 'after a restart').to.deep.include({ no: 8 })
+  })
+
+  it("takes nobody else's word: foreign, doubled and mismatching signatures seal nothing", () => {
+    const machine = machineOf(0)
+    const messages: readonly HubMessage[] = [
+      certificateOf([1, 2], endAt(5)), certificateOf([1, 1], endAt(5)), certificateOf([2], endAt(5)), promiseOf(2, endAt(9)),
+      { t: 'sealCertificate', log: gone, signatures: [signSeal(signerOf(0), network, endAt(5)), signSeal(signerOf(1), network, endAt(6))] },
+    ]
+    for (const message of messages) machine.from(1, message)
+    expect(machine.end()).to.equal(undefined)
+    expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
+  })
+
+  it('seals by itself only where the hub is away for a minute, the other one is there, and somebody is short', () => {
+    const short: HubEvent = { type: 'short', account: 'aa', unit: 1, min: 1n, want: 1n }
+    const cases: readonly (readonly [string, number, boolean, readonly number[], boolean])[] = [
+      ['too soon', UNREACHABLE_MS - 1, true, [1], false], ['nobody is short', UNREACHABLE_MS, false, [1], false],
+      ['the hub is there', UNREACHABLE_MS, true, [1, 2], false], ['the other one is away', UNREACHABLE_MS, true, [], false],
+      ['all is given', UNREACHABLE_MS, true, [1], true],
+    ]
+    for (const [name, afterMs, isShort, connected, seals] of cases) {
+      const machine = machineOf(0, { connected: [...connected] })
+      machine.nowMs += afterMs - 1
+      if (isShort) machine.step(short)
+      machine.tick(1)
+      expect(machine.limit(), name).to.equal(seals ? 5 : Number.POSITIVE_INFINITY)
+    }
+  })
+
+  it('takes a promise back that nobody answers, but never once it has signed', () => {
+    const machine = machineOf(0)
+    machine.step({ type: 'seal', log: gone })
+    machine.tick(PROMISE_MS - 1)
+    expect(machine.limit()).to.equal(5)
+    machine.tick(1)
+    expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
+    machine.step({ type: 'seal', log: gone })
+    machine.from(1, promiseOf(1, endAt(5)))
+    machine.tick(UNREACHABLE_MS * 10)
+    expect(machine.limit()).to.equal(5)
+  })
+
+  it('seals one log at a time', () => {
+    const machine = machineOf(0, { connected: [] })
+    machine.step({ type: 'seal', log: gone })
+    expect(warned(machine.step({ type: 'seal', log: { hub: 1, epoch: 1 } }))[0]).to.include('not back yet')
+    expect([...machine.rows().keys()]).to.deep.equal([sealRowKey(gone)])
+  })
+
+  it('waits a day for the lost end, then asks for the release and what follows it', () => {
+    const machine = machineOf(0)
+    machine.from(1, certificateOf([0, 1], endAt(5)))
+    machine.state.logs.get('2/1')!.status = {
+      is: 'sealed', frame: 5, successor: '0/1', sealedDay: 0, returned: false, at: { tsMs: START, hub: 0, epoch: 1, frame: 6, seq: 9 },
+    }
+    machine.state.outstandingSeal = '2/1'
+    expect(appended(machine.tick(ISLAND_RELEASE_MS - 1))).to.equal(0)
+    expect(appended(machine.tick(1))).to.be.greaterThan(0)
+  })
+
+  it("of two histories takes the successor's, and the longer promise of one", () => {
+    const promised = (me: number, own: LogEnd) => ({ ...createCase(gone), promise: { document: signPromise(signerOf(me), network, own), end: own, forced: true, atMs: 0 } })
+    const long = endAt(9, 'one')
+    const brief = endAt(7, 'two')
+    for (const [own, peer] of [[long, brief], [brief, long]] as const) {
+      expect(finalOf({ ...promised(0, own), peerPromise: peer }, { me: 0, forked: false }), 'one history').to.equal(long)
+      expect(finalOf({ ...promised(0, own), peerPromise: peer, differs: true }, { me: 0, forked: true }), 'the successor keeps its own').to.equal(own)
+      const signed = { ...peer, signatures: [] }
+      expect(finalOf({ ...promised(1, own), peerPromise: peer, peerSignature: signed }, { me: 1, forked: true }), 'the other one follows').to.equal(signed)
+    }
+    expect(finalOf({ ...promised(1, long), peerPromise: brief }, { me: 1, forked: true }), 'and waits for it').to.equal(undefined)
+    expect(finalOf({ ...promised(1, endAt(7, 'b')), peerPromise: endAt(7, 'a') }, { me: 1, forked: false })).to.deep.equal(endAt(7, 'a'))
   })
 })
