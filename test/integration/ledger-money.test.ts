@@ -100,6 +100,8 @@ describe('ledger: money at three hubs', function () {
       expect(settled.chargeMicroCredits > 0n).to.equal(true)
     }
     await hubs.equal()
+    await until('nothing is on its way', () => hubs.at(0).money(account)!.balance.inflight === 0n)
+    await hubs.equal()
     const before = hubs.at(0).money(account)!
     const audits = await Promise.all([0, 1, 2].map((index) => hubs.at(index).audit()))
     expect(new Set(audits.map(({ root }) => toHex(root))).size).to.equal(1)
