@@ -108,10 +108,11 @@ describe('ledger: money at three hubs', function () {
     expect(audits.flatMap(({ problems }) => problems)).to.deep.equal([])
 
     // Page by page, newest first, nothing twice and nothing left out.
-    const whole = await hubs.at(2).statement({ account, limit: 1_000 })
+    const to = Date.now()
+    const whole = await hubs.at(2).statement({ account, limit: 1_000, to })
     const paged = []
     for (let after = undefined as { at: number; id: Uint8Array } | undefined; ;) {
-      const page = await hubs.at(2).statement({ account, limit: 2, ...(after === undefined ? {} : { after }) })
+      const page = await hubs.at(2).statement({ account, limit: 2, to, ...(after === undefined ? {} : { after }) })
       if (page.length === 0) break
       paged.push(...page)
       after = { at: page.at(-1)!.at, id: page.at(-1)!.id }
