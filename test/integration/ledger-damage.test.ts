@@ -18,7 +18,6 @@ import { until } from '../support/until.ts'
 
 const world = testWorld()
 const { network } = world.federation
-const signal = AbortSignal.timeout(120_000)
 const account = new Uint8Array(16).fill(1)
 
 const openHub = (dir: string, hub: number, options = {}) => openTestLedger(world, hub, dir, { ownLog: { aloneWaitMs: 50 }, ...options })
@@ -41,7 +40,7 @@ async function twoHubs() {
   const dirs = [join(dir.path, '0'), join(dir.path, '1')]
   const ledgers = [await openHub(dirs[0]!, 0), await openHub(dirs[1]!, 1)]
   join2(ledgers[0]!, 0, ledgers[1]!, 1)
-  await Promise.all(ledgers.map((ledger) => ledger.whenWritable({ signal })))
+  await Promise.all(ledgers.map((ledger) => ledger.whenWritable({ signal: AbortSignal.timeout(30_000) })))
   for (const [index, ledger] of ledgers.entries()) {
     await log(ledger, ['a', 'b', 'c', 'd'].map((name) => `${name}${index}`))
     for (let job = 0; job < 3; job += 1) await ledger.appendReceipt(testReceipt(network, world.hubs[index]!.signer, { account }))
@@ -97,7 +96,7 @@ describe('ledger: damaged disks', function () {
       expect(ledger.heads()[0]!.frames, name).to.equal(2)
       expect(ledger.writable, name).to.equal(false)
       const link = join2(ledger, 0, peer, 1)
-      await ledger.whenWritable({ signal })
+      await ledger.whenWritable({ signal: AbortSignal.timeout(30_000) })
       expect(ledger.heads()[0], name).to.deep.equal(heads[0])
       expect(ledger.heads().filter(({ hub }) => hub === 0), name).to.have.length(1)
       expect(await ledger.receipts({ account, limit: 100 }), name).to.have.length(6)
@@ -114,7 +113,7 @@ describe('ledger: damaged disks', function () {
     const peer = await openHub(dirs[1], 1)
     const ledger = await openHub(dirs[0], 0)
     const link = join2(ledger, 0, peer, 1)
-    await ledger.whenWritable({ signal })
+    await ledger.whenWritable({ signal: AbortSignal.timeout(30_000) })
     link.cut()
     await log(ledger, ['only here 1', 'only here 2'])
     const [whole] = ledger.heads()
@@ -123,7 +122,7 @@ describe('ledger: damaged disks', function () {
     const again = await openHub(dirs[0], 0)
     expect(again.heads()[0]!.frames).to.equal(2)
     join2(again, 0, peer, 1)
-    await again.whenWritable({ signal })
+    await again.whenWritable({ signal: AbortSignal.timeout(30_000) })
     expect(again.heads()[0]).to.deep.equal(whole)
     await until('the peer gets them too', () => peer.heads()[0]!.frames === whole!.frames)
     await again.close()
@@ -247,7 +246,7 @@ describe('ledger: damaged disks', function () {
     expect(ledger.writable, 'alone with a lost end').to.equal(false)
     const peer = await openHub(dirs[1], 1)
     join2(ledger, 0, peer, 1)
-    await ledger.whenWritable({ signal })
+    await ledger.whenWritable({ signal: AbortSignal.timeout(30_000) })
     await log(ledger, ['after'])
     const own = ledger.heads().filter(({ hub }) => hub === 0)
     expect(own[0]).to.deep.equal(heads[0])
@@ -264,7 +263,7 @@ describe('ledger: damaged disks', function () {
     const ledger = await openHub(dirs[0], 0, { ownLog: { aloneWaitMs: 5_000 } })
     const peer = await openHub(dirs[1], 1)
     join2(ledger, 0, peer, 1)
-    await ledger.whenWritable({ signal })
+    await ledger.whenWritable({ signal: AbortSignal.timeout(30_000) })
     expect(ledger.heads().slice(0, 1)).to.deep.equal(heads.slice(0, 1))
     await log(ledger, ['after'])
     await until('equal', () => JSON.stringify(ledger.heads()) === JSON.stringify(peer.heads()))
@@ -281,7 +280,7 @@ describe('ledger: damaged disks', function () {
     const peer = await openHub(dirs[1], 1)
     const ledger = await openHub(dirs[0], 0)
     join2(ledger, 0, peer, 1)
-    await ledger.whenWritable({ signal })
+    await ledger.whenWritable({ signal: AbortSignal.timeout(30_000) })
     await log(ledger, ['after'])
     const own = ledger.heads().filter(({ hub }) => hub === 0)
     expect(own).to.have.length(2)
@@ -300,7 +299,7 @@ describe('ledger: damaged disks', function () {
 
     const original = await openHub(dirs[0], 0)
     const link = join2(original, 0, peer, 1)
-    await original.whenWritable({ signal })
+    await original.whenWritable({ signal: AbortSignal.timeout(30_000) })
     await log(original, ['original'])
     await until('the peer has it', () => JSON.stringify(original.heads()) === JSON.stringify(peer.heads()))
     link.cut()
@@ -311,7 +310,7 @@ describe('ledger: damaged disks', function () {
     // A hub that knows nothing of the original cannot warn it.
     const third = await openHub(join(dir.path, '2'), 2)
     const aside = join2(clone, 0, third, 2)
-    await clone.whenWritable({ signal })
+    await clone.whenWritable({ signal: AbortSignal.timeout(30_000) })
     await log(clone, ['clone'])
     aside.cut()
     await third.close()
@@ -343,7 +342,7 @@ describe('ledger: damaged disks', function () {
     const peer = await openHub(dirs[1], 1)
     const original = await openHub(dirs[0], 0)
     const link = join2(original, 0, peer, 1)
-    await original.whenWritable({ signal })
+    await original.whenWritable({ signal: AbortSignal.timeout(30_000) })
     await log(original, ['later'])
     await until('the peer has it', () => JSON.stringify(original.heads()) === JSON.stringify(peer.heads()))
     const latest = original.heads()[0]!

@@ -14,7 +14,6 @@ import { until } from '../support/until.ts'
 
 const world = testWorld()
 const { network } = world.federation
-const signal = AbortSignal.timeout(120_000)
 const codeOf = (promise: Promise<unknown>) => promise.then(() => 'none', (error: TriforceError) => error.code)
 
 /** Hubs of a fresh federation and the links between them. */
@@ -40,7 +39,7 @@ async function hubsWorld() {
     openAll: async () => {
       for (const index of [0, 1, 2]) await self.open(index)
       for (const [a, b] of pairs) self.connect(a, b)
-      await Promise.all([...hubs.values()].map((hub) => hub.whenWritable({ signal })))
+      await Promise.all([...hubs.values()].map((hub) => hub.whenWritable({ signal: AbortSignal.timeout(30_000) })))
     },
     close: async (index: number) => {
       for (const [a, b] of pairs) if (a === index || b === index) self.cut(a, b)
@@ -141,7 +140,7 @@ describe('ledger: three hubs', function () {
     await hubs.open(0)
     expect(hubs.hub(0).writable).to.equal(false)
     expect(await codeOf(hubs.hub(0).revokeKey({ publicKey: account }))).to.equal('LEDGER_READ_ONLY')
-    await hubs.hub(0).whenWritable({ signal })
+    await hubs.hub(0).whenWritable({ signal: AbortSignal.timeout(30_000) })
     const receipts = Array.from({ length: 50 }, () => testReceipt(network, world.hubs[0]!.signer))
     for (const result of await Promise.all(receipts.map((receipt) => hubs.hub(0).appendReceipt(receipt)))) expect(result.durability).to.equal('local')
     await hubs.open(1)
@@ -203,7 +202,7 @@ describe('ledger: three hubs', function () {
   it('holds messages back while a stream is full', async () => {
     const hubs = await hubsWorld()
     const a = await hubs.open(0)
-    await a.whenWritable({ signal })
+    await a.whenWritable({ signal: AbortSignal.timeout(30_000) })
     const b = await hubs.open(1)
     const queued: Uint8Array[] = []
     let sentWhileFull = 0

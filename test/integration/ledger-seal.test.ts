@@ -15,7 +15,6 @@ import { until } from '../support/until.ts'
 
 const world = testWorld()
 const { network } = world.federation
-const signal = AbortSignal.timeout(110_000)
 const CREDIT = 1_000_000n
 const pairs = [[0, 1], [0, 2], [1, 2]] as const
 const bytes16 = (name: string) => sha256(Buffer.from(name)).slice(0, 16)
@@ -43,7 +42,7 @@ async function hubsWorld(options: Partial<LedgerOptions> = {}) {
     start: async () => {
       for (const index of [0, 1, 2]) await self.open(index)
       for (const [a, b] of pairs) self.join(a, b)
-      await Promise.all([0, 1, 2].map((index) => self.hub(index).whenWritable({ signal })))
+      await Promise.all([0, 1, 2].map((index) => self.hub(index).whenWritable({ signal: AbortSignal.timeout(30_000) })))
     },
     equal: () => until('heads are equal', () => new Set([0, 1, 2].map((index) => JSON.stringify(self.hub(index).heads()))).size === 1, 15_000),
     /** An account whose home is hub 2, with 1,000 credits there and nothing left of its quota. */
@@ -109,7 +108,7 @@ describe('ledger: seals', function () {
     const logged = await hubs.hub(2).appendReceipt(receipt)
     expect(logged.durability).to.equal('local')
 
-    await Promise.all([0, 1].map((index) => hubs.hub(index).seal(2, { forced: false, signal })))
+    await Promise.all([0, 1].map((index) => hubs.hub(index).seal(2, { forced: false, signal: AbortSignal.timeout(60_000) })))
     for (const index of [0, 1]) {
       await until(`hub ${index} knows`, () => hubs.balance(index, account).frozen > 0n)
       const { available, inflight, held, frozen } = hubs.balance(index, account)
@@ -143,7 +142,7 @@ describe('ledger: seals', function () {
     hubs.cut(2)
     const alone = await hubs.hold(2, account, 'alone', 2_000, 1_000)
     await hubs.hub(2).settle({ hold: alone.hold, promptTokens: 2_000, completionTokens: 1_000 })
-    await hubs.hub(0).seal(2, { forced: false, signal })
+    await hubs.hub(0).seal(2, { forced: false, signal: AbortSignal.timeout(60_000) })
     await hubs.close(2)
     await rm(hubs.dir(2), { recursive: true })
     await hubs.open(2)
@@ -224,11 +223,11 @@ describe('ledger: seals', function () {
     const hubs = await hubsWorld()
     await hubs.start()
     const account = await hubs.account('is forced')
-    expect(await codeOf(hubs.hub(0).seal(2, { forced: false, signal }))).to.equal('BAD_REQUEST')
-    const one = hubs.hub(0).seal(2, { forced: true, signal })
+    expect(await codeOf(hubs.hub(0).seal(2, { forced: false, signal: AbortSignal.timeout(60_000) }))).to.equal('BAD_REQUEST')
+    const one = hubs.hub(0).seal(2, { forced: true, signal: AbortSignal.timeout(60_000) })
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect(hubs.balance(1, account).frozen).to.equal(0n)
-    await Promise.all([one, hubs.hub(1).seal(2, { forced: true, signal })])
+    await Promise.all([one, hubs.hub(1).seal(2, { forced: true, signal: AbortSignal.timeout(60_000) })])
     await until('hub 2 has a new log', () => hubs.ownEpochs(2) === 2 && hubs.hub(2).writable, 15_000)
     await hubs.whole(account, 1_000n * CREDIT)
     await hubs.end()

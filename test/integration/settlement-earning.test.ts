@@ -18,7 +18,6 @@ import { cryptoRandom, join2, openTestLedger, realClock, temporaryDir, testWorld
 import { quietLog } from '../support/quiet-log.ts'
 import { until } from '../support/until.ts'
 
-const signal = AbortSignal.timeout(120_000)
 const HOUR = 3_600_000n
 const RTX = { name: 'NVIDIA GeForce RTX 4090', vramBytes: 24 * 2 ** 30 - 2 ** 20 }
 
@@ -32,7 +31,7 @@ describe('settlement: earning', function () {
     dir = await temporaryDir()
     hubs = await Promise.all([0, 1, 2].map((index) => openTestLedger(world, index, join(dir.path, String(index)))))
     for (const [a, b] of [[0, 1], [0, 2], [1, 2]] as const) join2(hubs[a]!, a, hubs[b]!, b)
-    await Promise.all(hubs.map((hub) => hub.whenWritable({ signal })))
+    await Promise.all(hubs.map((hub) => hub.whenWritable({ signal: AbortSignal.timeout(30_000) })))
   })
   after(async () => {
     await Promise.all(hubs.map((hub) => hub.close()))
