@@ -5,10 +5,11 @@
 import type {
   AppendResult, AuditReport, Balance, ListCursor, PendingChange, RuleChange, RuleTable, StatementLine,
 } from '../ledger/interface.ts'
-import type { CompletionRequest, FinishReason, Usage } from '../protocol/completion.ts'
+import type { AnswerDelta, CompletionRequest, DetailedUsage, FinishReason } from '../protocol/completion.ts'
 import type { ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { Signer } from '../protocol/ports.ts'
+import type { RoutingWishes } from '../protocol/routing.ts'
 
 /** Who asks: an API key that a hub knows. */
 export interface Principal {
@@ -47,13 +48,33 @@ export interface Served {
 }
 
 export type CompletionEvent =
+  /** A host has taken the job; comes before its first delta, once for each host that was tried up to then. */
+  | { readonly type: 'placed'; readonly host: string; readonly hostName: string; readonly attempts: number; readonly price?: TokenPrice }
   /** Nothing to send yet; the bridge shows it as an SSE comment. `at`: place in the queue (1 is next), or the loaded part (0 to 1). */
   | { readonly type: 'waiting'; readonly state: 'placing' | 'queued' | 'loading' | 'running'; readonly at?: number }
-  | { readonly type: 'text'; readonly text: string; readonly tokens: number }
+  | AnswerDelta
   /** The answer is complete, its receipt not yet durable. */
-  | { readonly type: 'finish'; readonly finish: FinishReason; readonly usage: Usage }
+  | { readonly type: 'finish'; readonly finish: FinishReason; readonly usage: DetailedUsage }
   /** The receipt is durable. Always the last event of a good answer. */
   | { readonly type: 'settled'; readonly served: Served }
+
+/** What 1,000 tokens cost, µcr. */
+export interface TokenPrice {
+  readonly promptMicroCredits: bigint
+  readonly completionMicroCredits: bigint
+}
+
+export interface CompleteOptions {
+  readonly signal: AbortSignal
+  readonly routing?: RoutingWishes
+}
+
+export interface EmbeddingsAnswer {
+  /** One for each input, in order. */
+  readonly vectors: readonly Float32Array[]
+  readonly usage: DetailedUsage
+  readonly served: Served
+}
 
 export interface AccountInfo {
   readonly account: Uint8Array
@@ -88,7 +109,7 @@ export interface Gateway {
    * Runs one completion. Throws a TriforceError; before the first `text` everything that can be retried was.
    * Aborting `signal` cancels the host's engine; the iterator then ends with an error of code CANCELLED.
    */
-  complete(principal: Principal, request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<CompletionEvent>
+  complete(principal: Principal, request: CompletionRequest, options: CompleteOptions): AsyncIterable<CompletionEvent>
   account(principal: Principal): Promise<AccountInfo>
   receipts(principal: Principal, options: { readonly limit: number; readonly before?: number; readonly after?: ListCursor }): Promise<readonly ReceiptSummary[]>
   /** The receipt file (see docs/ledger.md#receipt-file) as text; throws RECEIPT_NOT_FOUND. */

@@ -49,6 +49,14 @@ export const STOP_CHARS_MAX = 256
 /** A JSON schema of a response format, as text. */
 export const SCHEMA_BYTES_MAX = 64 * 1024
 
+/** Tools that a request may offer, as OpenAI allows, and calls in one message. */
+export const TOOLS_MAX = 128
+export const TOOL_CALLS_MAX = 128
+
+/** Images in one request, and bytes of each: two of the largest still fit a frame. */
+export const IMAGES_MAX = 32
+export const IMAGE_BYTES_MAX = 1_500_000
+
 /** A slow source's tokens are collected at most this long before they are sent; the first goes out at once. */
 export const CHUNK_WAIT_MS_MAX = 10
 

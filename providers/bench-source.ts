@@ -6,7 +6,7 @@
  * bounds the count. With `continueLast` it goes on after the last word of the assistant's text.
  */
 import { setImmediate as nextTick } from 'node:timers/promises'
-import type { CompletionRequest, FinishReason } from '../protocol/completion.ts'
+import { textOf, type CompletionRequest, type FinishReason } from '../protocol/completion.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX } from '../protocol/limits.ts'
 import type { OfferedModel } from '../protocol/messages/capacity.ts'
@@ -69,14 +69,14 @@ export function createBenchSource(components: BenchSourceComponents, options: Be
     if (request.model !== BENCH_SOURCE_MODEL) throw new TriforceError('MODEL_NOT_FOUND', { model: request.model })
     if (request.responseFormat.type !== 'text') throw new TriforceError('CAPABILITY_MISSING', {}, { detail: 'the bench source writes no JSON' })
     const last = request.messages.at(-1)
-    const prefill = request.continueLast && last?.role === 'assistant' ? last.content : ''
-    const steered = request.messages.findLast((message) => message.role === 'user')?.content ?? ''
+    const prefill = request.continueLast && last?.role === 'assistant' ? textOf(last) : ''
+    const steered = textOf(request.messages.findLast((message) => message.role === 'user') ?? { content: '' })
     const total = setting(steered, 'tokens') ?? request.maxTokens ?? settings.tokens
     const gapMs = Math.min(setting(steered, 'gapMs') ?? settings.gapMs, GAP_MS_MAX)
     const batch = Math.max(1, setting(steered, 'batch') ?? settings.batchTokens)
     const first = prefill === '' ? 0 : prefill.trim().split(/\s+/).length
     const count = Math.min(Math.max(0, total - first), request.maxTokens ?? COMPLETION_TOKENS_MAX, COMPLETION_TOKENS_MAX)
-    const promptTokens = request.messages.reduce((sum, message) => sum + Math.ceil(message.content.length / 4), 0)
+    const promptTokens = request.messages.reduce((sum, message) => sum + Math.ceil(textOf(message).length / 4), 0)
     let given = 0
     const end = (finish: FinishReason): ProviderEvent => ({ type: 'end', finish, usage: { promptTokens, completionTokens: given } })
 

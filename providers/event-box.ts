@@ -1,35 +1,34 @@
 /**
  * The hand-over between an engine that produces events and one consumer that pulls them.
  *
- * Text that is not taken at once is joined to one piece, and of several states only the newest is kept, so the box holds
- * no more than the engine's window. Usage of a cancelled run is what the consumer has taken, exactly.
+ * Deltas of one kind that are not taken at once are joined to one piece, and of several states only the newest is kept,
+ * so the box holds no more than the engine's window. Usage of a cancelled run is what the consumer has taken, exactly.
  */
-import type { FinishReason, Usage } from '../protocol/completion.ts'
+import type { AnswerDelta, DetailedUsage, FinishReason } from '../protocol/completion.ts'
 import type { TriforceError } from '../protocol/errors.ts'
 import type { ProviderEvent, ProviderState } from './interface.ts'
 
 export interface EventBox {
-  /** Tokens of the text that the consumer has taken. */
+  /** Tokens of the answer that the consumer has taken. */
   readonly takenTokens: number
   /** True once an end or an error is in the box; everything put later is dropped. */
   readonly closed: boolean
   started(promptTokens: number): void
   state(state: ProviderState): void
-  /** `tokens` is cumulative. */
-  text(text: string, tokens: number): void
-  end(finish: FinishReason, usage: Usage): void
-  /** Undefined where text may be put now; else resolves when the consumer has taken what is there, or is gone. */
+  delta(delta: AnswerDelta): void
+  end(finish: FinishReason, usage: DetailedUsage): void
+  /** Undefined where more may be put now; else resolves when the consumer has taken what is there, or is gone. */
   room(windowTokens: number): Promise<void> | undefined
-  /** Ends with `cancelled` now; text that was not taken is not delivered and not counted. */
+  /** Ends with `cancelled` now; what was not taken is not delivered and not counted. */
   cancel(): void
-  /** The error is thrown at the consumer after the text that came before it. */
+  /** The error is thrown at the consumer after what came before it. */
   fail(error: TriforceError): void
   /** The next event; one consumer only. After the last one it must not be asked again. */
   next(): Promise<ProviderEvent>
 }
 
 export interface EventBoxOptions {
-  /** Called whenever the consumer has taken text, with the new total. */
+  /** Called whenever the consumer has taken a delta, with the new total. */
   readonly onTaken?: (tokens: number) => void
 }
 
@@ -37,7 +36,8 @@ export function createEventBox(options: EventBoxOptions = {}): EventBox {
   let promptTokens = 0
   let takenTokens = 0
   let state: ProviderState | undefined
-  let text: { text: string; tokens: number } | undefined
+  let deltas: AnswerDelta[] = []
+  let putTokens = 0
   let last: ProviderEvent | TriforceError | undefined
   let wake: (() => void) | undefined
   let onRoom: (() => void) | undefined
@@ -51,19 +51,23 @@ export function createEventBox(options: EventBoxOptions = {}): EventBox {
       state = next
       wake?.()
     },
-    text(piece, tokens) {
+    delta(delta) {
       if (last !== undefined) return
-      text = { text: (text?.text ?? '') + piece, tokens }
+      putTokens = delta.tokens
+      const before = deltas.at(-1)
+      const joined = before === undefined ? undefined : join(before, delta)
+      if (joined === undefined) deltas.push(delta)
+      else deltas[deltas.length - 1] = joined
       wake?.()
     },
     end(finish, usage) { close({ type: 'end', finish, usage }) },
     room(windowTokens) {
-      if (last !== undefined || text === undefined || text.tokens - takenTokens < windowTokens) return undefined
+      if (last !== undefined || deltas.length === 0 || putTokens - takenTokens < windowTokens) return undefined
       return new Promise((resolve) => { onRoom = resolve })
     },
     cancel() {
-      if (last !== undefined && text === undefined) return
-      text = undefined
+      if (last !== undefined && deltas.length === 0) return
+      deltas = []
       state = undefined
       last = { type: 'end', finish: 'cancelled', usage: { promptTokens, completionTokens: takenTokens } }
       wake?.()
@@ -82,13 +86,12 @@ export function createEventBox(options: EventBoxOptions = {}): EventBox {
         state = undefined
         return event
       }
-      if (text !== undefined) {
-        const event: ProviderEvent = { type: 'text', ...text }
-        takenTokens = text.tokens
-        text = undefined
+      const delta = deltas.shift()
+      if (delta !== undefined) {
+        takenTokens = delta.tokens
         options.onTaken?.(takenTokens)
         onRoom?.()
-        return event
+        return delta
       }
       if (last instanceof Error) throw last
       return last as ProviderEvent
@@ -96,7 +99,7 @@ export function createEventBox(options: EventBoxOptions = {}): EventBox {
   }
 
   function isEmpty(): boolean {
-    return state === undefined && text === undefined && last === undefined
+    return state === undefined && deltas.length === 0 && last === undefined
   }
 
   function close(event: ProviderEvent | TriforceError): void {
@@ -105,4 +108,19 @@ export function createEventBox(options: EventBoxOptions = {}): EventBox {
     wake?.()
     onRoom?.()
   }
+}
+
+/** Two deltas as one, where they belong together and nothing is lost by it. */
+function join(before: AnswerDelta, delta: AnswerDelta): AnswerDelta | undefined {
+  if (before.type === 'text' && delta.type === 'text') {
+    if (before.logprobs === undefined && delta.logprobs === undefined) return { type: 'text', text: before.text + delta.text, tokens: delta.tokens }
+    return { type: 'text', text: before.text + delta.text, tokens: delta.tokens, logprobs: [...before.logprobs ?? [], ...delta.logprobs ?? []] }
+  }
+  if (before.type === 'reasoning' && delta.type === 'reasoning' && before.signature === undefined && before.redacted === delta.redacted) {
+    return { ...before, ...delta, text: before.text + delta.text }
+  }
+  if (before.type === 'toolCall' && delta.type === 'toolCall' && before.index === delta.index) {
+    return { ...before, arguments: before.arguments + delta.arguments, tokens: delta.tokens }
+  }
+  return undefined
 }

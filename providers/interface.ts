@@ -1,8 +1,8 @@
 /**
  * Providers: where tokens come from. One adapter per engine or vendor; the executor sees only this.
  */
-import type { CompletionRequest, FinishReason, Usage } from '../protocol/completion.ts'
-import type { Gpu, OfferedModel } from '../protocol/messages/capacity.ts'
+import type { AnswerDelta, CompletionRequest, DetailedUsage, EmbeddingRequest, FinishReason } from '../protocol/completion.ts'
+import type { Gpu, ModelCapability, OfferedModel } from '../protocol/messages/capacity.ts'
 
 /** What an engine does while there is no text yet. */
 export type ProviderState =
@@ -13,10 +13,15 @@ export type ProviderState =
 
 export type ProviderEvent =
   | { readonly type: 'state'; readonly state: ProviderState }
-  /** `tokens` is cumulative over the answer. */
-  | { readonly type: 'text'; readonly text: string; readonly tokens: number }
+  | AnswerDelta
   /** Always the last event, also after an abort (finish `cancelled`, exact usage). */
-  | { readonly type: 'end'; readonly finish: FinishReason; readonly usage: Usage }
+  | { readonly type: 'end'; readonly finish: FinishReason; readonly usage: DetailedUsage }
+
+export interface Embeddings {
+  /** One for each input, in order. */
+  readonly vectors: readonly Float32Array[]
+  readonly usage: DetailedUsage
+}
 
 export interface ProviderHealth {
   readonly ok: boolean
@@ -41,6 +46,46 @@ export interface Provider {
    * MODEL_BROKEN before the first event; ENGINE_FAILED at any time. A failed run never harms the next one.
    */
   run(request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<ProviderEvent>
+  /** Absent where none of its models has the capability `embedding`. Throws as `run`. */
+  embed?(request: EmbeddingRequest, options: { readonly signal: AbortSignal }): Promise<Embeddings>
+  close(): Promise<void>
+}
+
+/** A model of a vendor, as its catalogue tells. */
+export interface CloudModel {
+  /** `<vendor>/<the vendor's own id>`, such as `openai/gpt-4o`. */
+  readonly id: string
+  readonly name: string
+  readonly contextTokens: number
+  /** 0 where the vendor does not tell. */
+  readonly outputTokensMax: number
+  readonly capabilities: readonly ModelCapability[]
+}
+
+export interface CloudRunOptions {
+  readonly signal: AbortSignal
+  /** The asking account's own key at the vendor, in place of the hub's. */
+  readonly ownKey?: string
+}
+
+/**
+ * One vendor that is reached over HTTPS with a key. The same events as a Provider. Throws besides what Provider.run throws:
+ * VENDOR_REFUSED (the vendor refuses this hub's key or balance), VENDOR_BUSY (its rate limit; `retryAfterMs` where it tells),
+ * VENDOR_FAILED (anything else it says or breaks).
+ */
+export interface CloudProvider {
+  /** As the price table names it: `openai`, `anthropic`, `gemini`, … */
+  readonly vendor: string
+  /** True for vendors that bill an answer to its end though the connection was closed. */
+  readonly billsAborted: boolean
+  /** True for vendors that keep or train on what is sent by default. */
+  readonly keepsPrompts: boolean
+  models(): readonly CloudModel[]
+  onChange(listener: () => void): () => void
+  health(): ProviderHealth
+  /** `request.model` is a CloudModel's id. */
+  run(request: CompletionRequest, options: CloudRunOptions): AsyncIterable<ProviderEvent>
+  embed?(request: EmbeddingRequest, options: CloudRunOptions): Promise<Embeddings>
   close(): Promise<void>
 }
 

@@ -7,7 +7,7 @@
  */
 import type { ChatRequest } from 'ollama'
 import { z } from 'zod'
-import type { CompletionRequest, FinishReason } from '../protocol/completion.ts'
+import { textOf, type CompletionRequest, type FinishReason } from '../protocol/completion.ts'
 import { TriforceError, toTriforceError } from '../protocol/errors.ts'
 import type { Clock, Log, Random } from '../protocol/ports.ts'
 import { createEventBox, type EventBox } from './event-box.ts'
@@ -192,7 +192,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
         box.state({ state: 'running' })
         loaded = new Set([...loaded, model.id])
       }
-      if (content !== '') box.text(content, tokens)
+      if (content !== '') box.delta({ type: 'text', text: content, tokens: tokens })
       if (frame.done) {
         box.end(finishOf(frame.done_reason), usageOf(frame, tokens, request))
         measure(model.id, frame)
@@ -216,7 +216,7 @@ function chatRequest(request: CompletionRequest, model: OllamaModel, seed: numbe
   const body = {
     model: request.model,
     // The assistant's message last: Ollama leaves it open and goes on from its end.
-    messages: request.messages.map(({ role, content }) => ({ role, content })),
+    messages: request.messages.map((message) => ({ role: message.role, content: textOf(message) })),
     stream: true as const,
     options: {
       num_ctx: model.contextTokens,
@@ -259,7 +259,7 @@ function usageOf(frame: Frame, frames: number, request: CompletionRequest): { pr
 
 /** Ollama tells the prompt's tokens only in the last frame. Until then: four bytes a token, the rule of thumb for English. */
 function promptEstimate(request: CompletionRequest): number {
-  return request.messages.reduce((sum, message) => sum + Math.ceil(Buffer.byteLength(message.content) / 4), 0)
+  return request.messages.reduce((sum, message) => sum + Math.ceil(Buffer.byteLength(textOf(message)) / 4), 0)
 }
 
 function runError(error: unknown, model: string): TriforceError {

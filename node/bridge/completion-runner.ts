@@ -7,6 +7,7 @@ import type { CompletionRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { CompletionEvent, Gateway, Principal } from '../gateway.ts'
+import { createAnswerCollector } from './collected-answer.ts'
 import type { AnswerEnd, AnswerWriter } from './dialect.ts'
 import { logFailure } from './http-errors.ts'
 import type { BridgeMetrics } from './metrics.ts'
@@ -56,7 +57,7 @@ export interface CompletionRunner {
 }
 
 /** What becomes of the events. */
-type Sink = Pick<StreamAnswer, 'waiting' | 'text' | 'room'>
+type Sink = Pick<StreamAnswer, 'waiting' | 'delta' | 'room'>
 type EventOf<Type extends CompletionEvent['type']> = Extract<CompletionEvent, { type: Type }>
 
 export function createCompletionRunner(components: CompletionRunnerComponents, options: CompletionRunnerOptions = {}): CompletionRunner {
@@ -71,16 +72,20 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
     let ended: EventOf<'finish'> | undefined
     for await (const event of gateway.complete(job.principal, job.completion, { signal })) {
       switch (event.type) {
+        case 'placed':
+          break
         case 'waiting':
           sink.waiting(event)
           break
         case 'text':
-          if (event.text === '') break
+        case 'reasoning':
+        case 'toolCall':
+          if (event.type === 'text' && event.text === '') break
           if (!begun) {
             begun = true
             metrics.firstText((clock.monotonicMs() - startedAtMs) / 1_000)
           }
-          sink.text(event.text)
+          sink.delta(event)
           break
         case 'finish':
           ended = event
@@ -113,19 +118,10 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
   }
 
   async function collect(reply: FastifyReply, job: CompletionJob, signal: AbortSignal): Promise<void> {
-    let text = ''
-    const end = await consume(job, signal, {
-      waiting: () => undefined,
-      text(part) {
-        text += part
-        if (text.length > settings.answerCharsMax) {
-          throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the answer is too long for one body; ask for a stream' })
-        }
-      },
-      room: () => undefined,
-    })
+    const collector = createAnswerCollector({ charsMax: settings.answerCharsMax })
+    const end = await consume(job, signal, { waiting: () => undefined, delta: (delta) => collector.add(delta), room: () => undefined })
     reply.header('content-type', 'application/json; charset=utf-8')
-    reply.send(job.writer.body(text, end))
+    reply.send(job.writer.body(collector.answer, end))
     metrics.completionTokens(end.usage.completionTokens)
   }
 

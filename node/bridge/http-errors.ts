@@ -7,7 +7,15 @@ import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { Log } from '../../protocol/ports.ts'
+import type { ErrorBody } from './dialect.ts'
 import { openaiErrorBody, retryHeaders } from './openai-errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** How this route's dialect words its errors. */
+    errorBody?: ErrorBody
+  }
+}
 
 /** Fastify's error handler: gives any thrown value an answer of our form. */
 export function createErrorHandler(log: Log) {
@@ -21,10 +29,11 @@ export function createErrorHandler(log: Log) {
   }
 }
 
-export function sendError(reply: FastifyReply, error: TriforceError): void {
+/** In the words of the route's dialect; where there is no route, in OpenAI's. */
+export function sendError(reply: FastifyReply, error: TriforceError, errorBody: ErrorBody = reply.routeOptions.config.errorBody ?? openaiErrorBody): void {
   reply.code(error.spec.http).headers(retryHeaders(error))
     .header('content-type', 'application/json; charset=utf-8')
-    .send(openaiErrorBody(error))
+    .send(errorBody(error, reply.request.id))
 }
 
 /** One line for each failure, and what is our own fault at a level that is seen. */

@@ -3,6 +3,7 @@
  * is rendered once, so that a token costs one JSON.stringify of its text and nothing more.
  */
 import { toHex } from '../../protocol/bytes.ts'
+import type { AnswerDelta, GoodFinish, TokenLogprob } from '../../protocol/completion.ts'
 import type { Served } from '../gateway.ts'
 import type { AnswerEnd, AnswerWriter } from './dialect.ts'
 import { openaiError } from './openai-errors.ts'
@@ -31,12 +32,14 @@ export function createOpenAIChatWriter(answer: OpenAIChatAnswer): AnswerWriter {
         + `"finish_reason":null}]${tail}`
     },
 
-    text(text) {
-      return textStart + JSON.stringify(text) + textEnd
+    delta(delta) {
+      if (delta.type === 'text' && delta.logprobs === undefined) return textStart + JSON.stringify(delta.text) + textEnd
+      const logprobs = delta.type === 'text' && delta.logprobs !== undefined ? JSON.stringify(logprobsBody(delta.logprobs)) : 'null'
+      return `data: {${head},"choices":[{"index":0,"delta":${JSON.stringify(deltaBody(delta))},"logprobs":${logprobs},"finish_reason":null}]${tail}`
     },
 
     end({ finish, usage, served }) {
-      const finished = `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"${finish}"}]`
+      const finished = `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"${finishReasons[finish]}"}]`
         + `,"triforce":${JSON.stringify(servedBody(served))}${tail}`
       const counted = answer.includeUsage ? `data: {${head},"choices":[],"usage":${JSON.stringify(usageBody(usage))}}\n\n` : ''
       return `${finished}${counted}data: [DONE]\n\n`
@@ -53,7 +56,7 @@ export function createOpenAIChatWriter(answer: OpenAIChatAnswer): AnswerWriter {
       return `: ${text}\n\n`
     },
 
-    body(text, { finish, usage, served }) {
+    body({ text, reasoning, toolCalls, logprobs }, { finish, usage, served }) {
       return JSON.stringify({
         id: answer.id,
         object: 'chat.completion',
@@ -61,9 +64,15 @@ export function createOpenAIChatWriter(answer: OpenAIChatAnswer): AnswerWriter {
         model: answer.model,
         choices: [{
           index: 0,
-          message: { role: 'assistant', content: text, refusal: null },
-          logprobs: null,
-          finish_reason: finish,
+          message: {
+            role: 'assistant',
+            content: text === '' && toolCalls.length > 0 ? null : text,
+            refusal: null,
+            ...(reasoning.length === 0 ? {} : { reasoning_content: reasoning.map((block) => block.redacted === true ? '' : block.text).join('') }),
+            ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(({ id, name, arguments: json }) => ({ id, type: 'function', function: { name, arguments: json } })) }),
+          },
+          logprobs: logprobs.length === 0 ? null : logprobsBody(logprobs),
+          finish_reason: finishReasons[finish],
         }],
         usage: usageBody(usage),
         triforce: servedBody(served),
@@ -72,11 +81,41 @@ export function createOpenAIChatWriter(answer: OpenAIChatAnswer): AnswerWriter {
   }
 }
 
+const finishReasons = { stop: 'stop', length: 'length', toolCalls: 'tool_calls', filtered: 'content_filter' } as const satisfies Record<GoodFinish, string>
+
+/** `reasoning_content` is DeepSeek's name, which clients read; OpenAI itself shows none in chat completions. */
+function deltaBody(delta: AnswerDelta): object {
+  switch (delta.type) {
+    case 'text': return { content: delta.text }
+    case 'reasoning': return { reasoning_content: delta.redacted === true ? '' : delta.text }
+    case 'toolCall': {
+      const begun = delta.id === undefined ? {} : { id: delta.id, type: 'function' }
+      const name = delta.name === undefined ? {} : { name: delta.name }
+      return { tool_calls: [{ index: delta.index, ...begun, function: { ...name, arguments: delta.arguments } }] }
+    }
+  }
+}
+
+function logprobsBody(logprobs: readonly TokenLogprob[]) {
+  return {
+    content: logprobs.map(({ token, logprob, top }) => ({
+      token, logprob, bytes: bytesOfToken(token), top_logprobs: top.map((other) => ({ token: other.token, logprob: other.logprob, bytes: bytesOfToken(other.token) })),
+    })),
+    refusal: null,
+  }
+}
+
+function bytesOfToken(token: string): number[] {
+  return [...Buffer.from(token, 'utf8')]
+}
+
 function usageBody(usage: AnswerEnd['usage']) {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
+    ...(usage.cachedPromptTokens === undefined ? {} : { prompt_tokens_details: { cached_tokens: usage.cachedPromptTokens } }),
+    ...(usage.reasoningTokens === undefined ? {} : { completion_tokens_details: { reasoning_tokens: usage.reasoningTokens } }),
   }
 }
 

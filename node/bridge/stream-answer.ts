@@ -6,6 +6,7 @@
  * moment in which most refusals arrive.
  */
 import type { FastifyReply } from 'fastify'
+import type { AnswerDelta } from '../../protocol/completion.ts'
 import type { TriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { CompletionEvent } from '../gateway.ts'
@@ -31,7 +32,7 @@ export interface StreamAnswer {
   /** True once the status line is out: from then on an error can only be an event. */
   readonly begun: boolean
   waiting(event: WaitingEvent): void
-  text(text: string): void
+  delta(delta: AnswerDelta): void
   /** A promise while the client is too slow to take more. */
   room(): Promise<void> | undefined
   end(end: AnswerEnd): void
@@ -90,9 +91,9 @@ export function createStreamAnswer(components: StreamAnswerComponents, options: 
       if (state !== '' && (headSent || clock.monotonicMs() - startedAtMs >= quietMs)) say(writer.comment(state))
     },
 
-    text(text) {
+    delta(delta) {
       waiting = ''
-      say(begin() + writer.text(text))
+      say(begin() + writer.delta(delta))
     },
 
     room: () => out.room(),

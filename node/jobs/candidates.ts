@@ -26,6 +26,10 @@ export function needsOf(request: CompletionRequest): ModelCapability[] {
     'chat',
     ...(request.responseFormat.type === 'text' ? [] : ['json' as const]),
     ...(request.continueLast ? ['continue' as const] : []),
+    ...(request.tools === undefined && request.messages.every(({ role, toolCalls }) => role !== 'tool' && toolCalls === undefined) ? [] : ['tools' as const]),
+    ...(request.messages.some(({ content }) => typeof content !== 'string' && content.some(({ type }) => type === 'image')) ? ['vision' as const] : []),
+    ...(request.logprobs === undefined ? [] : ['logprobs' as const]),
+    ...(request.reasoning === undefined || request.reasoning.effort === 'none' ? [] : ['reasoning' as const]),
   ]
 }
 

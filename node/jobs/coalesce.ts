@@ -56,11 +56,13 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
         }
         const { done, value } = result
         if (done === true) break
-        if (value.type === 'text') {
+        // Log probabilities belong to their piece, so it stays as it is.
+        if (value.type === 'text' && value.logprobs === undefined) {
           text += value.text
           tokens = value.tokens
         } else {
           if (text !== '') yield take()
+          isFirst &&= value.type === 'state'
           yield value
         }
         next = iterator.next()

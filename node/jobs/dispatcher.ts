@@ -126,7 +126,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
         firstTextMsMax,
         listener: {
           onBeat: (beat) => pulse.say(waitingOf(beat)),
-          onText: (text, tokens) => handoff.offer({ type: 'text', text, tokens }),
+          onDelta: (delta) => handoff.offer(delta),
         },
       })
       if (seen.clean) components.giveBack(channel)

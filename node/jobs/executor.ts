@@ -6,11 +6,11 @@ import { createHash } from 'node:crypto'
 import { pipe } from 'it-pipe'
 import type { Provider } from '../../providers/interface.ts'
 import { decode, encode } from '../../protocol/codec.ts'
-import { completionRequestSchema, type CompletionRequest, type FinishReason, type Usage } from '../../protocol/completion.ts'
+import { completionRequestSchema, type CompletionRequest, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, PROGRESS_MS, PROGRESS_TOKENS } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
-import type { JobAsk, JobTell, ProgressNote } from '../../protocol/messages/job.ts'
+import { hashedText, tellOfDelta, type JobAsk, type JobTell, type ProgressNote } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -45,7 +45,7 @@ export interface Executor {
   readonly counts: Readonly<ExecutorCounts>
 }
 
-const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
+const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
 export function createExecutor(components: ExecutorComponents): Executor {
   const { provider, queue, gate, signer, clock, boot, devices } = components
@@ -108,9 +108,9 @@ export function createExecutor(components: ExecutorComponents): Executor {
               finish = event.finish
               continue
             }
-            output.update(event.text)
+            output.update(hashedText(event))
             usage = { ...usage, completionTokens: event.tokens }
-            const writable = tell(channel, { t: 'chunk', text: event.text, tokens: event.tokens })
+            const writable = tell(channel, tellOfDelta(event))
             beats.sent()
             const note = progress.due(event.tokens)
             if (note !== undefined) tell(channel, { t: 'progress', note: signDocument(signer, 'progress', note) })

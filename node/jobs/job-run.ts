@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import { decode, encode } from '../../protocol/codec.ts'
-import type { FinishReason, Usage } from '../../protocol/completion.ts'
+import type { AnswerDelta, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX, JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
-import { jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import { deltaOfTell, hashedText, jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { Signed } from '../../protocol/signed.ts'
 import { fromWireError } from '../../protocol/wire-error.ts'
@@ -15,11 +15,11 @@ import type { Channel } from '../net/channel.ts'
 
 /** What the asking side saw of a job, however it ended. */
 export interface JobSeen {
-  readonly usage: Usage
+  readonly usage: DetailedUsage
   readonly finish: FinishReason
   readonly outputHash: Uint8Array
   readonly observedMs: number
-  /** Text was passed on: the job cannot be given to another host any more. */
+  /** A part of the answer was passed on: the job cannot be given to another host any more. */
   readonly delivered: boolean
   /** Signed by the contributor; absent where it died before. */
   readonly half: Signed | undefined
@@ -33,7 +33,7 @@ export interface JobSeen {
 export interface JobListener {
   onBeat(beat: Extract<JobTell, { t: 'beat' }>): void
   /** The next frame is read when this resolves. */
-  onText(text: string, tokens: number): Promise<void> | undefined
+  onDelta(delta: AnswerDelta): Promise<void> | undefined
 }
 
 export interface RunJobOptions {
@@ -56,7 +56,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   const { signal, listener, tokensMax = COMPLETION_TOKENS_MAX, silenceMsMax = JOB_SILENCE_MS_MAX, firstTextMsMax } = options
   const startMs = clock.monotonicMs()
   const output = createHash('sha256')
-  let usage: Usage = { promptTokens: 0, completionTokens: 0 }
+  let usage: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
   let cancelSilence = () => {}
   let cancelDeadline = () => {}
   let hasText = false
@@ -91,7 +91,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
     accepted = true
   }
 
-  function checkTokens(said: Usage): Usage {
+  function checkTokens(said: DetailedUsage): DetailedUsage {
     if (said.completionTokens > tokensMax) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens', tokensMax })
     return said
   }
@@ -113,12 +113,17 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
         case 'beat':
           listener.onBeat(frame)
           break
-        case 'chunk': {
+        case 'vectors':
+          throw new TriforceError('PROTOCOL_VIOLATION', { frame: frame.t })
+        case 'chunk':
+        case 'reasoning':
+        case 'tool': {
           if (frame.tokens < usage.completionTokens) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens' })
           usage = checkTokens({ ...usage, completionTokens: frame.tokens })
           hasText = true
-          output.update(frame.text)
-          const room = listener.onText(frame.text, frame.tokens)
+          const delta = deltaOfTell(frame)
+          output.update(hashedText(delta))
+          const room = listener.onDelta(delta)
           if (room !== undefined) await room
           break
         }

@@ -3,9 +3,9 @@
  * dispatcher on the other. What the consumer does not read, the hub does not ask for.
  */
 import { decode, encode } from '../../protocol/codec.ts'
-import { completionRequestSchema, type FinishReason, type Usage } from '../../protocol/completion.ts'
+import { completionRequestSchema, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import type { JobAsk, JobTell } from '../../protocol/messages/job.ts'
+import { tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import { errorTell } from '../net/requests.ts'
 import type { AccountGate } from '../settlement/account-gate.ts'
@@ -20,7 +20,7 @@ export interface RelayComponents {
   readonly priorityOf: PriorityOf
 }
 
-const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0 }
+const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
 export function createRelay({ gate, dispatcher, priorityOf }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
   return async (channel, ask, { signal }) => {
@@ -37,17 +37,21 @@ export function createRelay({ gate, dispatcher, priorityOf }: RelayComponents): 
     }
 
     tell({ t: 'accept' })
-    let finished: { finish: FinishReason; usage: Usage } | undefined
+    let finished: { finish: FinishReason; usage: DetailedUsage } | undefined
     let tokens = 0
     try {
       for await (const event of events) {
         switch (event.type) {
+          case 'placed':
+            break
           case 'waiting':
             tell(beatOf(event))
             break
           case 'text':
+          case 'reasoning':
+          case 'toolCall':
             tokens = event.tokens
-            if (!tell({ t: 'chunk', text: event.text, tokens })) await channel.drained()
+            if (!tell(tellOfDelta(event))) await channel.drained()
             break
           case 'finish':
             finished = event

@@ -216,6 +216,6 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 function listenerOf(handoff: Handoff<CompletionEvent>): JobListener {
   return {
     onBeat: (beat) => handoff.offerIfIdle(waitingOf(beat)),
-    onText: (text, tokens) => handoff.offer({ type: 'text', text, tokens }),
+    onDelta: (delta) => handoff.offer(delta),
   }
 }

@@ -9,7 +9,7 @@ import { countField, idField, modelIdField, publicKeyField, shortText, timeField
 export const nodeModeSchema = z.enum(['hub', 'contributor', 'consumer', 'hybrid'])
 export type NodeMode = z.output<typeof nodeModeSchema>
 
-export const modelCapabilitySchema = z.enum(['chat', 'json', 'tools', 'vision', 'embedding', 'reasoning', 'continue'])
+export const modelCapabilitySchema = z.enum(['chat', 'json', 'tools', 'vision', 'embedding', 'reasoning', 'continue', 'logprobs'])
 export type ModelCapability = z.output<typeof modelCapabilitySchema>
 
 export const offeredModelSchema = z.object({

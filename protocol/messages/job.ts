@@ -2,21 +2,22 @@
  * The job protocol, one job at a time on a pooled stream.
  *
  * asking side → host: open, cancel
- * host → asking side: beat* while it waits for a slot, then reject, or accept and (beat | chunk | progress)* and exactly one
- * of end | fail
+ * host → asking side: beat* while it waits for a slot, then reject, or accept and
+ * (beat | chunk | reasoning | tool | vectors | progress)* and exactly one of end | fail
  *
  * After `end`, `fail` or `reject` both sides may use the stream for the next job. A stream that ends without one of
  * them is a failure: an end of file never means "complete".
  */
 import { z } from 'zod'
-import { finishReasonSchema, usageSchema } from '../completion.ts'
+import { detailedUsageSchema, finishReasonSchema, tokenLogprobSchema, usageSchema, type AnswerDelta } from '../completion.ts'
+import { TOOL_CALLS_MAX } from '../limits.ts'
 import { bytesField, countField, hashField, idField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { signedSchema } from '../signed.ts'
 
 export const jobOpenSchema = z.object({
   t: z.literal('open'),
   ticket: signedSchema,
-  /** DAG-CBOR of a CompletionRequest; the ticket carries its hash. */
+  /** DAG-CBOR of a CompletionRequest or an EmbeddingRequest; the ticket carries its hash. */
   request: bytesField,
 })
 
@@ -48,13 +49,29 @@ export const jobBeatSchema = z.object({
 })
 
 /** Text as the engine made it; `tokens` is cumulative, so a lost count cannot pass unseen. */
-export const jobChunkSchema = z.object({ t: z.literal('chunk'), text: z.string(), tokens: countField })
+export const jobChunkSchema = z.object({
+  t: z.literal('chunk'), text: z.string(), tokens: countField, logprobs: z.array(tokenLogprobSchema).optional(),
+})
+
+/** What the model thinks before it answers. */
+export const jobReasoningSchema = z.object({
+  t: z.literal('reasoning'), text: z.string(), tokens: countField, signature: z.string().optional(), redacted: z.literal(true).optional(),
+})
+
+/** A piece of a tool call: the first of each `index` has its id and name. */
+export const jobToolSchema = z.object({
+  t: z.literal('tool'), index: z.number().int().min(0).max(TOOL_CALLS_MAX - 1), id: z.string().max(256).optional(), name: z.string().max(128).optional(),
+  arguments: z.string(), tokens: countField,
+})
+
+/** Vectors of an embedding, one after the other: 32-bit floats, little-endian. */
+export const jobVectorsSchema = z.object({ t: z.literal('vectors'), dimensions: countField, values: bytesField })
 
 /** Proof of the work so far: `note` opens to a ProgressNote. */
 export const jobProgressSchema = z.object({ t: z.literal('progress'), note: signedSchema })
 
 export const jobEndSchema = z.object({
-  t: z.literal('end'), finish: finishReasonSchema, usage: usageSchema,
+  t: z.literal('end'), finish: finishReasonSchema, usage: detailedUsageSchema,
   /** Opens to a ReceiptHalf. Absent on the relayed leg, where `receipt` is the finished one's id. */
   half: signedSchema.optional(),
   relayed: z.object({
@@ -68,9 +85,58 @@ export const jobFailSchema = z.object({
 })
 
 export const jobTellSchema = z.discriminatedUnion('t', [
-  jobAcceptSchema, jobRejectSchema, jobBeatSchema, jobChunkSchema, jobProgressSchema, jobEndSchema, jobFailSchema,
+  jobAcceptSchema, jobRejectSchema, jobBeatSchema, jobChunkSchema, jobReasoningSchema, jobToolSchema, jobVectorsSchema, jobProgressSchema, jobEndSchema,
+  jobFailSchema,
 ])
 export type JobTell = z.output<typeof jobTellSchema>
+
+/** The frames that carry an answer. */
+export type JobDeltaTell = Extract<JobTell, { t: 'chunk' | 'reasoning' | 'tool' }>
+
+export function tellOfDelta(delta: AnswerDelta): JobDeltaTell {
+  switch (delta.type) {
+    case 'text':
+      return delta.logprobs === undefined ? { t: 'chunk', text: delta.text, tokens: delta.tokens }
+        : { t: 'chunk', text: delta.text, tokens: delta.tokens, logprobs: [...delta.logprobs] }
+    case 'reasoning': {
+      const { type: _, ...rest } = delta
+      return { t: 'reasoning', ...rest }
+    }
+    case 'toolCall': {
+      const { type: _, ...rest } = delta
+      return { t: 'tool', ...rest }
+    }
+  }
+}
+
+export function deltaOfTell(frame: JobDeltaTell): AnswerDelta {
+  switch (frame.t) {
+    case 'chunk':
+      return { type: 'text', text: frame.text, tokens: frame.tokens, ...(frame.logprobs === undefined ? {} : { logprobs: frame.logprobs }) }
+    case 'reasoning':
+      return {
+        type: 'reasoning', text: frame.text, tokens: frame.tokens, ...(frame.signature === undefined ? {} : { signature: frame.signature }),
+        ...(frame.redacted === undefined ? {} : { redacted: true }),
+      }
+    case 'tool':
+      return {
+        type: 'toolCall', index: frame.index, arguments: frame.arguments, tokens: frame.tokens, ...(frame.id === undefined ? {} : { id: frame.id }),
+        ...(frame.name === undefined ? {} : { name: frame.name }),
+      }
+  }
+}
+
+/**
+ * What both sides hash of an answer, piece by piece as it was sent. Text counts as it is, so that whoever has the text of
+ * a plain answer can check its hash; other pieces are marked with a NUL, which no tokenizer puts at their beginning.
+ */
+export function hashedText(delta: AnswerDelta): string {
+  switch (delta.type) {
+    case 'text': return delta.text
+    case 'reasoning': return `\0reasoning\0${delta.signature ?? ''}\0${delta.text}`
+    case 'toolCall': return `\0tool\0${delta.index}\0${delta.id ?? ''}\0${delta.name ?? ''}\0${delta.arguments}`
+  }
+}
 
 export const progressNoteSchema = z.object({
   v: z.literal(1), jobId: idField, n: countField, completionTokens: countField, atMs: countField,

@@ -3,7 +3,8 @@
  * that somebody types stays text and cannot open another role.
  */
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, Token } from 'node-llama-cpp'
-import type { ChatMessage, CompletionRequest } from '../../protocol/completion.ts'
+import { textOf, type ChatMessage, type CompletionRequest } from '../../protocol/completion.ts'
+import { TriforceError } from '../../protocol/errors.ts'
 
 export interface Prompt {
   readonly tokens: Token[]
@@ -15,7 +16,7 @@ export interface Prompt {
 
 export function renderPrompt(model: LlamaModel, wrapper: ChatWrapper, request: CompletionRequest): Prompt {
   const last = request.messages.at(-1)
-  const prefill = request.continueLast && last?.role === 'assistant' ? last.content : undefined
+  const prefill = request.continueLast && last?.role === 'assistant' ? textOf(last) : undefined
   const messages = prefill === undefined ? request.messages : request.messages.slice(0, -1)
   const chatHistory: ChatHistoryItem[] = [...messages.map(historyItem), { type: 'model', response: [] }]
   const { contextText, stopGenerationTriggers } = wrapper.generateContextState({ chatHistory })
@@ -35,7 +36,13 @@ export function renderPrompt(model: LlamaModel, wrapper: ChatWrapper, request: C
   return { tokens, stopTokens, stopTexts: stopTexts.filter((text) => text !== '') }
 }
 
-function historyItem({ role, content }: ChatMessage): ChatHistoryItem {
-  if (role === 'assistant') return { type: 'model', response: [content] }
-  return { type: role, text: content }
+/** Throws CAPABILITY_MISSING for what this engine has no form for: its models do not offer it, so no hub sends it here. */
+function historyItem(message: ChatMessage): ChatHistoryItem {
+  const { role, content } = message
+  const text = textOf(message)
+  if (role === 'assistant' && message.toolCalls === undefined) return { type: 'model', response: [text] }
+  if (role === 'system' || role === 'user') {
+    if (typeof content === 'string' || content.every(({ type }) => type === 'text')) return { type: role, text }
+  }
+  throw new TriforceError('CAPABILITY_MISSING', {}, { detail: 'this engine reads no images and no tool calls' })
 }

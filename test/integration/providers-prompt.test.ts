@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { getLlama, LlamaChat, LlamaLogLevel, resolveChatWrapper, type ChatHistoryItem, type Llama, type LlamaModel } from 'node-llama-cpp'
-import type { ChatMessage } from '../../protocol/completion.ts'
+import { textOf, type ChatMessage } from '../../protocol/completion.ts'
 import { renderPrompt } from '../../providers/embedded/prompt.ts'
 import { writeTinyModel } from '../support/provider-gguf.ts'
 import { chatRequest, tempFolder, type TempFolder } from '../support/provider-world.ts'
@@ -36,7 +36,7 @@ describe('providers/embedded/prompt', function () {
       const ours = renderPrompt(model, wrapper, chatRequest('tiny', { messages: [...messages] })).tokens
       const context = await model.createContext({ contextSize: 1_024 })
       const chat = new LlamaChat({ contextSequence: context.getSequence() })
-      const history: ChatHistoryItem[] = messages.map(({ role, content }) => (role === 'assistant' ? { type: 'model', response: [content] } : { type: role, text: content }))
+      const history: ChatHistoryItem[] = messages.map((message) => (message.role === 'assistant' ? { type: 'model', response: [textOf(message)] } : { type: message.role as 'user', text: textOf(message) }))
       await chat.generateResponse([...history, { type: 'model', response: [''] }], { maxTokens: 1, temperature: 0, repeatPenalty: false })
       const theirs = chat.sequence.contextTokens
       expect(theirs.slice(0, ours.length)).to.deep.equal(ours)

@@ -10,8 +10,8 @@ describe('providers/event-box', () => {
     const box = createEventBox()
     box.state({ state: 'queued', position: 2 })
     box.state({ state: 'running' })
-    box.text('a', 1)
-    box.text('b', 4)
+    box.delta({ type: 'text', text: 'a', tokens: 1 })
+    box.delta({ type: 'text', text: 'b', tokens: 4 })
     box.end('stop', usage)
     expect([await box.next(), await box.next(), await box.next()]).to.deep.equal([
       { type: 'state', state: { state: 'running' } }, { type: 'text', text: 'ab', tokens: 4 }, { type: 'end', finish: 'stop', usage },
@@ -21,7 +21,7 @@ describe('providers/event-box', () => {
   it('tells how much was taken, at the moment it is taken', async () => {
     const taken: number[] = []
     const box = createEventBox({ onTaken: (tokens) => { taken.push(tokens) } })
-    box.text('a', 5)
+    box.delta({ type: 'text', text: 'a', tokens: 5 })
     expect(taken).to.deep.equal([])
     await box.next()
     expect(taken).to.deep.equal([5])
@@ -30,18 +30,18 @@ describe('providers/event-box', () => {
   it('lets a waiting consumer have what comes', async () => {
     const box = createEventBox()
     const waiting = box.next()
-    box.text('a', 1)
+    box.delta({ type: 'text', text: 'a', tokens: 1 })
     expect(await waiting).to.deep.equal({ type: 'text', text: 'a', tokens: 1 })
   })
 
   it('cancels with the usage of what was taken, and delivers nothing more', async () => {
     const box = createEventBox()
     box.started(3)
-    box.text('a', 1)
+    box.delta({ type: 'text', text: 'a', tokens: 1 })
     await box.next()
-    box.text('b', 2)
+    box.delta({ type: 'text', text: 'b', tokens: 2 })
     box.cancel()
-    box.text('c', 3)
+    box.delta({ type: 'text', text: 'c', tokens: 3 })
     box.end('stop', usage)
     expect(await box.next()).to.deep.equal({ type: 'end', finish: 'cancelled', usage: { promptTokens: 3, completionTokens: 1 } })
   })
@@ -55,7 +55,7 @@ describe('providers/event-box', () => {
 
   it('throws an error behind the text that came before it', async () => {
     const box = createEventBox()
-    box.text('a', 1)
+    box.delta({ type: 'text', text: 'a', tokens: 1 })
     box.fail(new TriforceError('ENGINE_FAILED'))
     expect(await box.next()).to.include({ type: 'text' })
     expect(await box.next().catch((error: unknown) => error)).to.include({ code: 'ENGINE_FAILED' })
@@ -64,9 +64,9 @@ describe('providers/event-box', () => {
   it('has no room from a full window until the consumer takes or leaves', async () => {
     for (const leave of [false, true]) {
       const box = createEventBox()
-      box.text('a', 63)
+      box.delta({ type: 'text', text: 'a', tokens: 63 })
       expect(box.room(64)).to.equal(undefined)
-      box.text('b', 64)
+      box.delta({ type: 'text', text: 'b', tokens: 64 })
       let room = false
       void box.room(64)?.then(() => { room = true })
       await settled()

@@ -16,7 +16,7 @@ describe('node/bridge/openai-chat-answer', () => {
     expect(writer.begin()).to.equal(
       `data: {${head},"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},`
       + '"logprobs":null,"finish_reason":null}]}\n\n')
-    expect(writer.text('a"\n')).to.equal(
+    expect(writer.delta({ type: 'text', text: 'a"\n', tokens: 1 })).to.equal(
       `data: {${head},"choices":[{"index":0,"delta":{"content":"a\\"\\n"},"logprobs":null,"finish_reason":null}]}\n\n`)
     expect(writer.end(end)).to.equal(
       `data: {${head},"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],${triforce}}\n\ndata: [DONE]\n\n`)
@@ -25,7 +25,7 @@ describe('node/bridge/openai-chat-answer', () => {
 
   it('adds usage null to each event and one event with the usage, only where asked', () => {
     const writer = createOpenAIChatWriter({ ...answer, includeUsage: true })
-    for (const text of [writer.begin(), writer.text('a'), writer.failed(new TriforceError('HOST_LOST'))]) {
+    for (const text of [writer.begin(), writer.delta({ type: 'text', text: 'a', tokens: 1 }), writer.failed(new TriforceError('HOST_LOST'))]) {
       expect(JSON.parse(text.slice('data: '.length))).to.have.property('usage', null)
     }
     const [finished, counted, done] = writer.end(end).split('\n\n')
@@ -47,7 +47,7 @@ describe('node/bridge/openai-chat-answer', () => {
     const writer = createOpenAIChatWriter(answer)
     fc.assert(fc.property(fc.string({ unit: 'binary' }), fc.nat(0xffff), (start, unit) => {
       const text = start + String.fromCharCode(unit)
-      const event = writer.text(text)
+      const event = writer.delta({ type: 'text', text, tokens: 1 })
       expect(event.indexOf('\n\n')).to.equal(event.length - 2)
       const utf8 = Buffer.from(event, 'utf8').toString('utf8')
       const chunk = JSON.parse(utf8.slice('data: '.length)) as { choices: [{ delta: { content: string } }] }

@@ -26,8 +26,8 @@ function setUp(options: Partial<RunJobOptions> = {}) {
     ask: { t: 'open', ticket: signed, request: Uint8Array.of(1) }, signal: leaving.signal, firstTextMsMax: 120_000,
     listener: {
       onBeat: (beat) => void beats.push(beat.state),
-      onText: (text) => {
-        texts.push(text)
+      onDelta: (delta) => {
+        if (delta.type === 'text') texts.push(delta.text)
         return undefined
       },
     },
@@ -194,7 +194,7 @@ describe('node/jobs/job-run', () => {
 
   it('does not take its own slow consumer for a silent host', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const { tell, pass, job, seen } = setUp({ listener: { onBeat: () => {}, onText: () => promise } })
+    const { tell, pass, job, seen } = setUp({ listener: { onBeat: () => {}, onDelta: () => promise } })
     await tell({ t: 'accept' }, chunk('a', 1), end(1))
     await pass(60_000)
     expect(job.state).to.equal('pending')
