@@ -8,7 +8,6 @@ import { gossipsub, TopicValidatorResult, type GossipSub } from '@libp2p/gossips
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
-import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
@@ -26,6 +25,8 @@ import { fastMessageId } from './gossip-id.ts'
 import { createHeldBytes } from './held-bytes.ts'
 import { createMisconduct } from './misconduct.ts'
 import { createStreamChannel } from './stream-channel.ts'
+import { createTurnEnd } from './turn-end.ts'
+import { turnNoise } from './turn-noise.ts'
 
 export interface HostComponents {
   readonly clock: Clock
@@ -99,13 +100,14 @@ export async function createHost(components: HostComponents, options: HostOption
   const log = components.log.child('net')
   const misconduct = createMisconduct(components, options.neverBan === undefined ? {} : { spares: options.neverBan })
   const { hub, ids } = options
+  const turnEnd = createTurnEnd()
   const node = await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'triforce', version: options.version },
     addresses: { listen: [...options.listen], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
     transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 })],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [turnNoise(turnEnd)],
     streamMuxers: [yamux({
       keepAliveInterval: 20_000,
       maxInboundStreams: 4_096,
@@ -194,7 +196,7 @@ export async function createHost(components: HostComponents, options: HostOption
   /** Makes the channel in the same tick, then lets the handler run; its throw ends the stream. */
   function serve(handler: ChannelHandler, stream: Stream, connection: Connection): void {
     const peer = connection.remotePeer.toString()
-    const channel = createStreamChannel(stream, peer, { held })
+    const channel = createStreamChannel(stream, peer, { held, turnEnd })
     handler(channel).then(
       () => channel.close(),
       (reason: unknown) => {
@@ -243,7 +245,7 @@ export async function createHost(components: HostComponents, options: HostOption
       if (connection === undefined) throw new TriforceError('NO_HOST', { peer }, { detail: 'there is no connection to this peer' })
       try {
         const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX })
-        return createStreamChannel(stream, peer, { held })
+        return createStreamChannel(stream, peer, { held, turnEnd })
       } catch (cause) {
         throw new TriforceError('HOST_LOST', { peer }, { cause, detail: 'the peer did not open a stream' })
       }

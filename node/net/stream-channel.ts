@@ -14,6 +14,7 @@ import type { Channel } from './channel.ts'
 import { createFrameSplitter, prefixBytes, writeFrame } from './frame-splitter.ts'
 import type { HeldBytes } from './held-bytes.ts'
 import { createReadQueue } from './read-queue.ts'
+import { createTurnEnd, type TurnEnd } from './turn-end.ts'
 
 export interface StreamChannelOptions {
   readonly frameBytesMax?: number
@@ -23,16 +24,19 @@ export interface StreamChannelOptions {
   readonly sendBytesHigh?: number
   /** Counts unfinished frames over all streams of the peer. */
   readonly held?: HeldBytes
+  /** That of all channels of a host, so that they leave together. Default: one of its own. */
+  readonly turnEnd?: TurnEnd
 }
 
 export const streamChannelDefaults = Object.freeze({
   frameBytesMax: FRAME_BYTES_MAX,
   readBytesHigh: 64 * 1024, // several thousand tokens: far above what a live reader leaves, far below what hurts
   sendBytesHigh: 64 * 1024,
-}) satisfies Required<Omit<StreamChannelOptions, 'held'>>
+}) satisfies Required<Omit<StreamChannelOptions, 'held' | 'turnEnd'>>
 
 export function createStreamChannel(stream: Stream, peer: string, options: StreamChannelOptions = {}): Channel {
   const { frameBytesMax, readBytesHigh, sendBytesHigh } = { ...streamChannelDefaults, ...options }
+  const turnEnd = options.turnEnd ?? createTurnEnd()
   const closed = new AbortController()
   const splitter = createFrameSplitter(frameBytesMax)
   let heldBytes = 0
@@ -149,7 +153,7 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
       pendingBytes += prefixBytes(frame.byteLength) + frame.byteLength
       if (!flushSoon && !blocked) {
         flushSoon = true
-        setImmediate(flush)
+        turnEnd.frames(flush)
       }
       return pendingBytes < sendBytesHigh && !blocked
     },

@@ -2,7 +2,7 @@
  * Question: what does the whole path (HTTP, hub, libp2p, contributor, receipt on two disks) cost over its bare parts?
  * All pairs are measured in interleaved rounds of one run, on processes of this machine that share its cores.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Stream } from '@libp2p/interface'
@@ -16,6 +16,7 @@ import { createEmbeddedProvider } from '../../providers/embedded/provider.ts'
 import { startChild } from './support/child.ts'
 import { createBareNode, ECHO_PROTOCOL } from './support/echo-peer.ts'
 import { load, stream } from './support/http-load.ts'
+import { cpuMs, residentMb } from './support/process-use.ts'
 import { median, ratioRow, type BenchRow } from './support/report.ts'
 
 interface UpLine {
@@ -48,22 +49,13 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     say('relay: tokens per second')
     for (const streams of [1, 32, 200]) rows.push(await relayRow(ready, streams))
     say('jobs with receipts')
-    rows.push(await jobsRow(ready))
+    rows.push(...await jobsRows(ready))
     rows.push({ measure: 'memory of the hub after the load', unit: 'MB', value: residentMb(ready.hubs[0]!.pid) })
   } finally {
     await up.stop()
     rmSync(dir, { recursive: true, force: true })
   }
   return rows
-}
-
-/** Resident memory from /proc; NaN where there is none. */
-function residentMb(pid: number): number {
-  try {
-    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024
-  } catch {
-    return Number.NaN
-  }
 }
 
 async function engineRows(up: UpLine, dir: string): Promise<BenchRow[]> {
@@ -154,23 +146,41 @@ async function echoOnce(channel: Stream, text: Uint8Array): Promise<void> {
   await channel.close()
 }
 
-async function jobsRow(up: UpLine): Promise<BenchRow> {
+async function jobsRows(up: UpLine): Promise<BenchRow[]> {
   const bare = await startChild<{ port: number }>([join(import.meta.dirname, 'support', 'bare-http.ts')])
   const body = JSON.stringify({ model: 'bench-source', max_tokens: 2, messages: [{ role: 'user', content: 'tokens=2' }] })
   const common = { path: PATH, apiKey: up.apiKey, body, concurrency: 32 }
   const check = (answer: string) => {
     if (!answer.includes('"rcpt_')) throw new Error(`no receipt: ${answer.slice(0, 300)}`)
   }
+  const jobCount = 3_000
+  const processes = [
+    { name: 'hub that clears', pids: [up.hubs[0]!.pid] },
+    { name: 'hub that copies', pids: [up.hubs[1]!.pid, up.hubs[2]!.pid] },
+    { name: 'contributor', pids: [up.contributors[0]!.pid] },
+  ].map((each) => ({ ...each, perJobMs: [] as number[] }))
   const jobs: number[] = []
   const bareRates: number[] = []
+  const bareMsPerRequest: number[] = []
   for (let round = 0; round < ROUNDS + 1; round += 1) {
-    const jobCount = 3_000
+    const before = processes.map(({ pids }) => used(pids))
     const jobsMs = await load({ ...common, origin: up.hubs[0]!.api, requests: jobCount, check })
+    const after = processes.map(({ pids }) => used(pids))
+    const bareBefore = cpuMs(bare.process.pid!)
     const bareMs = await load({ ...common, origin: `http://127.0.0.1:${bare.ready.port}`, requests: 2 * jobCount, check })
     if (round === 0) continue
     jobs.push(jobCount / jobsMs * 1_000)
     bareRates.push(2 * jobCount / bareMs * 1_000)
+    bareMsPerRequest.push((cpuMs(bare.process.pid!) - bareBefore) / (2 * jobCount))
+    for (const [index, { perJobMs, pids }] of processes.entries()) perJobMs.push((after[index]! - before[index]!) / jobCount / pids.length)
   }
   await bare.stop()
-  return ratioRow('jobs with receipts on two disks, 32 at once / bare fastify', 'jobs/s', median(jobs), median(bareRates), '>= 0.3')
+  return [
+    ratioRow('jobs with receipts on two disks, 32 at once / bare fastify', 'jobs/s', median(jobs), median(bareRates), '>= 0.3'),
+    ...processes.map(({ name, perJobMs }) => ratioRow(`processor time of a job: ${name} / bare fastify`, 'ms', median(perJobMs), median(bareMsPerRequest))),
+  ]
+}
+
+function used(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuMs(pid), 0)
 }

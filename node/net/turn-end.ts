@@ -1,0 +1,45 @@
+/**
+ * The end of a turn of the event loop. What a turn produced for the network leaves there together, however many jobs it
+ * came from: first every channel makes one piece of its frames, then every connection encrypts its pieces as one.
+ */
+export interface TurnEnd {
+  /** Runs once at the end of this turn, or of the next one where this one's end has begun. Must not throw. */
+  frames(run: () => void): void
+  /** The same, after all `frames`. */
+  connection(run: () => void): void
+}
+
+export function createTurnEnd(): TurnEnd {
+  let frames: (() => void)[] = []
+  let connections: (() => void)[] = []
+  let scheduled = false
+
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    setImmediate(end)
+  }
+
+  function end(): void {
+    const due = frames
+    frames = []
+    for (const run of due) run()
+    const last = connections
+    connections = []
+    // What these cause is for the next turn: it must be able to schedule it.
+    scheduled = false
+    if (frames.length > 0) schedule()
+    for (const run of last) run()
+  }
+
+  return {
+    frames(run) {
+      frames.push(run)
+      schedule()
+    },
+    connection(run) {
+      connections.push(run)
+      schedule()
+    },
+  }
+}
