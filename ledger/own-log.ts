@@ -1,7 +1,7 @@
 /**
  * When may this hub write, and to which log?
  *
- * - It goes on with its log where the log is whole: its database reaches the anchor, the key is there, and a peer has
+ * - It goes on with its log where the log is whole: its database reaches the anchor and the marker, the key is there, and a peer has
  *   nothing newer. With no peer connected it goes on alone after `aloneWaitMs` only where nothing but the process was
  *   restarted: the marker of this run of the machine names the end of the log. An older copy of the folder looks whole too.
  * - An empty folder may be a lost one, so the first log also waits for a peer.
@@ -94,7 +94,7 @@ export async function createOwnLog(
   /** Only the process was away: this disk cannot be an older copy of itself. */
   const undisturbed = await isUndisturbed()
   /** True from the first sign that the disk lost something until a new log is open. */
-  let lost = isDamaged() || await isBroken(anchor)
+  let lost = isDamaged() || await isShort()
   let state: 'closed' | 'opening' | 'open' | 'stopped' = 'closed'
   let openEpoch: number | undefined
   /** A peer turned up with more of this hub's logs while this process wrote. */
@@ -127,24 +127,27 @@ export async function createOwnLog(
     return damage !== undefined && damage.log.epoch >= (newestTail()?.log.epoch ?? 0)
   }
 
-  /** The database ends before the anchor, or has another history than it. */
-  async function isBroken(anchor: Anchor | undefined): Promise<boolean> {
+  /** The database ends before the anchor or the marker, or has another history than one of them. */
+  async function isShort(): Promise<boolean> {
     const newest = newestTail()
     if (isPlanted('anchor-ignored')) return false
     if (anchor === undefined) return newest !== undefined
-    if (anchor.no === 0) return newest !== undefined && newest.log.epoch > anchor.epoch
-    if (newest === undefined || newest.log.epoch !== anchor.epoch || newest.no < anchor.no) return true
-    const hash = await hashOf(newest.log, anchor.no)
-    return hash === undefined || !bytesEqual(hash, anchor.hash)
+    if (anchor.no === 0 ? newest !== undefined && newest.log.epoch > anchor.epoch : !await reaches(newest, anchor)) return true
+    // The anchor follows the log at a distance; within one run of the machine the marker knows more.
+    return marker !== undefined && marker.no > 0 && !((newest?.log.epoch ?? 0) > marker.epoch || await reaches(newest, marker))
   }
 
   async function isUndisturbed(): Promise<boolean> {
     const newest = newestTail()
-    if (marker === undefined || newest === undefined || newest.log.epoch !== marker.epoch || newest.no < marker.no) return false
     // It is written behind every frame, so at the end of a process it may lack the last one.
-    if (marker.no === 0) return true
-    const hash = await hashOf(newest.log, marker.no)
-    return hash !== undefined && bytesEqual(hash, marker.hash)
+    if (marker?.no === 0) return newest?.log.epoch === marker.epoch
+    return marker !== undefined && reaches(newest, marker)
+  }
+
+  async function reaches(tail: LogTail | undefined, end: Anchor): Promise<boolean> {
+    if (tail === undefined || tail.log.epoch !== end.epoch || tail.no < end.no) return false
+    const hash = await hashOf(tail.log, end.no)
+    return hash !== undefined && bytesEqual(hash, end.hash)
   }
 
   function mayGoAlone(): boolean {
@@ -164,7 +167,7 @@ export async function createOwnLog(
     const newest = newestTail()
     const end = damage?.end
     if (end === undefined || overtaken || newest?.log.epoch !== damage?.log.epoch || newest?.no !== end.no) return false
-    return bytesEqual(newest.hash, end.hash) && !await isBroken(anchor)
+    return bytesEqual(newest.hash, end.hash) && !await isShort()
   }
 
   /** The log that can be continued, with its key. */
@@ -225,7 +228,8 @@ export async function createOwnLog(
     key = { epoch, seed }
     const tail = emptyTail({ hub, epoch })
     await files.writeAnchor({ epoch, no: 0, hash: tail.hash })
-    await files.writeMarker({ epoch, no: 0, hash: tail.hash })
+    // An older marker that stays says nothing of a newer log.
+    await files.writeMarker({ epoch, no: 0, hash: tail.hash }).catch(markerFailed)
     const certified: EpochKey = {
       v: 1, network, hub, epoch, key: logSigner.publicKey,
       ...(previous === undefined ? {} : { previous: { epoch: previous.log.epoch, no: previous.no, hash: previous.hash } }),
@@ -247,6 +251,10 @@ export async function createOwnLog(
     })
   }
 
+  function markerFailed(error: unknown): void {
+    log.debug('the marker of the own log cannot be written; after a restart this hub asks another one', { problem: String(error) })
+  }
+
   /** One write at a time, always of the newest end. */
   async function writeMarkers(): Promise<void> {
     for (let due = markerDue; due !== undefined; due = markerDue) {
@@ -254,7 +262,7 @@ export async function createOwnLog(
       try {
         await files.writeMarker(due)
       } catch (error) {
-        log.debug('the marker of the own log cannot be written; after a restart this hub asks another one', { problem: String(error) })
+        markerFailed(error)
       }
     }
     markerWrite = undefined
