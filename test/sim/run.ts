@@ -22,6 +22,7 @@ import type { WorkerReport, WorkerTask } from './worker.ts'
 
 const PROCESSES = 2
 const MUTANT_SEEDS_DEFAULT = 2_000
+const REMEMBER = new URL('remember.ts', import.meta.url).href
 /** A seed takes well below a second. */
 const HANG_MS = 60_000
 
@@ -48,7 +49,7 @@ function bugOf(name: string | undefined): PlantedBug | undefined {
 async function runWorker(task: WorkerTask, onReport: (report: WorkerReport) => boolean): Promise<void> {
   let next = task.from
   for (let goesOn = true; goesOn && next < task.to;) {
-    const child = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), [JSON.stringify({ ...task, from: next })])
+    const child = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), [JSON.stringify({ ...task, from: next })], { execArgv: ['--import', REMEMBER] })
     let hangs = false
     const watch = setInterval(() => {
       if (performance.now() - lastMs < HANG_MS) return
