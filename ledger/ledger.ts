@@ -116,6 +116,8 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   const conditions = createConditions(clock)
   let failure: TriforceError | undefined
   let ownLog: OwnLog | undefined
+  /** Own logs of which a peer has sent another history. */
+  const forksSeen = new Set<string>()
   let openWaiters: (() => void)[] = []
 
   const writer = createLogWriter({
@@ -190,7 +192,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     behind: () => exchange.ownLogsBehind(),
     sealedAt: (id) => seal.endOf(id),
     isFolded: (tail) => (hub.state.logs.get(logName(tail.log))?.frame ?? 0) >= tail.no,
-    isForked: (id) => hub.state.logs.get(logName(id))?.forked === true,
+    isForked: (id) => hub.state.logs.get(logName(id))?.forked === true || forksSeen.has(logName(id)),
     peers: () => exchange,
     idle: () => lane.idle(),
     openLog: (tail, logSigner, first) => {
@@ -305,10 +307,9 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     if (seal.endOf(id) !== undefined) return
     const detail = `two versions of ${logLabel(id, hubNames)} exist, from frame ${no} on: it was written from two copies of its folder`
     log.error(detail, { log: logName(id), frame: no })
-    if (id.hub !== me || id.epoch !== writer.tail?.log.epoch && ownLog?.writable === true) return
-    fail(new TriforceError('LOG_FORKED', { hub: me, epoch: id.epoch, frame: no }, {
-      detail: `${detail}. This hub writes no more. Keep its ledger folder and call the other hubs' admins before it is started again`,
-    }))
+    if (id.hub !== me) return
+    forksSeen.add(logName(id))
+    ownLog?.review()
   }
 
   function fail(error: TriforceError): void {

@@ -43,7 +43,7 @@ export interface OwnLogComponents {
   readonly sealedAt: (log: LogId) => { readonly no: number } | undefined
   /** Is all that is stored of this log in the state? Copies that it rests on may have been lost and still be on their way. */
   readonly isFolded: (tail: LogTail) => boolean
-  /** True where it is proven that this log has two histories. */
+  /** True where this log has two histories: another hub has proved it, or a peer has sent the other one. */
   readonly isForked: (log: LogId) => boolean
   readonly peers: () => { readonly connected: number; readonly compared: number }
   /** Resolves when everything that was taken is on the disk. */
@@ -57,6 +57,8 @@ export interface OwnLogOptions {
   readonly hub: number
   /** Default 3,000 ms: three hubs that start together have met by then. */
   readonly aloneWaitMs?: number
+  /** How long a hub that does not write, and whose log has two histories, waits to hear that it was sealed. Default 10,000 ms. */
+  readonly sealWaitMs?: number
   /** An empty folder may begin a log with no peer, though it may be a lost one. For a hub that has no others. Default false. */
   readonly mayBeginAlone?: boolean
   /** Peers that must say that this hub never wrote before it opens its very first log. Default 2: both. */
@@ -67,7 +69,7 @@ export interface OwnLogOptions {
   readonly anchorEveryMs?: number
 }
 
-export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, anchorEveryMs: 200, mayBeginAlone: false, firstLogPeers: HUBS_PER_FEDERATION - 1 })
+export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, sealWaitMs: 10_000, anchorEveryMs: 200, mayBeginAlone: false, firstLogPeers: HUBS_PER_FEDERATION - 1 })
 
 export interface OwnLog {
   readonly writable: boolean
@@ -87,7 +89,7 @@ export async function createOwnLog(
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
 ): Promise<OwnLog> {
   const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, idle, openLog, pauseLog } = components
-  const { network, hub, aloneWaitMs, anchorEveryMs, mayBeginAlone, firstLogPeers, damage } = { ...ownLogDefaults, ...options }
+  const { network, hub, aloneWaitMs, sealWaitMs, anchorEveryMs, mayBeginAlone, firstLogPeers, damage } = { ...ownLogDefaults, ...options }
   const anchor = await files.readAnchor()
   let key = await files.readEpochKey()
   const marker = await files.readMarker()
@@ -100,6 +102,8 @@ export async function createOwnLog(
   /** A peer turned up with more of this hub's logs while this process wrote. */
   let overtaken = false
   let waitedAlone = false
+  let waitedForSeal = false
+  let cancelSealWait: (() => void) | undefined
   let anchorDue: Anchor | undefined
   let anchorTimer: (() => void) | undefined
   let anchorWrite: Promise<void> = Promise.resolve()
@@ -280,8 +284,16 @@ export async function createOwnLog(
       const ahead = behind()
       const newest = newestTail()?.log
       if (state !== 'stopped' && newest !== undefined && isForked(newest) && sealedAt(newest) === undefined) {
+        // The seal may stand behind the proof, in frames that are still on their way; a hub that ended here would never come to them.
+        if (state === 'closed' && !waitedForSeal) {
+          cancelSealWait ??= clock.after(sealWaitMs, () => {
+            waitedForSeal = true
+            own.review()
+          })
+          return
+        }
         fail(new TriforceError('LOG_FORKED', { hub, epoch: newest.epoch }, {
-          detail: 'another hub has proved that this hub\'s log has two histories: it was written from two copies of its folder. This hub writes '
+          detail: 'this hub\'s log has two histories, both with its signature: it was written from two copies of its folder. This hub writes '
             + 'no more. Keep its ledger folder and have the other hubs\' admins seal its log (triforce admin seal) before it is started again',
         }))
         return
@@ -347,6 +359,7 @@ export async function createOwnLog(
     close: async () => {
       own.stop()
       cancelWait()
+      cancelSealWait?.()
       anchorTimer?.()
       writeAnchor()
       await anchorWrite

@@ -210,6 +210,24 @@ describe('ledger/own-log', () => {
     expect([sealed.opened, sealed.failures]).to.deep.equal([[started], []])
   })
 
+  it('waits 10 s for the seal of a forked log before it fails: frames with it may be on their way', async () => {
+    const { own, clock, forks, seals, opened, failures, meet } = await ownLogWorld()
+    forks.add(5)
+    await meet()
+    expect([own.writable, failures]).to.deep.equal([false, []])
+    clock.advance(9_999)
+    expect(failures).to.deep.equal([])
+    seals.set(5, { no: 3 })
+    own.review()
+    await settled()
+    expect([own.writable, opened]).to.deep.equal([true, [started + 9]])
+    const unsealed = await ownLogWorld()
+    unsealed.forks.add(5)
+    await unsealed.meet()
+    unsealed.clock.advance(10_000)
+    expect(unsealed.failures.map(({ code }) => code)).to.deep.equal(['LOG_FORKED'])
+  })
+
   it('does not write before all of its log is in the state', async () => {
     const { own, folded, meet } = await ownLogWorld()
     folded.all = false
