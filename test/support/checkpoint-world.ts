@@ -6,7 +6,7 @@ import { createFinalFold } from '../../ledger/checkpoint/final-fold.ts'
 import type { LoadedSnapshot, SnapshotSource } from '../../ledger/checkpoint/snapshot.ts'
 import { encodeEntry, type EncodedEntry, type Entry, type Unnamed } from '../../ledger/entries/entry.ts'
 import { applyEntry } from '../../ledger/fold/apply.ts'
-import { createGate } from '../../ledger/fold/causal.ts'
+import { dependenciesMet } from '../../ledger/fold/causal.ts'
 import { closeFrame, foldFrame } from '../../ledger/fold/frame-fold.ts'
 import { homeOf } from '../../ledger/fold/homes.ts'
 import { createState, type LedgerState, type LogName } from '../../ledger/fold/state.ts'
@@ -37,7 +37,6 @@ export interface CheckpointHub {
   readonly pending: EncodedEntry[]
   /** Its machine does not run. */
   down: boolean
-  gate: ReturnType<typeof createGate>
 }
 
 export type InTransit = { readonly from: number; readonly to: number } & ({ readonly message: HubMessage } | { readonly frame: CheckedFrame })
@@ -74,7 +73,7 @@ export function createCheckpointWorld(options: Omit<CheckpointOptions, 'rows' | 
     const state = createState(context.network, context.hubKeys)
     return {
       index, logKey: testKey(), hub: createHub({ network: context.network, me: index, state }), machine: undefined as never, tail: emptyTail({ hub: index, epoch: 1 }),
-      frames: new Map(), rows: new Map(), blobs: new Map(), warnings: [], proved: [], pending: [], down: false, gate: createGate(state),
+      frames: new Map(), rows: new Map(), blobs: new Map(), warnings: [], proved: [], pending: [], down: false,
     }
   })
 
@@ -124,12 +123,25 @@ export function createCheckpointWorld(options: Omit<CheckpointOptions, 'rows' | 
     })
   }
 
+  /** Folds all that is on its disk and rests on nothing that is not. */
+  function fold({ hub: { state }, frames: stored }: CheckpointHub): void {
+    for (let moved = true; moved;) {
+      moved = false
+      for (const [name, frames] of stored) {
+        const next = frames[state.logs.get(name)?.frame ?? 0]
+        if (next === undefined || !dependenciesMet(state, next)) continue
+        foldFrame(state, next)
+        moved = true
+      }
+    }
+  }
+
   function take(of: CheckpointHub, frame: CheckedFrame): void {
     const name = nameOfLog(frame.log)
     const stored = of.frames.get(name) ?? []
     of.frames.set(name, stored)
     if (frame.header.no === stored.length + 1) stored.push(frame)
-    for (let ready = of.gate.offer(frame); ready.length > 0; ready = of.gate.ready()) for (const next of ready) foldFrame(of.hub.state, next)
+    fold(of)
     if (!of.down) world.run(of.index, { type: 'folded', log: frame.log, frame: frame.header.no, tsMs: frame.header.tsMs, entries: [] })
     world.run(frame.log.hub, { type: 'replicated', log: frame.log, frame: frame.header.no })
   }
@@ -189,16 +201,7 @@ export function createCheckpointWorld(options: Omit<CheckpointOptions, 'rows' | 
       const of = hubs[index]!
       const state = snapshot?.live ?? createState(context.network, context.hubKeys)
       of.hub = createHub({ network: context.network, me: index, state })
-      of.gate = createGate(state)
-      for (let moved = true; moved;) {
-        moved = false
-        for (const [name, frames] of of.frames) {
-          const next = frames[state.logs.get(name)?.frame ?? 0]
-          if (next === undefined) continue
-          for (let ready = of.gate.offer(next); ready.length > 0; ready = of.gate.ready()) for (const frame of ready) foldFrame(state, frame)
-          moved ||= state.logs.get(name)?.frame === next.header.no
-        }
-      }
+      fold(of)
       of.down = false
       start(of, snapshot)
       of.hub.writing = of.tail.log

@@ -51,6 +51,63 @@ const latestOf = (world: CheckpointWorld, hub: number): FinalCheckpoint => {
   return latest!
 }
 
+/** Seeds of runs that once did not hold. */
+const FOUND = [372952227]
+
+/** A run of three hubs whose messages are lost, doubled and late, from its seed; then everything arrives. */
+function troubled(seed: number): void {
+  const world = createCheckpointWorld()
+  const unit = seededUnit(seed)
+  const accounts: { id: Uint8Array; home: number }[] = []
+  const finals = new Map<string, FinalCheckpoint>()
+  const newest = [-1, -1, -1]
+  for (let at = 0; at < 150; at += 1) {
+    if (unit() < 0.4) spend(world, unit, accounts)
+    if (unit() < 0.3) {
+      world.nowMs += 1_000
+      for (const { index } of world.hubs) world.run(index, { type: 'tick' })
+    }
+    for (let count = Math.floor(unit() * 8); count > 0 && world.transit.length > 0; count -= 1) {
+      const which = Math.floor(unit() * world.transit.length)
+      const item = world.transit[which]!
+      // Frames go through a stream: of one link in order, and never lost.
+      if ('frame' in item) {
+        world.deliver(world.transit.findIndex((other) => 'frame' in other && other.from === item.from && other.to === item.to))
+      } else if (unit() < 0.25) {
+        world.transit.splice(which, 1)
+      } else {
+        if (unit() < 0.15) world.transit.push(item)
+        world.deliver(which)
+      }
+    }
+    if (unit() < 0.02) world.restart(Math.floor(unit() * 3))
+    for (const { index, machine } of world.hubs) {
+      const { latest } = machine
+      if (latest === undefined) continue
+      expect(latest.checkpoint.round, `seed ${seed}: rounds of hub ${index}`).to.be.at.least(newest[index]!)
+      newest[index] = latest.checkpoint.round
+      finals.set(toHex(latest.hash), latest)
+    }
+  }
+  world.deliverAll()
+  world.pass(12)
+  const [first] = world.hubs
+  for (const { machine, hub, warnings, index } of world.hubs) {
+    expect(warnings, `seed ${seed}: hub ${index}`).to.deep.equal([])
+    expect(toHex(machine.latest!.hash), `seed ${seed}: hub ${index}`).to.equal(toHex(first!.machine.latest!.hash))
+    expect(framesOf(machine.latest!.checkpoint), `seed ${seed}: hub ${index}`).to.deep.equal(liveFrames(hub.state))
+    expect(hub.final?.round).to.equal(machine.latest!.checkpoint.round)
+    finals.set(toHex(machine.latest!.hash), machine.latest!)
+  }
+  const ordered = [...finals.values()].sort((a, b) => a.checkpoint.round - b.checkpoint.round)
+  for (const [at, later] of ordered.entries()) {
+    const before = ordered[at - 1]
+    if (before === undefined) continue
+    expect(later.checkpoint.round, `seed ${seed}: two of one round`).to.be.greaterThan(before.checkpoint.round)
+    expect(covers(framesOf(later.checkpoint), framesOf(before.checkpoint)), `seed ${seed}: round ${later.checkpoint.round} after ${before.checkpoint.round}`).to.equal(true)
+  }
+}
+
 describe('ledger/hub/checkpoint', () => {
   it('three hubs agree: final with two signatures, the same everywhere, with the state at exactly its frames', () => {
     const world = createCheckpointWorld()
@@ -124,58 +181,8 @@ describe('ledger/hub/checkpoint', () => {
 
   it('holds with lost, doubled and late messages: rounds grow, each final one has the frames of the one before, all come to the same', function () {
     this.timeout(120_000)
-    fc.assert(fc.property(fc.nat(), (seed) => {
-      const world = createCheckpointWorld()
-      const unit = seededUnit(seed)
-      const accounts: { id: Uint8Array; home: number }[] = []
-      const finals = new Map<string, FinalCheckpoint>()
-      const newest = [-1, -1, -1]
-      for (let at = 0; at < 150; at += 1) {
-        if (unit() < 0.4) spend(world, unit, accounts)
-        if (unit() < 0.3) {
-          world.nowMs += 1_000
-          for (const { index } of world.hubs) world.run(index, { type: 'tick' })
-        }
-        for (let count = Math.floor(unit() * 8); count > 0 && world.transit.length > 0; count -= 1) {
-          const which = Math.floor(unit() * world.transit.length)
-          const item = world.transit[which]!
-          // Frames go through a stream: of one link in order, and never lost.
-          if ('frame' in item) {
-            world.deliver(world.transit.findIndex((other) => 'frame' in other && other.from === item.from && other.to === item.to))
-          } else if (unit() < 0.25) {
-            world.transit.splice(which, 1)
-          } else {
-            if (unit() < 0.15) world.transit.push(item)
-            world.deliver(which)
-          }
-        }
-        if (unit() < 0.02) world.restart(Math.floor(unit() * 3))
-        for (const { index, machine } of world.hubs) {
-          const { latest } = machine
-          if (latest === undefined) continue
-          expect(latest.checkpoint.round, `seed ${seed}: rounds of hub ${index}`).to.be.at.least(newest[index]!)
-          newest[index] = latest.checkpoint.round
-          finals.set(toHex(latest.hash), latest)
-        }
-      }
-      world.deliverAll()
-      world.pass(12)
-      const [first] = world.hubs
-      for (const { machine, hub, warnings, index } of world.hubs) {
-        expect(warnings, `seed ${seed}: hub ${index}`).to.deep.equal([])
-        expect(toHex(machine.latest!.hash), `seed ${seed}: hub ${index}`).to.equal(toHex(first!.machine.latest!.hash))
-        expect(framesOf(machine.latest!.checkpoint)).to.deep.equal(liveFrames(hub.state))
-        expect(hub.final?.round).to.equal(machine.latest!.checkpoint.round)
-        finals.set(toHex(machine.latest!.hash), machine.latest!)
-      }
-      const ordered = [...finals.values()].sort((a, b) => a.checkpoint.round - b.checkpoint.round)
-      for (const [at, later] of ordered.entries()) {
-        const before = ordered[at - 1]
-        if (before === undefined) continue
-        expect(later.checkpoint.round, `seed ${seed}: two of one round`).to.be.greaterThan(before.checkpoint.round)
-        expect(covers(framesOf(later.checkpoint), framesOf(before.checkpoint)), `seed ${seed}: round ${later.checkpoint.round} after ${before.checkpoint.round}`).to.equal(true)
-      }
-    }), { numRuns: 12 })
+    for (const seed of FOUND) troubled(seed)
+    fc.assert(fc.property(fc.nat(), troubled), { numRuns: 6 })
   })
 
   it('a hub whose state has drifted does not sign, and says what differs; the two others go on', () => {
