@@ -192,7 +192,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     behind: () => exchange.ownLogsBehind(),
     sealedAt: (id) => seal.endOf(id),
     isFolded: (tail) => (hub.state.logs.get(logName(tail.log))?.frame ?? 0) >= tail.no,
-    isForked: (id) => hub.state.logs.get(logName(id))?.forked === true || forksSeen.has(logName(id)),
+    isForked: (id) => seal.isForked(hub.state, id) || forksSeen.has(logName(id)),
     peers: () => exchange,
     idle: () => lane.idle(),
     openLog: (tail, logSigner, first) => {

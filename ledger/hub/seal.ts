@@ -58,6 +58,8 @@ export interface SealMachine {
   limitOf(state: LedgerState, log: LogId): number
   /** The end of a sealed log, from the moment at which its certificate is known. */
   endOf(log: LogId): LogEnd | undefined
+  /** Are there two histories of this log, by the state or by a proof that is kept? */
+  isForked(state: LedgerState, log: LogId): boolean
 }
 
 interface Shortage { readonly atMs: number; readonly account: string; readonly unit: number }
@@ -388,5 +390,6 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
       return isForked(state, known, name) ? tailOf(log).no : Number.POSITIVE_INFINITY
     },
     endOf: (log) => cases.get(nameOfLog(log))?.certificate,
+    isForked: (state, log) => isForked(state, cases.get(nameOfLog(log)), nameOfLog(log)),
   }
 }
