@@ -62,8 +62,9 @@ export const responseFormatSchema = z.discriminatedUnion('type', [
 ])
 export type ResponseFormat = z.output<typeof responseFormatSchema>
 
-/** How much to think before the answer; `tokensMax` where the client gives a number. */
+/** How much to think before the answer; `tokensMax` where the client gives a number. `adaptive`: as the model sees fit, so one that never thinks will do. */
 export const reasoningWishSchema = z.object({
+  adaptive: z.literal(true).optional(),
   effort: z.enum(['none', 'minimal', 'low', 'medium', 'high']).optional(), tokensMax: z.number().int().min(1).max(COMPLETION_TOKENS_MAX).optional(),
 })
 export type ReasoningWish = z.output<typeof reasoningWishSchema>

@@ -23,7 +23,7 @@ export interface AnswerWriter {
   end(end: AnswerEnd): string
   /** The last thing of a stream that broke; a client must not be able to take it for a whole answer. */
   failed(error: TriforceError): string
-  /** A sign of life that every client skips. */
+  /** A sign of life that every client skips; it may come before `begin`. */
   comment(text: string): string
   /** The whole answer in one body. */
   body(answer: CollectedAnswer, end: AnswerEnd): string

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TriforceError } from '../../protocol/errors.ts'
+import { dialectOf } from './dialect-of.ts'
 import type { BridgeMetrics } from './metrics.ts'
 
 export interface GuardComponents {
@@ -32,7 +33,7 @@ const fixedHeaders = {
 }
 
 const CORS_METHODS = 'GET, POST, DELETE, OPTIONS'
-const CORS_EXPOSED = 'x-request-id, retry-after, x-should-retry'
+const CORS_EXPOSED = 'x-request-id, request-id, retry-after, x-should-retry'
 const CORS_MAX_AGE_SECONDS = 600
 
 export function installGuard(app: FastifyInstance, components: GuardComponents, options: GuardOptions): Guard {
@@ -81,6 +82,7 @@ export function installGuard(app: FastifyInstance, components: GuardComponents, 
   app.addHook('onRequest', (request, reply, done) => {
     track(request, reply)
     reply.header('x-request-id', `req_${request.id}`)
+    if (dialectOf(request.url, request.headers) === 'anthropic') reply.header('request-id', `req_${request.id}`)
     reply.headers(fixedHeaders)
     try {
       check(request)

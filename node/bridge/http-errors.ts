@@ -1,21 +1,14 @@
 /**
  * Every error of the HTTP server as one of the table: what Fastify, Node's parser and the routes throw goes in, an answer
- * in OpenAI's form goes out. Texts of libraries never reach a client or the log; they may repeat what was sent.
+ * in the form of the request's dialect goes out. Texts of libraries never reach a client or the log; they may repeat what was sent.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { Log } from '../../protocol/ports.ts'
-import type { ErrorBody } from './dialect.ts'
-import { openaiErrorBody, retryHeaders } from './openai-errors.ts'
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** How this route's dialect words its errors. */
-    errorBody?: ErrorBody
-  }
-}
+import { dialectOf, errorBodies } from './dialect-of.ts'
+import { retryHeaders } from './openai-errors.ts'
 
 /** Fastify's error handler: gives any thrown value an answer of our form. */
 export function createErrorHandler(log: Log) {
@@ -29,11 +22,11 @@ export function createErrorHandler(log: Log) {
   }
 }
 
-/** In the words of the route's dialect; where there is no route, in OpenAI's. */
-export function sendError(reply: FastifyReply, error: TriforceError, errorBody: ErrorBody = reply.routeOptions.config.errorBody ?? openaiErrorBody): void {
+export function sendError(reply: FastifyReply, error: TriforceError): void {
+  const { request } = reply
   reply.code(error.spec.http).headers(retryHeaders(error))
     .header('content-type', 'application/json; charset=utf-8')
-    .send(errorBody(error, reply.request.id))
+    .send(errorBodies[dialectOf(request.url, request.headers)](error, request.id))
 }
 
 /** One line for each failure, and what is our own fault at a level that is seen. */
@@ -44,21 +37,36 @@ export function logFailure(log: Log, error: TriforceError, requestId: string): v
   else log.warn('request failed', context)
 }
 
-/** What Node's HTTP parser refused. There is no response yet, so the answer is written by hand. */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+/** What Node's parser knows of the bytes that it refused. */
+export interface ClientError extends NodeJS.ErrnoException {
+  /** A Buffer, whatever its type says. */
+  readonly rawPacket?: unknown
+}
+
+/** What Node's HTTP parser refused. There is no response yet, so the answer is written by hand. `url` is that of the connection's last request. */
+export function answerClientError(error: ClientError, socket: Socket, requestId: string, url: string | undefined): void {
   if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
   const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'the request is not valid HTTP']
-  const body = openaiErrorBody(new TriforceError('BAD_REQUEST', {}, { detail }))
+  const dialect = dialectOf(urlOf(error.rawPacket) ?? url ?? '')
+  const body = errorBodies[dialect](new TriforceError('BAD_REQUEST', {}, { detail }), requestId)
+  const named = dialect === 'anthropic' ? `request-id: req_${requestId}\r\n` : ''
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n`
-    + `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: req_${requestId}\r\nx-should-retry: false\r\n\r\n${body}`)
+    + `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: req_${requestId}\r\n${named}x-should-retry: false\r\n\r\n${body}`)
   // A peer that does not read would keep the socket in this state.
   socket.setTimeout(CLIENT_ERROR_MS_MAX, () => socket.destroy())
 }
 
 const CLIENT_ERROR_MS_MAX = 5_000
+
+// A request line of ours is shorter; the rest is not looked at.
+const REQUEST_LINE_BYTES_MAX = 4_096
+
+function urlOf(packet: unknown): string | undefined {
+  return Buffer.isBuffer(packet) ? /^[A-Z]+ (\S+)/.exec(packet.toString('latin1', 0, REQUEST_LINE_BYTES_MAX))?.[1] : undefined
+}
 
 const clientErrors: Readonly<Record<string, readonly [status: number, detail: string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'the headers are larger than the limit'],

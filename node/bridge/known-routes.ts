@@ -14,7 +14,7 @@ export function watchRoutes(app: FastifyInstance): (request: FastifyRequest) => 
     return new TriforceError(known ? 'METHOD_NOT_ALLOWED' : 'NOT_FOUND', {}, {
       detail: known
         ? `this address does not take ${request.method}`
-        : 'there is nothing at this address; the API is under /v1, see GET /',
+        : 'there is nothing at this address; GET / tells what is',
     })
   }
 }

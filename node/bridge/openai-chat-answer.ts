@@ -2,11 +2,10 @@
  * Answers in the form of OpenAI's chat completions, as one body or as events. What is equal in all events of an answer
  * is rendered once, so that a token costs one JSON.stringify of its text and nothing more.
  */
-import { toHex } from '../../protocol/bytes.ts'
 import type { AnswerDelta, GoodFinish, TokenLogprob } from '../../protocol/completion.ts'
-import type { Served } from '../gateway.ts'
 import type { AnswerEnd, AnswerWriter } from './dialect.ts'
 import { openaiError } from './openai-errors.ts'
+import { servedBody } from './served.ts'
 
 export interface OpenAIChatAnswer {
   /** `chatcmpl-…`, equal in all events. */
@@ -116,18 +115,5 @@ function usageBody(usage: AnswerEnd['usage']) {
     total_tokens: usage.promptTokens + usage.completionTokens,
     ...(usage.cachedPromptTokens === undefined ? {} : { prompt_tokens_details: { cached_tokens: usage.cachedPromptTokens } }),
     ...(usage.reasoningTokens === undefined ? {} : { completion_tokens_details: { reasoning_tokens: usage.reasoningTokens } }),
-  }
-}
-
-function servedBody(served: Served) {
-  return {
-    host: served.host,
-    host_name: served.hostName,
-    hub: served.hub,
-    receipt: `rcpt_${toHex(served.receiptId)}`,
-    durability: served.durability,
-    // A string, since a double cannot hold every amount.
-    cost_micro_credits: served.costMicroCredits.toString(),
-    attempts: served.attempts,
   }
 }

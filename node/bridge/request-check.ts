@@ -2,12 +2,12 @@
 import type { z } from 'zod'
 import { TriforceError } from '../../protocol/errors.ts'
 
-/** Throws BAD_REQUEST for the first problem. Values are never repeated in the message: they may be prompts. */
-export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+/** Throws BAD_REQUEST for the first problem. Values are never repeated in the message: they may be prompts. `path` is that of `value` in the body. */
+export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown, path = ''): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
-  const param = fieldPath(issue?.path ?? [])
+  const param = fieldPath(issue?.path ?? [], path)
   if (param === '') throw new TriforceError('BAD_REQUEST', {}, { detail: 'the body must be a JSON object' })
   throw invalid(param, issue === undefined ? 'is not valid' : problemOf(issue))
 }
@@ -34,9 +34,9 @@ function limitOf(origin: string, which: string, bound: number | bigint): string 
 }
 
 /** `['messages', 0, 'content']` → `messages[0].content`. */
-function fieldPath(path: readonly PropertyKey[]): string {
+function fieldPath(path: readonly PropertyKey[], start: string): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`
     return text === '' ? String(part) : `${text}.${String(part)}`
-  }, '')
+  }, start)
 }

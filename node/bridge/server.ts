@@ -1,8 +1,8 @@
 /**
- * The HTTP bridge: one local server that speaks the API of OpenAI and hands requests to a Gateway. It binds loopback
+ * The HTTP bridge: one local server that speaks the APIs that clients know and hands requests to a Gateway. It binds loopback
  * unless told otherwise, and every connection, header, body and wait has a bound. docs/bridge.md is its reference.
  */
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { fastify, type FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { TriforceError } from '../../protocol/errors.ts'
@@ -11,6 +11,7 @@ import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import type { AdminGateway, Gateway } from '../gateway.ts'
 import { routeAccount } from './account.ts'
 import { routeAdmin } from './admin.ts'
+import { routeAnthropicMessages } from './anthropic-messages.ts'
 import { createAuthenticator } from './auth.ts'
 import { routeChatCompletions } from './chat-completions.ts'
 import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
@@ -107,6 +108,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const requireKey = createKeyHook(createAuthenticator({ gateway, clock }))
   const runner = createCompletionRunner({ gateway, clock, log, metrics }, settings)
   routeChatCompletions(app, { runner, requireKey, clock })
+  routeAnthropicMessages(app, { runner, requireKey })
   routeModels(app, { gateway, requireKey })
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey
@@ -153,6 +155,8 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
 }
 
 function createServer(settings: ServerSettings, newId: () => string): FastifyInstance {
+  // A body that is late is told so in the dialect of its request.
+  const lastUrls = new WeakMap<Socket, string>()
   const app = fastify({
     logger: false,
     genReqId: newId,
@@ -170,11 +174,15 @@ function createServer(settings: ServerSettings, newId: () => string): FastifyIns
       connectionsCheckingInterval: settings.arrivalCheckMs,
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: settings.urlCharsMax },
-    clientErrorHandler: (error, socket) => answerClientError(error, socket, newId()),
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, newId(), lastUrls.get(socket)),
     frameworkErrors: (_error, request, reply) => {
       reply.header('x-request-id', `req_${request.id}`)
       sendError(reply, new TriforceError('BAD_REQUEST', {}, { detail: 'the address cannot be decoded' }))
     },
+  })
+  app.addHook('onRequest', (request, _reply, done) => {
+    lastUrls.set(request.raw.socket, request.url)
+    done()
   })
   app.server.maxConnections = settings.connectionsMax
   // Each pipelined request listens to its connection; Node bounds them by what it lets wait.

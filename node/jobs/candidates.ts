@@ -29,7 +29,7 @@ export function needsOf(request: CompletionRequest): ModelCapability[] {
     ...(request.tools === undefined && request.messages.every(({ role, toolCalls }) => role !== 'tool' && toolCalls === undefined) ? [] : ['tools' as const]),
     ...(request.messages.some(({ content }) => typeof content !== 'string' && content.some(({ type }) => type === 'image')) ? ['vision' as const] : []),
     ...(request.logprobs === undefined ? [] : ['logprobs' as const]),
-    ...(request.reasoning === undefined || request.reasoning.effort === 'none' ? [] : ['reasoning' as const]),
+    ...(request.reasoning === undefined || request.reasoning.effort === 'none' || request.reasoning.adaptive === true ? [] : ['reasoning' as const]),
   ]
 }
 

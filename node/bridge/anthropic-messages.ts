@@ -1,0 +1,27 @@
+/** Anthropic's `POST /v1/messages` and `POST /v1/messages/count_tokens`. */
+import type { FastifyInstance } from 'fastify'
+import { createAnthropicWriter } from './anthropic-answer.ts'
+import { readAnthropicPrompt, readAnthropicRequest } from './anthropic-request.ts'
+import type { CompletionRunner } from './completion-runner.ts'
+import { principalOf, type OnRequestHook } from './key-hook.ts'
+import { estimatePromptTokens } from './prompt-estimate.ts'
+
+export interface AnthropicMessagesComponents {
+  readonly runner: CompletionRunner
+  readonly requireKey: OnRequestHook
+}
+
+export function routeAnthropicMessages(app: FastifyInstance, { runner, requireKey }: AnthropicMessagesComponents): void {
+  app.post('/v1/messages', { onRequest: requireKey }, async (request, reply) => {
+    const { completion, stream, thinkingShown } = readAnthropicRequest(request.body)
+    const writer = createAnthropicWriter({ requestId: request.id, model: completion.model, thinkingShown })
+    await runner.run(request, reply, { principal: principalOf(request), completion, stream, writer })
+    return reply
+  })
+
+  app.post('/v1/messages/count_tokens', { onRequest: requireKey }, (request, reply) => {
+    const prompt = readAnthropicPrompt(request.body)
+    // No host is asked: what counts exactly would have to load the model first.
+    reply.send({ input_tokens: estimatePromptTokens(prompt), triforce: { estimated: true } })
+  })
+}

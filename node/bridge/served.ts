@@ -1,0 +1,16 @@
+/** How an answer came to be, as every dialect tells it beside its own fields. */
+import { toHex } from '../../protocol/bytes.ts'
+import type { Served } from '../gateway.ts'
+
+export function servedBody(served: Served) {
+  return {
+    host: served.host,
+    host_name: served.hostName,
+    hub: served.hub,
+    receipt: `rcpt_${toHex(served.receiptId)}`,
+    durability: served.durability,
+    // A string, since a double cannot hold every amount.
+    cost_micro_credits: served.costMicroCredits.toString(),
+    attempts: served.attempts,
+  }
+}
