@@ -32,6 +32,8 @@ export const receiptListSchema = z.object({
 })
 export type ReceiptView = z.output<typeof receiptListSchema>['data'][number]
 
+const pathSchema = z.object({ jobs: z.number(), bytes: z.number() })
+
 export const statusSchema = z.object({
   name: z.string(), mode: z.string(), peer_id: z.string(), network: z.string(), version: z.string(), uptime_ms: z.number(),
   ready: z.boolean(), waiting_for: z.array(z.string()),
@@ -39,6 +41,9 @@ export const statusSchema = z.object({
   connections: z.number(),
   models: z.array(z.object({ id: z.string(), hosts: z.number() })),
   jobs: z.object({ running: z.number(), queued: z.number(), served: z.number(), failed: z.number() }),
+  traffic: z.object({ direct: pathSchema, relayed: pathSchema, proxied: pathSchema }),
+  reachable_through: z.array(z.string()),
+  relay: z.object({ reservations: z.number(), circuits: z.number(), opened: z.number(), refused: z.number() }).optional(),
   logs: z.array(z.object({ hub: z.string(), epoch: z.number(), frames: z.number(), entries: z.number(), hash: z.string() })).optional(),
 })
 export type StatusView = z.output<typeof statusSchema>

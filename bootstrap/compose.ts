@@ -21,6 +21,8 @@ import { createHostRecord } from '../node/jobs/host-record.ts'
 import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
 import { createJobServer } from '../node/jobs/job-server.ts'
 import { createRelay } from '../node/jobs/relay.ts'
+import { createReach } from '../node/jobs/reach.ts'
+import { createRelayRights, type RelayRights } from '../node/jobs/relay-rights.ts'
 import { createRemoteJobs } from '../node/jobs/remote-job.ts'
 import { createTicketGate } from '../node/jobs/tickets.ts'
 import { createLifecycle, type LifecyclePart } from '../node/lifecycle.ts'
@@ -29,8 +31,10 @@ import { createChannelPool, type ChannelPool } from '../node/net/channel-pool.ts
 import { startHeartbeat } from '../node/net/heartbeat.ts'
 import { createHost, type Host } from '../node/net/host.ts'
 import { createLocalChannels } from '../node/net/local-channel.ts'
-import { startRedial } from '../node/net/redial.ts'
+import { startRedial, type Redial } from '../node/net/redial.ts'
 import { createRequestHandler, createRequests } from '../node/net/requests.ts'
+import { startReservations } from '../node/net/reservations.ts'
+import { startWake } from '../node/net/wake.ts'
 import { createRemoteGateway } from '../node/remote-gateway.ts'
 import { createAccountClient } from '../node/settlement/account-client.ts'
 import { createAccountDesk } from '../node/settlement/account-desk.ts'
@@ -86,9 +90,15 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const hubIndex = hubIndexOf(federation, signer.publicKey) ?? -1
 
   // Network.
+  const isReachedByRelay = config.relay && (config.mode === 'contributor' || config.mode === 'hybrid')
+  const relayRights = createRelayRights({ clock })
   const host = await createHost({ clock, log }, {
     seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version: version,
     ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
+    neverBan: isHub, isRelay: isHub, reservations: isReachedByRelay ? federation.hubs.length : 0, upnp: config.upnp,
+    ...(ledger === undefined || !config.relay ? {} : {
+      relay: { gate: { mayReserve: (peer: string) => (table.get(peer)?.capacity.models.length ?? 0) > 0, mayConnect: relayRights.has } },
+    }),
   })
   const jobPool = createChannelPool({ host }, { protocol: ids.job })
   const requests = createRequests({ pool: createChannelPool({ host }, { protocol: ids.control }), clock })
@@ -99,7 +109,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const queue: JobQueue = createJobQueue({ clock }, { slots: () => provider.slots, onChange: () => announcer.changed() })
   const boot = random.bytes(16)
   const executor = createExecutor({
-    provider, queue, signer, clock, log, boot, devices: hardware.devices,
+    traffic: host.traffic, provider, queue, signer, clock, log, boot, devices: hardware.devices,
     gate: createTicketGate({ clock }, { federation, publicKey: signer.publicKey }),
   })
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local' })
@@ -121,7 +131,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const shared: SharedParts = { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf: (peer) => peer === host.peerId }
   const side = ledger === undefined
     ? consumerSide(shared, requests)
-    : hubSide(shared, ledger, table, { ids, hubIndex })
+    : hubSide(shared, ledger, table, { ids, hubIndex, relayRights })
 
   host.handle(ids.job, side.jobServer)
   host.handle(ids.control, side.controlServer)
@@ -130,7 +140,9 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
-  let redial = { stop() {} }
+  let redial: Redial = { now() {}, stop() {} }
+  let reservations = { stop() {} }
+  let wake = { stop() {} }
 
   const life = createLifecycle({ clock, log }, [
     { name: 'engines', stop: () => provider.close() },
@@ -147,6 +159,17 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
         }]))
       },
       stop: () => redial.stop(),
+    },
+    {
+      name: 'reachability',
+      start: () => {
+        if (isReachedByRelay) reservations = startReservations({ host, clock, random, log }, federation.hubs)
+        wake = startWake({ host, clock, log, addresses: system.addresses }, { onAwake: () => redial.now() })
+      },
+      stop: () => {
+        reservations.stop()
+        wake.stop()
+      },
     },
     ...(ledger === undefined ? [] : [{ name: 'recovery', start: ({ signal }: { signal: AbortSignal }) => ledger.whenWritable({ signal }) }]),
     { name: 'jobs', stop: () => queue.idle(), stopMsMax: 4_000 },
@@ -220,11 +243,12 @@ interface Side {
 function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeof createCapacityTable>, options: {
   readonly ids: ReturnType<typeof protocolIds>
   readonly hubIndex: number
+  readonly relayRights: RelayRights
 }): Side {
   const { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf } = shared
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
-  const { ids, hubIndex } = options
+  const { ids, hubIndex, relayRights } = options
 
   const presence = startPresence({ ledger, clock, log: log.child('presence'), isConnected: (peer) => host.isConnected(peer) })
   host.onGossip(ids.capacityTopic, (from, data) => {
@@ -251,7 +275,8 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey })
   const priorityOf = createPriorities({ ledger })
   const desk = createAccountDesk({
-    gate, ledger, table, dispatcher, priorityOf, signer, clock, log,
+    gate, ledger, table, dispatcher, priorityOf, signer, clock, log, relayRights, traffic: host.traffic,
+    hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,
     addressesOf: (peer) => host.addressesOf(peer),
     devicesOf: (contributor) => presence.devicesOf(contributor),
   })
@@ -260,7 +285,7 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
 
   return {
     gateway: createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status }),
-    jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf }) }),
+    jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf, traffic: host.traffic }) }),
     controlServer: createRequestHandler((peer, question) => desk.answer(peer, question)),
     parts: [
       { name: 'hub links', stop: () => links.stop() },
@@ -278,7 +303,7 @@ function consumerSide(shared: SharedParts, requests: ReturnType<typeof createReq
     { requests, isConnected: (peer) => host.isConnected(peer), clock, random },
     { network: config.federation.network, hubs: config.federation.hubs },
   )
-  const jobs = createRemoteJobs({ host, pool: jobPool, client, clock, log })
+  const jobs = createRemoteJobs({ reach: createReach({ host, clock, log }), pool: jobPool, client, traffic: host.traffic, clock, log })
   return {
     gateway: createRemoteGateway({ client, jobs, status }),
     jobServer: createJobServer({ serveOpen: executor.serveOpen }),
@@ -297,6 +322,9 @@ function localChannel(server: ChannelHandler, peer: string): Channel {
   server(serving).catch((reason: unknown) => serving.abort(reason instanceof TriforceError ? reason : new TriforceError('INTERNAL', {}, { cause: reason })))
   return asking
 }
+
+/** A consumer settles when its job has ended, and asks again for some seconds where the hub does not answer. */
+const SETTLED_WITHIN_MS = 60_000
 
 /** Time to reach a host that has no connection to this hub before the next one is asked. */
 const REACH_MS_MAX = 1_500

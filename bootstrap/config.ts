@@ -27,6 +27,10 @@ export interface NodeConfig {
   readonly p2pAddresses: readonly string[]
   /** Multiaddrs to tell others in place of those; a hub's are the ones of the federation file. */
   readonly p2pAnnounce: readonly string[]
+  /** Contributor and hybrid: be reachable through the hubs. Hub: relay. */
+  readonly relay: boolean
+  /** Ask the home router for a port. */
+  readonly upnp: boolean
   /** The account's key; consumer and hybrid have one. */
   readonly apiKey: string | undefined
   /** Hubs: who sends it as Bearer may use the admin routes of this hub. */
@@ -97,6 +101,8 @@ export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): No
     apiPort: settings.apiPort ?? configDefaults.apiPort,
     p2pAddresses: settings.p2p ?? (hub === undefined ? [configDefaults.p2pAddress] : listenAddresses(hub)),
     p2pAnnounce: hub?.addresses ?? [],
+    relay: settings.relay ?? true,
+    upnp: settings.upnp ?? false,
     apiKey: checkedApiKey(mode, settings.apiKey),
     adminToken: hub === undefined ? undefined : parts.adminToken,
     models: settings.models ?? [],

@@ -69,6 +69,14 @@ export const nodeOptionTable = {
     description: 'where the peer-to-peer side listens; may be given several times',
     fallback: 'a hub: its ports in the federation file; else any free port',
   }),
+  relay: option({
+    flag: '--relay <on|off>', env: ['TRIFORCE_RELAY'], parse: parseSwitch,
+    description: 'be reachable through the hubs, end-to-end encrypted; on a hub: carry such streams', fallback: 'on',
+  }),
+  upnp: option({
+    flag: '--upnp <on|off>', env: ['TRIFORCE_UPNP'], parse: parseSwitch,
+    description: 'ask the home router to open a port, so that others stream from here directly', fallback: 'off',
+  }),
   apiKey: option({
     flag: '--key <key>', env: ['TRIFORCE_API_KEY'], parse: parseText('must be an API key'),
     description: 'API key of your account (consumer and hybrid)', fallback: 'none',

@@ -3,6 +3,7 @@
  * `bootstrap/` makes one System and hands its parts out; tests hand in others.
  */
 import { randomBytes, randomInt } from 'node:crypto'
+import { networkInterfaces } from 'node:os'
 import { createLog, type LogOptions } from './log.ts'
 import type { Clock, Log, Random } from '../protocol/ports.ts'
 
@@ -10,10 +11,12 @@ export interface System {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** IP addresses of this machine now. */
+  readonly addresses: () => readonly string[]
 }
 
 export function createSystem(options: LogOptions): System {
-  return { clock: createClock(), random: createRandom(), log: createLog(options) }
+  return { clock: createClock(), random: createRandom(), log: createLog(options), addresses: listAddresses }
 }
 
 export function createClock(): Clock {
@@ -36,4 +39,8 @@ export function createRandom(): Random {
     bytes: (length) => new Uint8Array(randomBytes(length)),
     unit: () => randomInt(UNIT_STEPS) / UNIT_STEPS,
   }
+}
+
+function listAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
 }

@@ -37,6 +37,16 @@ export function formatPairs(pairs: readonly (readonly [string, string])[]): stri
   return pairs.map(([name, value]) => `${name.padEnd(width)}${GAP}${printable(value)}`)
 }
 
+/** `812 B`, `3.4 MB`: units of 1,000, as links and disks have them. */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  for (const unit of ['B', 'kB', 'MB', 'GB']) {
+    if (value < 1_000) return `${unit === 'B' ? value : value.toFixed(1)} ${unit}`
+    value /= 1_000
+  }
+  return `${value.toFixed(1)} TB`
+}
+
 export function formatDuration(ms: number): string {
   const seconds = Math.floor(ms / 1_000)
   if (seconds < 60) return `${seconds} s`

@@ -10,6 +10,8 @@ import type { ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { Signer } from '../protocol/ports.ts'
 import type { RoutingWishes } from '../protocol/routing.ts'
+import type { RelayCounts } from './net/relay-server.ts'
+import type { TrafficByPath } from './net/traffic.ts'
 
 /** Who asks: an API key that a hub knows. */
 export interface Principal {
@@ -137,6 +139,12 @@ export interface NodeStatus {
   readonly connections: number
   readonly models: readonly { readonly id: string; readonly hosts: number }[]
   readonly jobs: { readonly running: number; readonly queued: number; readonly served: number; readonly failed: number }
+  /** Jobs that went well and bytes of jobs, by the path that they took, since the start. */
+  readonly traffic: TrafficByPath
+  /** Hubs through which this node can be reached by those who cannot dial it. */
+  readonly reachableThrough: readonly string[]
+  /** Hubs only: what they relay. */
+  readonly relay?: Omit<RelayCounts, 'bytes'>
   /** Hubs only. */
   readonly logs?: readonly { readonly hub: string; readonly epoch: number; readonly frames: number; readonly entries: number; readonly hash: string }[]
 }

@@ -8,9 +8,11 @@ import type { CapacityTable } from './capacity/table.ts'
 import { listModels } from './capacity/model-list.ts'
 import type { NodeStatus } from './gateway.ts'
 import type { Host } from './net/host.ts'
+import type { RelayCounts } from './net/relay-server.ts'
+import type { TrafficByPath } from './net/traffic.ts'
 
 export interface StatusComponents {
-  readonly host: Pick<Host, 'peerId' | 'isConnected' | 'connectionCount'>
+  readonly host: Pick<Host, 'peerId' | 'isConnected' | 'connectionCount' | 'traffic' | 'reservedAt' | 'relay'>
   readonly clock: Clock
   readonly jobs: () => NodeStatus['jobs']
   /** Models that this node offers itself. */
@@ -37,6 +39,7 @@ export function createStatus(components: StatusComponents, options: StatusOption
     const hubs = federation.hubs.map((hub) => ({
       name: hub.name, peerId: hub.peerId, connected: hub.peerId === host.peerId || host.isConnected(hub.peerId),
     }))
+    const reservedAt = host.reservedAt()
     const waitingFor = [
       ...(hubs.some((hub) => hub.connected) ? [] : ['a connection to a hub']),
       ...(ledger === undefined || ledger.writable ? [] : ['the ledger to be checked and caught up']),
@@ -45,6 +48,8 @@ export function createStatus(components: StatusComponents, options: StatusOption
     return {
       name, mode, version, peerId: host.peerId, network: federation.network, uptimeMs: Math.floor(clock.monotonicMs() - startedMs),
       ready: waitingFor.length === 0, waitingFor, hubs, connections: host.connectionCount(), jobs: components.jobs(),
+      traffic: trafficOf(host), reachableThrough: hubs.filter((hub) => reservedAt.includes(hub.peerId)).map((hub) => hub.name),
+      ...(host.relay === undefined ? {} : { relay: withoutBytes(host.relay.counts) }),
       models: table === undefined
         ? components.offered().map((id) => ({ id, hosts: 1 }))
         : listModels(table).map(({ id, hosts }) => ({ id, hosts })),
@@ -55,4 +60,13 @@ export function createStatus(components: StatusComponents, options: StatusOption
       }),
     }
   }
+}
+
+/** What a hub passes on as ciphertext belongs to no stream of its own. */
+function trafficOf({ traffic: { byPath }, relay }: Pick<Host, 'traffic' | 'relay'>): TrafficByPath {
+  return relay === undefined ? byPath : { ...byPath, relayed: { ...byPath.relayed, bytes: byPath.relayed.bytes + relay.counts.bytes } }
+}
+
+function withoutBytes({ reservations, circuits, opened, refused }: RelayCounts): Omit<RelayCounts, 'bytes'> {
+  return { reservations, circuits, opened, refused }
 }

@@ -79,6 +79,12 @@ export const JOB_SILENCE_MS_MAX = 5_000
 export const HEARTBEAT_MS = 10_000
 export const HEARTBEAT_STRIKES = 3
 
+/** A circuit through a hub lasts no longer: four of the longest jobs. Its ends open a new one before. */
+export const CIRCUIT_MS_MAX = 7_200_000
+
+/** Nor does it carry more, both directions together: hundreds of the largest jobs. */
+export const CIRCUIT_BYTES_MAX = 1024 * 1024 * 1024
+
 /** Entries in one log frame. An Ed25519 signature (26 us) then costs each entry next to nothing. */
 export const LOG_FRAME_ENTRIES_MAX = 1_000
 

@@ -4,7 +4,7 @@ import { createApiClient, type ApiClient } from '../api-client.ts'
 import { statusSchema, type StatusView } from '../api-schemas.ts'
 import { describeError } from '../command-error.ts'
 import { findNodes } from '../find-node.ts'
-import { formatDuration, formatPairs, formatTable } from '../table.ts'
+import { formatBytes, formatDuration, formatPairs, formatTable } from '../table.ts'
 import { printJson, withClientFlags, type ClientFlags, type CommandContext } from './context.ts'
 
 interface Found {
@@ -56,7 +56,14 @@ function nodeLines(status: StatusView): string[] {
     ['peers', String(status.connections)],
     ['models', status.models.map((model) => `${model.id} (${model.hosts})`).join(', ') || 'none'],
     ['jobs', `${running} running, ${queued} waiting, ${served} served, ${failed} failed`],
+    ['paths', Object.entries(status.traffic).map(([path, { jobs, bytes }]) => `${path} ${jobs} (${formatBytes(bytes)})`).join(', ')],
+    ...(status.reachable_through.length === 0 ? [] : [['reachable', `through ${status.reachable_through.join(', ')}`] as [string, string]]),
+    ...(status.relay === undefined ? [] : [['relays', relayLine(status.relay)] as [string, string]]),
   ])
+}
+
+function relayLine({ reservations, circuits, opened, refused }: NonNullable<StatusView['relay']>): string {
+  return `for ${reservations} contributors, ${circuits} circuits open, ${opened} since the start, ${refused} refused`
 }
 
 function overview(found: readonly Found[]): string[] {

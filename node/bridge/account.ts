@@ -177,6 +177,9 @@ function statusBody(status: NodeStatus) {
     connections: status.connections,
     models: status.models,
     jobs: status.jobs,
+    traffic: status.traffic,
+    reachable_through: status.reachableThrough,
+    ...(status.relay === undefined ? {} : { relay: status.relay }),
     ...(status.logs === undefined ? {} : { logs: status.logs }),
   }
 }

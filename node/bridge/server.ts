@@ -20,6 +20,7 @@ import { routeHealth } from './health.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
 import { createKeyHook } from './key-hook.ts'
 import { watchRoutes } from './known-routes.ts'
+import { addTrafficMetrics } from './traffic-metrics.ts'
 import { createBridgeMetrics } from './metrics.ts'
 import { routeModels } from './models.ts'
 import { createRequestIds } from './request-ids.ts'
@@ -90,6 +91,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const host = settings.host === 'localhost' ? '127.0.0.1' : settings.host
   const loopback = LOOPBACK.includes(host) || host === '::1' || host.startsWith('127.')
   const metrics = createBridgeMetrics(components.metrics)
+  addTrafficMetrics(metrics.registry, () => gateway.status())
   const newId = createRequestIds(components.random)
   const app = createServer(settings, newId)
 

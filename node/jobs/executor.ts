@@ -17,6 +17,7 @@ import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { signDocument, type Signed } from '../../protocol/signed.ts'
 import type { Channel } from '../net/channel.ts'
 import { errorTell } from '../net/requests.ts'
+import type { Traffic } from '../net/traffic.ts'
 import { coalesce } from './coalesce.ts'
 import type { JobQueue } from './job-queue.ts'
 import type { ServeJob } from './job-server.ts'
@@ -33,6 +34,8 @@ export interface ExecutorComponents {
   readonly boot: Uint8Array
   /** Stable names of the devices that compute, at least one, for receipts. */
   readonly devices: () => readonly string[]
+  /** Counts jobs by the path on which they came. */
+  readonly traffic?: Pick<Traffic, 'job'>
 }
 
 export interface ExecutorCounts {
@@ -120,6 +123,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
         })
         if (finish === 'error') throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the engine stopped without an end' })
         counts.served += 1
+        if (channel.path !== undefined) components.traffic?.job(channel.path)
         tell(channel, { t: 'end', finish, usage, half: half() })
       } catch (reason) {
         const error = toTriforceError(reason, 'ENGINE_FAILED')

@@ -8,6 +8,7 @@ import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import { errorTell } from '../net/requests.ts'
+import type { Traffic } from '../net/traffic.ts'
 import type { AccountGate } from '../settlement/account-gate.ts'
 import type { PriorityOf } from '../settlement/tiers.ts'
 import type { Dispatcher } from './dispatcher.ts'
@@ -18,11 +19,12 @@ export interface RelayComponents {
   readonly gate: AccountGate
   readonly dispatcher: Pick<Dispatcher, 'run'>
   readonly priorityOf: PriorityOf
+  readonly traffic: Pick<Traffic, 'job'>
 }
 
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
-export function createRelay({ gate, dispatcher, priorityOf }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
+export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
   return async (channel, ask, { signal }) => {
     const tell = (frame: JobTell) => channel.send(encode(frame))
     let events: AsyncIterable<CompletionEvent>
@@ -57,6 +59,7 @@ export function createRelay({ gate, dispatcher, priorityOf }: RelayComponents): 
             finished = event
             break
           case 'settled': {
+            traffic.job('proxied')
             const { host, hostName, hub, receiptId, durability, costMicroCredits } = event.served
             tell({
               t: 'end', finish: finished?.finish ?? 'error', usage: finished?.usage ?? NO_USAGE,

@@ -1,6 +1,6 @@
 /**
- * A consumer's side of a job. First straight from the contributor: a hub issues the ticket and stays out of the data
- * path. Where the contributor cannot be reached, the hub relays the stream instead.
+ * A consumer's side of a job. First straight from the contributor, over a connection of its own or a circuit that the
+ * hub cannot read: a hub issues the ticket and stays out of the data path. Where neither works, the hub proxies the stream.
  */
 import { encode } from '../../protocol/codec.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
@@ -14,25 +14,25 @@ import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { openDocument, type Signed } from '../../protocol/signed.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import type { ChannelPool } from '../net/channel-pool.ts'
-import type { Host } from '../net/host.ts'
+import type { JobPath, Traffic } from '../net/traffic.ts'
 import type { AccountClient } from '../settlement/account-client.ts'
 import { needsOf } from './candidates.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
 import { fromHost } from './host-errors.ts'
+import type { Reach } from './reach.ts'
 import { runJob, type JobListener, type JobSeen } from './job-run.ts'
 import { waitingOf } from './waiting.ts'
 
 export interface RemoteJobComponents {
-  readonly host: Pick<Host, 'dial' | 'isConnected'>
+  readonly reach: Reach
   readonly pool: ChannelPool
   readonly client: AccountClient
+  readonly traffic: Pick<Traffic, 'job'>
   readonly clock: Clock
   readonly log: Log
 }
 
 export interface RemoteJobOptions {
-  /** Time to reach a contributor before the hub is asked to relay. Default 1_500 ms. */
-  readonly directMsMax?: number
   /** Hosts tried directly. Default 2. */
   readonly directAttemptsMax?: number
   readonly firstTextMsMax?: number
@@ -56,17 +56,17 @@ const SETTLE_ATTEMPTS_MAX = 5
 const SETTLE_WAIT_MS = 1_000
 
 export function createRemoteJobs(components: RemoteJobComponents, options: RemoteJobOptions = {}): RemoteJobs {
-  const { host, pool, client, clock } = components
+  const { reach, pool, client, clock, traffic } = components
   const log = components.log.child('remote-job')
-  const { directMsMax = 1_500, directAttemptsMax = 2, firstTextMsMax = 120_000 } = options
+  const { directAttemptsMax = 2, firstTextMsMax = 120_000 } = options
   const counts = { running: 0, served: 0, failed: 0 }
 
-  async function askOn(peer: string, ask: Parameters<typeof runJob>[2]['ask'], signal: AbortSignal, listener: JobListener, tokensMax?: number): Promise<JobSeen> {
+  async function askOn(peer: string, ask: Parameters<typeof runJob>[2]['ask'], signal: AbortSignal, listener: JobListener, tokensMax?: number): Promise<JobSeen & { path: JobPath }> {
     const channel = await pool.lease(peer)
     const seen = await runJob(channel, clock, { ask, signal, listener, firstTextMsMax, ...(tokensMax === undefined ? {} : { tokensMax }) })
     if (seen.clean) pool.giveBack(channel)
     else pool.discard(channel, seen.error ?? new TriforceError('HOST_LOST'))
-    return seen
+    return { ...seen, path: channel.path ?? 'direct' }
   }
 
   interface Ticketed { readonly hub: FederationHub; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly tokensMax: number; readonly addresses: readonly string[] }
@@ -79,17 +79,6 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     return {
       hub, key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, tokensMax: ticket.tokensMax,
       addresses: answer.addresses,
-    }
-  }
-
-  async function reach(ticketed: Ticketed): Promise<boolean> {
-    if (host.isConnected(ticketed.peer)) return true
-    if (ticketed.addresses.length === 0) return false
-    try {
-      await host.dial(ticketed.addresses, { signal: AbortSignal.timeout(directMsMax) })
-      return true
-    } catch {
-      return false
     }
   }
 
@@ -107,11 +96,11 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
         return false
       }
       exclude.push(ticketed.key)
-      const isReached = await reach(ticketed)
+      const isReached = await reach.to({ peer: ticketed.peer, addresses: ticketed.addresses, relay: ticketed.hub.peerId }, { signal })
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (!isReached) continue
       const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(handoff), ticketed.tokensMax)
-        .catch((reason: unknown): JobSeen | TriforceError => toTriforceError(reason, 'HOST_LOST'))
+        .catch((reason: unknown): TriforceError => toTriforceError(reason, 'HOST_LOST'))
       if (seen instanceof TriforceError || (seen.error !== undefined && !seen.delivered)) {
         const error = fromHost(seen instanceof TriforceError ? seen : seen.error!)
         if (signal.aborted) throw new TriforceError('CANCELLED')
@@ -122,10 +111,11 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       if (seen.error === undefined) void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
       const answer = await settle(signer, ticketed.hub, {
         ticket: ticketed.signed, observedMs: seen.observedMs, observedUsage: seen.usage, outputHash: seen.outputHash, finish: seen.finish,
-        ...(seen.half === undefined ? {} : { half: seen.half }),
+        path: seen.path === 'relayed' ? 'relay' : 'direct', ...(seen.half === undefined ? {} : { half: seen.half }),
       })
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (seen.error !== undefined) throw fromHost(seen.error)
+      traffic.job(seen.path)
       void handoff.offer({
         type: 'settled',
         served: {
@@ -153,7 +143,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     }
   }
 
-  async function relayed(signer: Signer, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
+  async function proxied(signer: Signer, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
     let lastError = new TriforceError('NO_HUB', {}, { retryAfterMs: 3_000 })
     for (const hub of client.hubs()) {
       if (signal.aborted) throw new TriforceError('CANCELLED')
@@ -168,6 +158,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (error !== undefined && (seen.delivered || FINAL_CODES.has(error.code))) throw error
       if (error === undefined && end !== undefined) {
+        traffic.job('proxied')
         void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
         void handoff.offer({ type: 'settled', served: { ...end, costMicroCredits: BigInt(end.costMicroCredits), attempts: 1 } })
         return
@@ -179,7 +170,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 
   async function follow(signer: Signer, request: CompletionRequest, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
     const bytes = encode(request)
-    if (!(await direct(signer, request, bytes, signal, handoff))) await relayed(signer, bytes, signal, handoff)
+    if (!(await direct(signer, request, bytes, signal, handoff))) await proxied(signer, bytes, signal, handoff)
     counts.served += 1
   }
 

@@ -40,7 +40,9 @@ export function createChannelPool(components: ChannelPoolComponents, options: Ch
     async lease(peer) {
       const waiting = idle.get(peer)
       for (let channel = waiting?.pop(); channel !== undefined; channel = waiting?.pop()) {
-        if (!channel.closed.aborted) return channel
+        if (channel.closed.aborted) continue
+        if (channel.isGood === undefined || channel.isGood()) return channel
+        channel.close()
       }
       return host.open(peer, options.protocol, { signal: AbortSignal.timeout(openMsMax) })
     },

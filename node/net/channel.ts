@@ -3,10 +3,15 @@
  * they do not know whether a libp2p stream (stream-channel.ts) or the same process (local-channel.ts) is behind it.
  */
 import type { TriforceError } from '../../protocol/errors.ts'
+import type { JobPath } from './traffic.ts'
 
 export interface Channel {
   /** Peer id of the other side. */
   readonly peer: string
+  /** By which way its bytes go; absent within one process. */
+  readonly path?: JobPath
+  /** False: a better connection to the peer has come, so this one is not lent for new work. Absent: always. */
+  readonly isGood?: () => boolean
   /**
    * Queues a frame; all frames of one tick leave together. False: the other side is slow, wait for `drained` before the
    * next. Frames sent after the channel has closed are dropped; `closed` tells.

@@ -8,7 +8,7 @@ import type { Host } from './host.ts'
 import type { Requests } from './requests.ts'
 
 export interface HeartbeatComponents {
-  readonly host: Pick<Host, 'peers' | 'drop' | 'onConnect' | 'onDisconnect'>
+  readonly host: Pick<Host, 'peers' | 'drop' | 'wayTo' | 'onConnect' | 'onDisconnect'>
   readonly requests: Requests
   readonly clock: Clock
   readonly random: Random
@@ -33,6 +33,11 @@ export function startHeartbeat(components: HeartbeatComponents, watch: (peer: st
   }
 
   async function beat(peer: string): Promise<void> {
+    // A circuit lives as long as the two connections below it, and the hub watches both.
+    if (host.wayTo(peer) === 'relayed') {
+      schedule(peer)
+      return
+    }
     try {
       await requests.ask(peer, { t: 'ping' }, { waitMsMax: HEARTBEAT_MS })
       strikes.delete(peer)

@@ -6,7 +6,7 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { gossipsub, TopicValidatorResult, type GossipSub } from '@libp2p/gossipsub'
 import { identify, identifyPush } from '@libp2p/identify'
-import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
@@ -20,11 +20,16 @@ import { CAPACITY_BYTES_MAX } from '../../protocol/limits.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { Channel, ChannelHandler } from './channel.ts'
+import { trackConnections, type Way } from './connections.ts'
 import { corkedTcp } from './corked-tcp.ts'
-import { fastMessageId } from './gossip-id.ts'
+import { gossipSettings } from './gossip-settings.ts'
 import { createHeldBytes } from './held-bytes.ts'
 import { createMisconduct } from './misconduct.ts'
+import { portMapping } from './port-mapping.ts'
+import { createRelayClient } from './relay-client.ts'
+import { createRelayServer, type RelayServer, type RelayServerOptions } from './relay-server.ts'
 import { createStreamChannel } from './stream-channel.ts'
+import { createTraffic, type JobPath, type Traffic } from './traffic.ts'
 import { createTurnEnd } from './turn-end.ts'
 import { turnNoise } from './turn-noise.ts'
 
@@ -46,6 +51,14 @@ export interface HostOptions {
   readonly version: string
   /** Peers that are kept whatever they do. */
   readonly neverBan?: (peer: string) => boolean
+  /** Peers through which this node may reach others, or be reached: the hubs. Absent: none. */
+  readonly isRelay?: (peer: string) => boolean
+  /** Be reachable through so many of them. Default 0. */
+  readonly reservations?: number
+  /** Ask the home router for a port (UPnP). */
+  readonly upnp?: boolean
+  /** Hubs: be a relay, for whom this lets through. */
+  readonly relay?: RelayServerOptions
 }
 
 /** What a gossip message is worth: `reject` also costs the peer that passed it on its score. */
@@ -55,7 +68,7 @@ export interface Host {
   readonly peerId: string
   start(): Promise<void>
   stop(): Promise<void>
-  /** Multiaddrs under which this node listens, with its peer id. */
+  /** Multiaddrs under which this node listens itself, with its peer id. */
   addresses(): string[]
   /** Register before `start`. */
   handle(protocol: string, handler: ChannelHandler): void
@@ -64,7 +77,20 @@ export interface Host {
   /** Connects to the first address that answers. Each ends in `/p2p/<peer id>`. */
   dial(addresses: readonly string[], options: { signal: AbortSignal }): Promise<void>
   isConnected(peer: string): boolean
-  /** Addresses that a connected peer gave of itself, each ending in `/p2p/<peer id>`; empty where none is known. */
+  /** How new work would reach the peer; undefined where it must be dialled first. */
+  wayTo(peer: string): Way | undefined
+  /** Opens a circuit to `peer` through a relay that we are connected to. */
+  dialThrough(relay: string, peer: string, options: { readonly signal: AbortSignal }): Promise<void>
+  /** Asks a connected relay for a place; nothing happens where one is held. */
+  reserve(relay: string): void
+  /** Relays at which a place is held: peers that know one of them can reach this node through it. */
+  reservedAt(): string[]
+  /** Finds connections that died without a word, and cuts them. */
+  probe(options: { readonly waitMsMax: number }): Promise<void>
+  readonly traffic: Traffic
+  /** Hubs that relay. */
+  readonly relay?: RelayServer
+  /** Addresses that a connected peer gave of itself, each ending in `/p2p/<peer id>`; no circuits; empty where none is known. */
   addressesOf(peer: string): Promise<string[]>
   /** Peers with an open connection. */
   peers(): string[]
@@ -88,7 +114,7 @@ export interface Host {
 
 export interface ProviderPeer {
   readonly peer: string
-  /** Multiaddrs that end in `/p2p/<peer id>`. */
+  /** Multiaddrs that end in `/p2p/<peer id>`; no circuits. */
   readonly addresses: readonly string[]
 }
 
@@ -101,12 +127,17 @@ export async function createHost(components: HostComponents, options: HostOption
   const misconduct = createMisconduct(components, options.neverBan === undefined ? {} : { spares: options.neverBan })
   const { hub, ids } = options
   const turnEnd = createTurnEnd()
+  const isRelay = options.isRelay ?? (() => false)
+  const traffic = createTraffic()
+  const relayClient = createRelayClient(isRelay)
+  const relay = options.relay === undefined ? undefined : createRelayServer(components, options.relay)
+  const listen = [...options.listen, ...Array.from({ length: options.reservations ?? 0 }, () => '/p2p-circuit')]
   const node = await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'triforce', version: options.version },
-    addresses: { listen: [...options.listen], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
-    transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 })],
+    addresses: { listen, ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
+    transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 }), ...(hub ? [] : [relayClient.transport])],
     connectionEncrypters: [turnNoise(turnEnd)],
     streamMuxers: [yamux({
       keepAliveInterval: 20_000,
@@ -136,43 +167,9 @@ export async function createHost(components: HostComponents, options: HostOption
       identify: identify(),
       identifyPush: identifyPush(),
       ping: ping(),
-      gossip: gossipsub({
-        fallbackToFloodsub: false,
-        globalSignaturePolicy: 'StrictSign',
-        floodPublish: true,
-        doPX: false,
-        allowedTopics: [ids.capacityTopic],
-        allowPublishToZeroTopicPeers: hub,
-        maxInboundDataLength: 1 << 20,
-        maxOutboundBufferSize: 4 << 20,
-        fastMsgIdFn: fastMessageId,
-        scoreParams: {
-          // Many peers behind one address are normal: a household, a provider's NAT, a test on one machine.
-          IPColocationFactorWeight: 0,
-          topics: {
-            [ids.capacityTopic]: {
-              topicWeight: 1,
-              timeInMeshWeight: 0,
-              timeInMeshQuantum: 1_000,
-              timeInMeshCap: 1,
-              firstMessageDeliveriesWeight: 0,
-              firstMessageDeliveriesDecay: 0.5,
-              firstMessageDeliveriesCap: 1,
-              // A quiet topic is no fault.
-              meshMessageDeliveriesWeight: 0,
-              meshMessageDeliveriesDecay: 0.5,
-              meshMessageDeliveriesCap: 1,
-              meshMessageDeliveriesThreshold: 1,
-              meshMessageDeliveriesWindow: 10,
-              meshMessageDeliveriesActivation: 1_000,
-              meshFailurePenaltyWeight: 0,
-              meshFailurePenaltyDecay: 0.5,
-              invalidMessageDeliveriesWeight: -20,
-              invalidMessageDeliveriesDecay: 0.9,
-            },
-          },
-        },
-      }),
+      ...(relay === undefined ? {} : { relay: relay.service }),
+      ...(options.upnp === true ? { upnp: portMapping({ clock: components.clock, log }) } : {}),
+      gossip: gossipsub(gossipSettings({ hub, topic: ids.capacityTopic })),
       dht: kadDHT({
         protocol: ids.kad,
         clientMode: !hub,
@@ -185,18 +182,23 @@ export async function createHost(components: HostComponents, options: HostOption
     },
   })
 
+  const connections = trackConnections({ clock: components.clock, log }, node)
   const gossip: GossipSub = node.services.gossip
   const dht: KadDHT = node.services.dht
   const held = createHeldBytes()
   const connected = new Set<string>()
   node.addEventListener('peer:connect', (event) => connected.add(event.detail.toString()))
-  node.addEventListener('peer:disconnect', (event) => connected.delete(event.detail.toString()))
+  node.addEventListener('peer:disconnect', (event) => {
+    const peer = event.detail.toString()
+    connected.delete(peer)
+    relay?.forget(peer)
+  })
   const handlers: { protocol: string; handler: ChannelHandler }[] = []
 
   /** Makes the channel in the same tick, then lets the handler run; its throw ends the stream. */
   function serve(handler: ChannelHandler, stream: Stream, connection: Connection): void {
     const peer = connection.remotePeer.toString()
-    const channel = createStreamChannel(stream, peer, { held, turnEnd })
+    const channel = channelOn(stream, connection, peer)
     handler(channel).then(
       () => channel.close(),
       (reason: unknown) => {
@@ -212,6 +214,19 @@ export async function createHost(components: HostComponents, options: HostOption
     )
   }
 
+  function channelOn(stream: Stream, connection: Connection, peer: string): Channel {
+    const isGood = () => connections.isGood(connection)
+    if (stream.protocol !== ids.job) return createStreamChannel(stream, peer, { held, turnEnd, isGood })
+    const path: JobPath = !connection.direct ? 'relayed' : hub || isRelay(peer) ? 'proxied' : 'direct'
+    return createStreamChannel(stream, peer, {
+      held, turnEnd, path, isGood,
+      count(bytes) {
+        traffic.bytes(path, bytes)
+        if (path === 'relayed') connections.used(connection)
+      },
+    })
+  }
+
   function drop(peer: string, reason: string): void {
     for (const connection of node.getConnections(peerIdFromString(peer))) connection.abort(new Error(reason))
   }
@@ -222,6 +237,8 @@ export async function createHost(components: HostComponents, options: HostOption
       for (const { protocol, handler } of handlers) {
         await node.handle(protocol, (stream, connection) => serve(handler, stream, connection), {
           maxInboundStreams: STREAMS_PER_PROTOCOL_MAX, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX,
+          // Circuits have limits; jobs are what they are for.
+          runOnLimitedConnection: protocol === ids.job || protocol === ids.control,
         })
       }
       try {
@@ -231,21 +248,23 @@ export async function createHost(components: HostComponents, options: HostOption
           cause, detail: `cannot listen on ${options.listen.join(', ')}: ${listenProblems[reasonOf(cause).reason] ?? reasonOf(cause).reason}`,
         })
       }
+      connections.start()
       if (hub) gossip.subscribe(ids.capacityTopic)
     },
     async stop() {
+      connections.stop()
       await node.stop()
     },
-    addresses: () => node.getMultiaddrs().map(String),
+    addresses: () => node.getMultiaddrs().map(String).filter((address) => !isCircuit(address)),
     handle(protocol, handler) {
       handlers.push({ protocol, handler })
     },
     async open(peer, protocol, { signal }) {
-      const connection = openConnections(node, peer)[0]
+      const connection = connections.best(peer)
       if (connection === undefined) throw new TriforceError('NO_HOST', { peer }, { detail: 'there is no connection to this peer' })
       try {
-        const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX })
-        return createStreamChannel(stream, peer, { held, turnEnd })
+        const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: STREAMS_PER_PROTOCOL_MAX, runOnLimitedConnection: true })
+        return channelOn(stream, connection, peer)
       } catch (cause) {
         throw new TriforceError('HOST_LOST', { peer }, { cause, detail: 'the peer did not open a stream' })
       }
@@ -254,10 +273,31 @@ export async function createHost(components: HostComponents, options: HostOption
       await node.dial(addresses.map((address) => multiaddr(address)), { signal })
     },
     isConnected: (peer) => connected.has(peer),
+    wayTo: (peer) => connections.wayTo(peer),
+    async dialThrough(through, peer, { signal }) {
+      if (misconduct.isBanned(peer)) throw new TriforceError('NO_HOST', { peer })
+      await relayClient.dial(through, peer, { signal })
+    },
+    reserve: (through) => relayClient.reserve(through),
+    reservedAt: () => [...new Set(node.getMultiaddrs().flatMap((address) => /\/p2p\/([^/]+)\/p2p-circuit/.exec(address.toString())?.[1] ?? []))],
+    async probe({ waitMsMax }) {
+      await Promise.all(node.getConnections().map(async (connection) => {
+        try {
+          // A round trip that every peer answers, whatever it is doing.
+          const stream = await connection.newStream(ids.control, { signal: AbortSignal.timeout(waitMsMax), runOnLimitedConnection: true })
+          await stream.close({ signal: AbortSignal.timeout(waitMsMax) })
+        } catch (cause) {
+          log.info('connection is dead, cut', { peer: connection.remotePeer.toString() })
+          connection.abort(cause instanceof Error ? cause : new Error('no answer'))
+        }
+      }))
+    },
+    traffic,
+    ...(relay === undefined ? {} : { relay }),
     async addressesOf(peer) {
       // A peer that was never identified is not in the store, which then throws.
       const known = await node.peerStore.get(peerIdFromString(peer)).catch(() => undefined)
-      return known?.addresses.map(({ multiaddr: address }) => withPeer(address.toString(), peer)) ?? []
+      return directAddresses(known?.addresses.map((address) => address.multiaddr) ?? [], peer)
     },
     peers: () => [...connected],
     connectionCount: () => node.getConnections().length,
@@ -299,7 +339,7 @@ export async function createHost(components: HostComponents, options: HostOption
       try {
         for await (const provider of node.contentRouting.findProviders(key, { signal })) {
           const peer = provider.id.toString()
-          found.push({ peer, addresses: provider.multiaddrs.map((address) => withPeer(address.toString(), peer)) })
+          found.push({ peer, addresses: directAddresses(provider.multiaddrs, peer) })
           if (found.length >= limit) break
         }
       } catch (error) {
@@ -317,8 +357,10 @@ const verdicts = {
   reject: TopicValidatorResult.Reject,
 } as const satisfies Record<GossipVerdict, TopicValidatorResult>
 
-function withPeer(address: string, peer: string): string {
-  return address.endsWith(`/p2p/${peer}`) ? address : `${address}/p2p/${peer}`
+const isCircuit = (address: string) => address.includes('/p2p-circuit')
+
+function directAddresses(addresses: readonly { toString(): string }[], peer: string): string[] {
+  return addresses.map(String).filter((address) => !isCircuit(address)).map((address) => address.endsWith(`/p2p/${peer}`) ? address : `${address}/p2p/${peer}`)
 }
 
 const listenProblems: Readonly<Record<string, string>> = {
@@ -331,8 +373,4 @@ const listenProblems: Readonly<Record<string, string>> = {
 function reasonOf(cause: unknown): { readonly reason: string } {
   const message = cause instanceof Error ? cause.message : String(cause)
   return { reason: Object.keys(listenProblems).find((code) => message.includes(code)) ?? message.split('\n', 1)[0]! }
-}
-
-function openConnections(node: Libp2p, peer: string): Connection[] {
-  return node.getConnections(peerIdFromString(peer)).filter((connection) => connection.status === 'open')
 }

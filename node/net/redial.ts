@@ -22,6 +22,12 @@ export interface RedialTarget {
   readonly firstWaitMs: number
 }
 
+export interface Redial {
+  /** What is not connected is dialled at once: waits that grew while this machine had no network are forgotten. */
+  now(): void
+  stop(): void
+}
+
 export const redialDefaults = Object.freeze({
   waitMsMin: 500,
   waitMsMax: 15_000,
@@ -31,7 +37,7 @@ export const redialDefaults = Object.freeze({
   checkMs: 5_000,
 })
 
-export function startRedial(components: RedialComponents, targets: readonly RedialTarget[]): { stop(): void } {
+export function startRedial(components: RedialComponents, targets: readonly RedialTarget[]): Redial {
   const { host, clock, random } = components
   const log = components.log.child('redial')
   const { waitMsMin, waitMsMax, growth, dialMsMax, checkMs } = redialDefaults
@@ -72,6 +78,10 @@ export function startRedial(components: RedialComponents, targets: readonly Redi
   })
   for (const target of targets) schedule(target, target.firstWaitMs)
   return {
+    now() {
+      waits.clear()
+      for (const target of targets) if (!stopped && !host.isConnected(target.peerId)) schedule(target, 0)
+    },
     stop() {
       stopped = true
       for (const cancel of timers.values()) cancel()

@@ -14,6 +14,7 @@ import type { Channel } from './channel.ts'
 import { createFrameSplitter, prefixBytes, writeFrame } from './frame-splitter.ts'
 import type { HeldBytes } from './held-bytes.ts'
 import { createReadQueue } from './read-queue.ts'
+import type { JobPath } from './traffic.ts'
 import { createTurnEnd, type TurnEnd } from './turn-end.ts'
 
 export interface StreamChannelOptions {
@@ -26,16 +27,21 @@ export interface StreamChannelOptions {
   readonly held?: HeldBytes
   /** That of all channels of a host, so that they leave together. Default: one of its own. */
   readonly turnEnd?: TurnEnd
+  /** Told of bytes that came or went. */
+  readonly count?: (bytes: number) => void
+  readonly path?: JobPath
+  readonly isGood?: () => boolean
 }
 
 export const streamChannelDefaults = Object.freeze({
   frameBytesMax: FRAME_BYTES_MAX,
   readBytesHigh: 64 * 1024, // several thousand tokens: far above what a live reader leaves, far below what hurts
   sendBytesHigh: 64 * 1024,
-}) satisfies Required<Omit<StreamChannelOptions, 'held' | 'turnEnd'>>
+}) satisfies Required<Pick<StreamChannelOptions, 'frameBytesMax' | 'readBytesHigh' | 'sendBytesHigh'>>
 
 export function createStreamChannel(stream: Stream, peer: string, options: StreamChannelOptions = {}): Channel {
   const { frameBytesMax, readBytesHigh, sendBytesHigh } = { ...streamChannelDefaults, ...options }
+  const { count } = options
   const turnEnd = options.turnEnd ?? createTurnEnd()
   const closed = new AbortController()
   const splitter = createFrameSplitter(frameBytesMax)
@@ -83,6 +89,7 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
     flushSoon = false
     if (closed.signal.aborted || blocked || pending.length === 0) return
     const frames = pending
+    count?.(pendingBytes)
     const joined = Buffer.allocUnsafe(pendingBytes)
     pending = []
     pendingBytes = 0
@@ -106,6 +113,7 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
 
   stream.addEventListener('message', (event) => {
     const data = event.data
+    count?.(data.byteLength)
     try {
       splitter.push(data instanceof Uint8Array ? data : data.subarray(), (frame) => queue.push(frame))
     } catch (reason) {
@@ -146,6 +154,8 @@ export function createStreamChannel(stream: Stream, peer: string, options: Strea
 
   return {
     peer,
+    ...(options.path === undefined ? {} : { path: options.path }),
+    ...(options.isGood === undefined ? {} : { isGood: options.isGood }),
     send(frame) {
       if (closed.signal.aborted || closing) return true
       if (frame.byteLength > frameBytesMax) throw new TriforceError('FRAME_TOO_LARGE', { bytes: frame.byteLength, bytesMax: frameBytesMax })

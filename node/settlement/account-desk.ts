@@ -15,6 +15,8 @@ import { openDocument } from '../../protocol/signed.ts'
 import type { CapacityTable } from '../capacity/table.ts'
 import { listModels } from '../capacity/model-list.ts'
 import type { Dispatcher } from '../jobs/dispatcher.ts'
+import type { RelayRights } from '../jobs/relay-rights.ts'
+import type { Traffic } from '../net/traffic.ts'
 import type { AccountGate } from './account-gate.ts'
 import { creditsToWire, lineToWire, noStatementYet, readCredits } from './credits.ts'
 import { summarize } from './receipt-summary.ts'
@@ -26,6 +28,11 @@ export interface AccountDeskComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly dispatcher: Pick<Dispatcher, 'place'>
+  /** Whoever gets a ticket may also reach its contributor through this hub. */
+  readonly relayRights: Pick<RelayRights, 'grant'>
+  /** True where a circuit between the two goes through this hub, or did until a moment ago. */
+  readonly hasRelayed: (peer: string, contributor: string) => boolean
+  readonly traffic: Pick<Traffic, 'job'>
   readonly priorityOf: PriorityOf
   /** What a connected host said of itself, for one whose provider record has not arrived yet. */
   readonly addressesOf: (peer: string) => Promise<readonly string[]>
@@ -81,17 +88,18 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     return encode({ file: await ledger.receiptFile(id) })
   }
 
-  async function ticket(account: Account, body: Uint8Array): Promise<Uint8Array> {
+  async function ticket(peer: string, account: Account, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.ticket.ask, body)
     const { issued, host } = await dispatcher.place({
       account: account.id, model: ask.model, requestHash: ask.requestHash, priority: priorityOf(account.tier),
       exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
     })
+    components.relayRights.grant(peer, host.row.peer)
     const addresses = host.addresses.length > 0 ? host.addresses : await components.addressesOf(host.row.peer)
     return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: addresses.filter((address) => address.length <= 256).slice(0, 16) })
   }
 
-  async function settle(account: Account, body: Uint8Array): Promise<Uint8Array> {
+  async function settle(peer: string, account: Account, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.settle.ask, body)
     const opened = openDocument('ticket', ticketSchema, ask.ticket)
     if (!bytesEqual(opened.hub, signer.publicKey) || !bytesEqual(ask.ticket.key, signer.publicKey)) {
@@ -103,16 +111,19 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     if (await ledger.receipt(receiptId) !== undefined) return encode({ receiptId, durability: 'replicated', costMicroCredits: '0' })
     // Its word, and it is paid for: never more than can have passed since the ticket.
     const observedMs = Math.min(ask.observedMs, opened.msMax, Math.max(0, clock.now() - opened.issuedAt))
+    // Its word too, but a circuit that this hub never saw is none.
+    const isRelayed = ask.path === 'relay' && components.hasRelayed(peer, peerIdOf(opened.contributor))
     const settled = await settleJob(components, {
       issued: { ticket: opened, signed: ask.ticket },
       seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs, half: ask.half },
-      path: 'direct', devices: components.devicesOf(opened.contributor),
+      path: isRelayed ? 'relay' : 'direct', devices: components.devicesOf(opened.contributor),
     })
+    components.traffic.job(isRelayed ? 'relayed' : 'direct')
     return encode({ receiptId: settled.receiptId, durability: settled.durability, costMicroCredits: settled.costMicroCredits.toString() })
   }
 
   return {
-    async answer(_peer, question) {
+    async answer(peer, question) {
       const { action, account } = gate.admit(question.authorization, question.body)
       switch (action) {
         case 'account':
@@ -123,8 +134,8 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
         case 'credits': return encode(creditsToWire(await readCredits(ledger, account, clock.now())))
         case 'statement': return statement(account, question.body)
         case 'statementFile': return statementFile(account)
-        case 'ticket': return ticket(account, question.body)
-        case 'settle': return settle(account, question.body)
+        case 'ticket': return ticket(peer, account, question.body)
+        case 'settle': return settle(peer, account, question.body)
         case 'relay': throw new TriforceError('PROTOCOL_VIOLATION', { action }, { detail: 'a relayed job is asked for on the job protocol' })
       }
     },

@@ -122,6 +122,8 @@ export const accountActions = {
     ask: z.object({
       ticket: signedSchema, half: signedSchema.optional(), observedMs: countField, observedUsage: usageSchema,
       outputHash: hashField, finish: finishReasonSchema,
+      /** How the consumer reached the contributor; absent: `direct`. */
+      path: z.enum(['direct', 'relay']).optional(),
     }),
     tell: z.object({ receiptId: idField, durability: z.enum(['replicated', 'local']), costMicroCredits: microCreditsField }),
   },

@@ -43,8 +43,11 @@ export const observationSchema = z.object({
   observedUsage: usageSchema,
   outputHash: hashField,
   finish: finishReasonSchema,
-  /** `direct`: a consumer streamed without the hub and reported the observation. */
-  path: z.enum(['hub', 'direct']),
+  /**
+   * `hub`: the hub read the stream. Else a consumer streamed on its own and reported the observation: `direct` over its
+   * own connection, `relay` over a circuit through a hub, which saw ciphertext.
+   */
+  path: z.enum(['hub', 'direct', 'relay']),
   endedAt: timeField,
 })
 export type Observation = z.output<typeof observationSchema>

@@ -23,7 +23,8 @@ export const testServed: Served = {
 export const testStatus: NodeStatus = {
   name: 'alpha', mode: 'hub', peerId: '12D3KooWAlpha', network: 'test', version: '0.1.0', uptimeMs: 1_000, ready: true, waitingFor: [],
   hubs: [{ name: 'alpha', peerId: '12D3KooWAlpha', connected: true }], connections: 2, models: [{ id: 'demo', hosts: 1 }],
-  jobs: { running: 0, queued: 0, served: 0, failed: 0 },
+  jobs: { running: 0, queued: 0, served: 0, failed: 0 }, reachableThrough: [],
+  traffic: { direct: { jobs: 1, bytes: 2 }, relayed: { jobs: 3, bytes: 4 }, proxied: { jobs: 5, bytes: 6 } },
 }
 
 /** Five lines of one millisecond: only a cursor with an id can part them. */

@@ -7,6 +7,7 @@ export interface FakeHost {
   disconnect(peer: string): void
   subscribed(): void
   isConnected(peer: string): boolean
+  wayTo(peer: string): 'direct' | undefined
   peers(): string[]
   onConnect(listener: (peer: string) => void): void
   onDisconnect(listener: (peer: string) => void): void
@@ -42,6 +43,7 @@ export function fakeHost(): FakeHost {
       for (const listener of subscriberListeners) listener()
     },
     isConnected: (peer) => connected.has(peer),
+    wayTo: (peer) => connected.has(peer) ? 'direct' : undefined,
     peers: () => [...connected],
     onConnect: (listener) => void connectListeners.push(listener),
     onDisconnect: (listener) => void disconnectListeners.push(listener),

@@ -1,3 +1,4 @@
+import { createTraffic } from '../../../node/net/traffic.ts'
 import { expect } from 'chai'
 import { createCapacityTable } from '../../../node/capacity/table.ts'
 import { createAdminGateway, createHubGateway } from '../../../node/hub-gateway.ts'
@@ -104,7 +105,7 @@ describe('node/status', () => {
   function statusOf(part: { connected?: readonly string[]; writable?: boolean; offered?: readonly string[]; mode?: 'hub' | 'contributor' | 'consumer' }) {
     const clock = fakeClock()
     return createStatus({
-      host: { peerId: 'me', isConnected: (peer) => (part.connected ?? []).includes(peer), connectionCount: () => 3 }, clock,
+      host: { peerId: 'me', isConnected: (peer) => (part.connected ?? []).includes(peer), connectionCount: () => 3, traffic: createTraffic(), reservedAt: () => [...part.connected ?? []] }, clock,
       jobs: () => ({ running: 0, queued: 0, served: 0, failed: 0 }), offered: () => part.offered ?? [],
       ...(part.writable === undefined ? {} : { ledger: { writable: part.writable, heads: () => [{ hub: 0, epoch: 1, frames: 2, entries: 3, hash: Uint8Array.of(0xab) }] } }),
     }, { name: 'n', mode: part.mode ?? 'consumer', federation, version: '1' })()

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { CompletionEvent } from '../../../../node/gateway.ts'
 import type { JobOrder } from '../../../../node/jobs/dispatcher.ts'
 import { createRelay } from '../../../../node/jobs/relay.ts'
+import { createTraffic } from '../../../../node/net/traffic.ts'
 import { createLocalChannels } from '../../../../node/net/local-channel.ts'
 import type { AccountGate } from '../../../../node/settlement/account-gate.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
@@ -21,10 +22,11 @@ const served = { host: 'H', hostName: 'h', hub: 'hub1', receiptId: new Uint8Arra
 async function relay(events: (order: JobOrder) => AsyncIterable<CompletionEvent>, options: { action?: AccountRequest['action']; request?: Uint8Array; admit?: AccountGate['admit'] } = {}) {
   const [near, far] = createLocalChannels('consumer')
   const orders: JobOrder[] = []
+  const traffic = createTraffic()
   const serve = createRelay({
     gate: { admit: options.admit ?? (() => ({ action: options.action ?? 'relay', account })) },
     dispatcher: { run: (order) => { orders.push(order); return events(order) } },
-    priorityOf: (tier) => tier === 'pro' ? 1 : 3,
+    priorityOf: (tier) => tier === 'pro' ? 1 : 3, traffic,
   })
   const leaving = new AbortController()
   const done = serve(far, { t: 'relay', authorization, request: options.request ?? encode(aRequest()) }, { signal: leaving.signal })
@@ -33,12 +35,12 @@ async function relay(events: (order: JobOrder) => AsyncIterable<CompletionEvent>
     while (near.waiting.readBytes > 0) frames.push(decode(jobTellSchema, (await near.read())!))
   }
   await settled()
-  return { near, done, leaving, orders, frames, drain }
+  return { traffic, near, done, leaving, orders, frames, drain }
 }
 
 describe('node/jobs/relay', () => {
   it('passes a job through: accept, beats, text, and an end with the receipt', async () => {
-    const { done, orders, frames, drain } = await relay(async function* () {
+    const { done, orders, frames, drain, traffic } = await relay(async function* () {
       yield { type: 'waiting', state: 'placing' }
       yield { type: 'waiting', state: 'loading', at: 0.5 }
       yield { type: 'text', text: 'Hi', tokens: 1 }
@@ -55,6 +57,7 @@ describe('node/jobs/relay', () => {
       { t: 'end', finish: 'stop', usage: { promptTokens: 2, completionTokens: 1 }, relayed: { host: 'H', hostName: 'h', hub: 'hub1', receiptId: served.receiptId, durability: 'replicated', costMicroCredits: 12 } },
     ])
     expect(orders[0]).to.include({ account: account.id, priority: 1 })
+    expect(traffic.byPath.proxied.jobs).to.equal(1)
     expect(Buffer.from(orders[0]!.requestBytes!)).to.deep.equal(Buffer.from(encode(aRequest())))
   })
 

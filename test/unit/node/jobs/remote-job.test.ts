@@ -3,6 +3,7 @@ import type { CompletionEvent } from '../../../../node/gateway.ts'
 import { createRemoteJobs } from '../../../../node/jobs/remote-job.ts'
 import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import type { Channel } from '../../../../node/net/channel.ts'
+import { createTraffic } from '../../../../node/net/traffic.ts'
 import type { AccountClient } from '../../../../node/settlement/account-client.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import type { JobAsk } from '../../../../protocol/messages/job.ts'
@@ -57,7 +58,8 @@ function setUp(options: { reachable?: boolean; peers: Readonly<Record<string, Be
   }
   const hosts: ScriptedHost[] = []
   const jobs = createRemoteJobs({
-    host: { isConnected: () => options.reachable ?? true, dial: () => Promise.reject(new TriforceError('NO_HOST')) },
+    reach: { to: () => Promise.resolve(options.reachable ?? true) },
+    traffic: createTraffic(),
     pool: {
       lease(peer) {
         opened.push(peer)

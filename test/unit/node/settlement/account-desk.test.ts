@@ -3,6 +3,8 @@ import { CPU_DEVICE } from '../../../../node/capacity/devices.ts'
 import { createCapacityTable } from '../../../../node/capacity/table.ts'
 import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
 import { issueTicket } from '../../../../node/jobs/tickets.ts'
+import { createRelayRights } from '../../../../node/jobs/relay-rights.ts'
+import { createTraffic } from '../../../../node/net/traffic.ts'
 import { createAccountDesk } from '../../../../node/settlement/account-desk.ts'
 import { createAccountGate } from '../../../../node/settlement/account-gate.ts'
 import { creditsFromWire, lineFromWire } from '../../../../node/settlement/credits.ts'
@@ -10,7 +12,8 @@ import type { HubLedger, StatementLine } from '../../../../ledger/interface.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { accountActions, type AccountAction } from '../../../../protocol/messages/control.ts'
-import { receiptIdOf } from '../../../../protocol/messages/receipt.ts'
+import { TICKET_VALID_MS } from '../../../../protocol/limits.ts'
+import { observationSchema, receiptIdOf } from '../../../../protocol/messages/receipt.ts'
 import { signDocument } from '../../../../protocol/signed.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity } from '../../../support/completions.ts'
@@ -25,7 +28,7 @@ const payer = testKey()
 const other = testKey()
 const contributor = testKey()
 
-function setUp() {
+function setUp({ relayed = false } = {}) {
   const clock = fakeClock()
   const random = seededRandom(8)
   const ledger = fakeLedger()
@@ -34,6 +37,8 @@ function setUp() {
   const table = createCapacityTable({ clock }, { demoAllowed: true })
   const capacity = aCapacity({ peer: contributor.signer.publicKey, name: 'c' }, clock.now())
   table.put(capacity)
+  const relayRights = createRelayRights({ clock })
+  const traffic = createTraffic()
   const placed: Parameters<Dispatcher['place']>[0][] = []
   const issue = (signer = hub.signer, forAccount = account.id) => issueTicket({ signer, clock, random }, 'net', {
     contributor: contributor.signer.publicKey, account: forAccount, model: 'tiny', requestHash: new Uint8Array(32), priority: 1,
@@ -41,6 +46,7 @@ function setUp() {
   const desk = createAccountDesk({
     ledger: ledger as unknown as HubLedger, table, signer: hub.signer, clock, log: quietLog(),
     addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE], priorityOf: (tier) => tier === 'pro' ? 1 : 3,
+    relayRights, hasRelayed: (peer, host) => peer === 'peer' && host === contributor.peerId && relayed, traffic,
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
       place(order) {
@@ -71,7 +77,7 @@ function setUp() {
   const settleBody = (ticket = issue().signed) => ({
     ticket, observedMs: 5, observedUsage: { promptTokens: 1, completionTokens: 2 }, outputHash: new Uint8Array(32), finish: 'stop',
   })
-  return { clock, ledger, account, placed, issue, ask, settleBody }
+  return { relayRights, traffic, clock, ledger, account, placed, issue, ask, settleBody }
 }
 
 describe('node/settlement/account-desk', () => {
@@ -125,12 +131,17 @@ describe('node/settlement/account-desk', () => {
   })
 
   it('gives a ticket, with the priority of the tier and the needs of the request', async () => {
-    const { ask, placed } = setUp()
+    const { ask, placed, relayRights, clock } = setUp()
+    expect(relayRights.has('peer', contributor.peerId)).to.equal(false)
     const answer = await ask.ticket({ model: 'tiny', requestHash: new Uint8Array(32), tokensMax: 0, exclude: [other.signer.publicKey], needs: ['chat', 'json'] })
     expect(answer.hostName).to.equal('c')
     expect(answer.addresses, 'an address that no message can carry is left out').to.deep.equal(['/a'])
     expect(placed[0]).to.deep.include({ priority: 1, exclude: [other.peerId], needs: ['chat', 'json'] })
     expect(placed[0]).to.not.have.property('tokensMax')
+    expect(relayRights.has('peer', contributor.peerId), 'with the ticket comes the right to a circuit').to.equal(true)
+    expect(relayRights.has('another', contributor.peerId)).to.equal(false)
+    clock.advance(TICKET_VALID_MS)
+    expect(relayRights.has('peer', contributor.peerId)).to.equal(false)
   })
 
   it('names the addresses that a host gave of itself where there is no provider record yet', async () => {
@@ -150,6 +161,17 @@ describe('node/settlement/account-desk', () => {
     expect(await codeOf(ask.receipt(new Uint8Array(16)))).to.equal('RECEIPT_NOT_FOUND')
     const { receipts } = await ask.receipts(10)
     expect(receipts[0]).to.deep.include({ model: 'tiny', contributor: contributor.peerId, hub: hub.peerId, completionTokens: 2, signedBy: ['hub'] })
+  })
+
+  it('writes into the receipt on which path the stream went, and believes no circuit that it did not carry', async () => {
+    for (const [relayed, said, path, counted] of [[true, 'relay', 'relay', 'relayed'], [false, 'relay', 'direct', 'direct'], [true, 'direct', 'direct', 'direct'], [true, undefined, 'direct', 'direct']] as const) {
+      const { ask, issue, settleBody, ledger, traffic } = setUp({ relayed })
+      const issued = issue()
+      const { receiptId } = await ask.settle({ ...settleBody(issued.signed), ...(said === undefined ? {} : { path: said }) })
+      const { receipt } = (await ledger.receipt(receiptId))!
+      expect(decode(observationSchema, receipt.observation.body).path).to.equal(path)
+      expect(traffic.byPath[counted].jobs).to.equal(1)
+    }
   })
 
   it('takes no longer time of a job than has gone by since its ticket', async () => {
