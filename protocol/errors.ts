@@ -51,6 +51,11 @@ export const errorTable = {
   ENGINE_MISSING: { blame: 'self', http: 503, type: 'server_error', retry: false, text: 'no engine is installed that can run this model' },
   MODEL_BROKEN: { blame: 'self', http: 502, type: 'server_error', retry: false, text: 'the model file cannot be loaded' },
 
+  // What a cloud vendor says or does to a hub.
+  VENDOR_REFUSED: { blame: 'self', http: 502, type: 'server_error', retry: true, text: 'the vendor refuses the key that this model is asked with, or its balance' },
+  VENDOR_BUSY: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the vendor is busy or limits the rate of its key' },
+  VENDOR_FAILED: { blame: 'self', http: 502, type: 'server_error', retry: true, text: 'the vendor failed while it answered' },
+
   // What a peer can do wrong.
   FRAME_TOO_LARGE: { blame: 'peer', http: 502, type: 'server_error', retry: false, text: 'a frame is longer than the limit' },
   FRAME_MALFORMED: { blame: 'peer', http: 502, type: 'server_error', retry: false, text: 'a frame does not have the agreed form' },

@@ -38,7 +38,7 @@ export interface RunResult {
 }
 
 /** Runs to the end; `onEvent` may abort. */
-export async function collect(provider: Provider, request: CompletionRequest, options: { signal?: AbortSignal; onEvent?: (event: ProviderEvent) => void } = {}): Promise<RunResult> {
+export async function collect(provider: Pick<Provider, 'run'>, request: CompletionRequest, options: { signal?: AbortSignal; onEvent?: (event: ProviderEvent) => void } = {}): Promise<RunResult> {
   const events: ProviderEvent[] = []
   for await (const event of provider.run(request, { signal: options.signal ?? new AbortController().signal })) {
     events.push(event)

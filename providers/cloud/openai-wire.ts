@@ -1,0 +1,60 @@
+/** The OpenAI wire family: /chat/completions, /embeddings and the list of models, through the `openai` client. */
+import OpenAI from 'openai'
+import { z } from 'zod'
+import type { Random } from '../../protocol/ports.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { inputTokens } from './token-estimate.ts'
+import { createOpenAiAnswer, openAiUsageSchema, usageOf } from './openai-answer.ts'
+import { openAiBody } from './openai-request.ts'
+import { listedOpenAi } from './openai-models.ts'
+import { SDK_MS_MAX, silentLogger, type WireComponents } from './sdk.ts'
+import { createSignatureStore } from './signature-store.ts'
+import type { Wire, WireCall } from './wire.ts'
+
+const embeddingsSchema = z.object({
+  data: z.array(z.object({ index: z.number().int().min(0), embedding: z.union([z.array(z.number()), z.string()]) })),
+  usage: openAiUsageSchema.nullish(),
+})
+
+export function createOpenAiWire({ vendor, baseUrl, transport, random }: WireComponents): Wire {
+  // The key stands in each call, since an account may bring its own; the client wants one at once.
+  const client = new OpenAI({
+    apiKey: 'of-each-call', baseURL: baseUrl, organization: null, project: null, maxRetries: 0, timeout: SDK_MS_MAX, fetch: transport.fetch, logger: silentLogger, logLevel: 'off',
+  })
+  const signatures = createSignatureStore()
+  const optionsOf = ({ signal, key }: WireCall) => ({ signal, headers: { authorization: `Bearer ${key}` } })
+
+  return {
+    async* complete(request, call) {
+      const body = openAiBody(request, { vendor, model: call.model, signatureOf: signatures.get })
+      const stream = await client.chat.completions.create(body, optionsOf(call))
+      yield { type: 'open' }
+      const answer = createOpenAiAnswer({ vendor, onSignature: signatures.put, newCallId: () => callId(random) })
+      for await (const chunk of stream) yield* answer.read(chunk)
+    },
+    ...(vendor.openai.embeddings === undefined ? {} : {
+      async embed(request, call) {
+        const answer = embeddingsSchema.parse(await client.embeddings.create({
+          model: call.model, input: request.inputs, encoding_format: vendor.openai.embeddings!, ...(request.dimensions === undefined ? {} : { dimensions: request.dimensions }),
+        }, optionsOf(call)))
+        const vectors = [...answer.data].sort((one, other) => one.index - other.index).map(({ embedding }) => vectorOf(embedding))
+        if (vectors.length !== request.inputs.length) throw new SyntaxError('a vector is missing')
+        const usage = answer.usage === undefined || answer.usage === null ? {} : usageOf(answer.usage, vendor)
+        return { vectors, usage: { promptTokens: usage.promptTokens ?? inputTokens(request), completionTokens: 0 } }
+      },
+    } satisfies Pick<Wire, 'embed'>),
+    models: async (call) => listedOpenAi(await client.get(vendor.openai.modelsPath, optionsOf(call))),
+  }
+}
+
+function vectorOf(embedding: readonly number[] | string): Float32Array {
+  if (typeof embedding !== 'string') return Float32Array.from(embedding)
+  const bytes = Buffer.from(embedding, 'base64')
+  if (bytes.byteLength % Float32Array.BYTES_PER_ELEMENT !== 0) throw new SyntaxError('a vector is cut')
+  // A copy, since a pooled buffer need not begin at a multiple of four.
+  return new Float32Array(Uint8Array.from(bytes).buffer)
+}
+
+function callId(random: Random): string {
+  return `call_${toHex(random.bytes(12))}`
+}
