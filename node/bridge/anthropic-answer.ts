@@ -7,6 +7,7 @@ import { TriforceError } from '../../protocol/errors.ts'
 import { anthropicErrorBody } from './anthropic-errors.ts'
 import type { AnswerEnd, AnswerWriter } from './dialect.ts'
 import { servedBody } from './served.ts'
+import { toolInputOf } from './tool-input.ts'
 
 export interface AnthropicAnswer {
   /** Of the request; `msg_…` and `req_…` carry it. */
@@ -100,7 +101,7 @@ export function createAnthropicWriter(answer: AnthropicAnswer): AnswerWriter {
           ...thoughts.map((thought) => thought.redacted === true ? { type: 'redacted_thinking', data: thought.text }
             : { type: 'thinking', thinking: answer.thinkingShown ? thought.text : '', signature: thought.signature ?? '' }),
           ...(text === '' ? [] : [{ type: 'text', text }]),
-          ...toolCalls.map((call) => ({ type: 'tool_use', id: call.id, name: call.name, input: inputOf(call.arguments) })),
+          ...toolCalls.map((call) => ({ type: 'tool_use', id: call.id, name: call.name, input: toolInputOf(call) })),
         ],
         stop_reason: stopReasons[finish],
         stop_sequence: null,
@@ -126,15 +127,4 @@ function usageBody({ promptTokens, completionTokens, cachedPromptTokens = 0, cac
     output_tokens: completionTokens,
     ...(reasoningTokens === undefined ? {} : { output_tokens_details: { thinking_tokens: reasoningTokens } }),
   }
-}
-
-/** A body has no place for broken JSON, and a client that ran half a call would do harm. */
-function inputOf(json: string): unknown {
-  try {
-    const input: unknown = JSON.parse(json === '' ? '{}' : json)
-    if (typeof input === 'object' && input !== null && !Array.isArray(input)) return input
-  } catch {
-    // Told below, like a value that is no object.
-  }
-  throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the model wrote a tool call whose arguments are no JSON object' })
 }

@@ -18,11 +18,13 @@ import { createCompletionRunner, type CompletionRunnerOptions } from './completi
 import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
+import { parseJsonBody } from './json-body.ts'
 import { createKeyHook } from './key-hook.ts'
 import { watchRoutes } from './known-routes.ts'
 import { addTrafficMetrics } from './traffic-metrics.ts'
 import { createBridgeMetrics } from './metrics.ts'
 import { routeModels } from './models.ts'
+import { keyInPath, routeOllama } from './ollama/routes.ts'
 import { createRequestIds } from './request-ids.ts'
 
 export interface BridgeComponents {
@@ -111,6 +113,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const runner = createCompletionRunner({ gateway, clock, log, metrics }, settings)
   routeChatCompletions(app, { runner, requireKey, clock })
   routeAnthropicMessages(app, { runner, requireKey })
+  routeOllama(app, { gateway, runner, requireKey, clock })
   routeModels(app, { gateway, requireKey })
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey
@@ -162,6 +165,7 @@ function createServer(settings: ServerSettings, newId: () => string): FastifyIns
   const app = fastify({
     logger: false,
     genReqId: newId,
+    rewriteUrl: keyInPath,
     bodyLimit: settings.bodyBytesMax,
     requestTimeout: settings.requestMsMax,
     keepAliveTimeout: settings.keepAliveMsMax,
@@ -190,17 +194,7 @@ function createServer(settings: ServerSettings, newId: () => string): FastifyIns
   // Each pipelined request listens to its connection; Node bounds them by what it lets wait.
   app.server.on('connection', (socket) => socket.setMaxListeners(0))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
-    if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
-      done(new TriforceError('UNSUPPORTED_MEDIA_TYPE', {}, { detail: 'the body must not be compressed' }))
-      return
-    }
-    try {
-      done(null, JSON.parse(text as string))
-    } catch {
-      done(new TriforceError('BODY_NOT_JSON'))
-    }
-  })
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, parseJsonBody)
   return app
 }
 
