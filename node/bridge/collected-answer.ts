@@ -1,6 +1,7 @@
 /** The deltas of an answer put together again, for dialects that send it in one body. */
 import type { AnswerDelta, Reasoning, TokenLogprob, ToolCall } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
+import { COMPLETION_TOKENS_MAX } from '../../protocol/limits.ts'
 
 export interface CollectedAnswer {
   readonly text: string
@@ -16,6 +17,9 @@ export interface AnswerCollector {
   readonly answer: CollectedAnswer
 }
 
+/** No model thinks in so many blocks; a host that sends empty ones would fill the memory. */
+const REASONING_BLOCKS_MAX = 1_024
+
 export function createAnswerCollector({ charsMax }: { readonly charsMax: number }): AnswerCollector {
   let text = ''
   let chars = 0
@@ -25,7 +29,8 @@ export function createAnswerCollector({ charsMax }: { readonly charsMax: number 
 
   function count(piece: string): void {
     chars += piece.length
-    if (chars > charsMax) throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the answer is too long for one body; ask for a stream' })
+    const isTooLong = chars > charsMax || reasoning.length > REASONING_BLOCKS_MAX || logprobs.length > COMPLETION_TOKENS_MAX
+    if (isTooLong) throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the answer is too long for one body; ask for a stream' })
   }
 
   return {
@@ -37,7 +42,7 @@ export function createAnswerCollector({ charsMax }: { readonly charsMax: number 
           if (delta.logprobs !== undefined) logprobs.push(...delta.logprobs)
           break
         case 'reasoning': {
-          count(delta.text)
+          count(delta.text + (delta.signature ?? ''))
           const last = reasoning.at(-1)
           // A signature closes its block.
           const block = last === undefined || last.signature !== undefined || last.redacted !== delta.redacted ? undefined : last

@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CompletionRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
+import type { RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent, Gateway, Principal } from '../gateway.ts'
 import { createAnswerCollector } from './collected-answer.ts'
 import type { AnswerEnd, AnswerWriter } from './dialect.ts'
@@ -47,6 +48,7 @@ export interface CompletionJob {
   readonly completion: CompletionRequest
   readonly stream: boolean
   readonly writer: AnswerWriter
+  readonly routing?: RoutingWishes
 }
 
 export interface CompletionRunner {
@@ -70,7 +72,7 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
     const startedAtMs = clock.monotonicMs()
     let begun = false
     let ended: EventOf<'finish'> | undefined
-    for await (const event of gateway.complete(job.principal, job.completion, { signal })) {
+    for await (const event of gateway.complete(job.principal, job.completion, { signal, ...(job.routing === undefined ? {} : { routing: job.routing }) })) {
       switch (event.type) {
         case 'placed':
           break

@@ -1,8 +1,8 @@
 /** Parts that the readers of several dialects share: how a field may look, and what it becomes in the internal form. */
 import { z } from 'zod'
-import type { ChatMessage, ImagePart } from '../../protocol/completion.ts'
+import type { ChatMessage, ImagePart, ReasoningWish } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
-import { IMAGE_BYTES_MAX, IMAGES_MAX, PROMPT_CHARS_MAX } from '../../protocol/limits.ts'
+import { COMPLETION_TOKENS_MAX, IMAGE_BYTES_MAX, IMAGES_MAX, PROMPT_CHARS_MAX, STOP_CHARS_MAX, STOP_STRINGS_MAX } from '../../protocol/limits.ts'
 import { invalid, unsupported } from './request-check.ts'
 
 /** Clients send `null` for what they leave out. */
@@ -10,26 +10,66 @@ export function optional<Schema extends z.ZodType>(schema: Schema) {
   return schema.nullish().transform((value) => value ?? undefined)
 }
 
+/** The object without the keys whose value is undefined. */
+export function defined<Value extends object>(value: { readonly [Key in keyof Value]: Value[Key] | undefined }): Value {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Value
+}
+
 /** A lone half of a surrogate pair has no UTF-8 form; replaced here, every later step sees the same text. */
 export const textField = z.string().transform((text) => text.toWellFormed())
 
 /** Passed on as it came, so it is not copied key by key as `z.record` would. */
 export const objectField = z.custom<object>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'must be an object')
+  .meta({ type: 'object' })
 
-/** Fields that ask for what cannot be done here, each with the test that a value asks for nothing. */
-export type RefusedFields = Readonly<Record<string, (value: unknown) => boolean>>
+const stopField = z.string().min(1).max(STOP_CHARS_MAX)
+
+/** One stop string or several. */
+export const stopsField = z.union([stopField, z.array(stopField).max(STOP_STRINGS_MAX)], {
+  error: `must be a string or a list of up to ${STOP_STRINGS_MAX} strings of 1 to ${STOP_CHARS_MAX} characters`,
+})
+
+export function stopsOf(stop: z.output<typeof stopsField> | undefined): string[] {
+  return typeof stop === 'string' ? [stop] : stop ?? []
+}
+
+/** In OpenAI's words. */
+export const effortField = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh'])
+
+/** `xhigh`, which few models know, is `high`. */
+export function effortOf(effort: z.output<typeof effortField>): NonNullable<ReasoningWish['effort']> {
+  return effort === 'xhigh' ? 'high' : effort
+}
+
+export function cappedTokens(tokens: number): number {
+  return Math.min(tokens, COMPLETION_TOKENS_MAX)
+}
+
+/** Fields that ask for what cannot be done here, each with the test that a value asks for nothing, and where there is one a way out. */
+export type RefusedFields = Readonly<Record<string, RefusedField>>
+type RefusedField = ((value: unknown) => boolean) | { readonly idle: (value: unknown) => boolean; readonly instead: string }
 
 /** Throws BAD_REQUEST for the first field of `refused` that asks for something. */
 export function refuseFields(object: Readonly<Record<string, unknown>>, refused: RefusedFields, path = ''): void {
-  for (const [field, asksForNothing] of Object.entries(refused)) {
+  for (const [field, rule] of Object.entries(refused)) {
     const value = object[field]
-    if (value === undefined || value === null || asksForNothing(value)) continue
-    throw unsupported(path + field, `\`${field}\` with this value is not supported`)
+    const { idle, instead } = typeof rule === 'function' ? { idle: rule, instead: undefined } : rule
+    if (value === undefined || value === null || idle(value)) continue
+    throw unsupported(path + field, `\`${field}\` with this value is not supported${instead === undefined ? '' : `; ${instead}`}`)
   }
 }
 
 export function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0
+}
+
+export function isEmptyObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+/** The test that a value is one of these. */
+export function oneOf(...idle: readonly unknown[]): (value: unknown) => boolean {
+  return (value) => idle.includes(value)
 }
 
 /** JSON text of what JSON.parse gave. Throws BAD_REQUEST for what is too deep or longer than `bytesMax`. */
@@ -64,6 +104,14 @@ export function readImage(base64: string, path: string): ImagePart {
   return { type: 'image', mediaType, data }
 }
 
+/** The same from a `data:image/png;base64,…`. An address is never fetched, by nobody. */
+export function readImageUri(uri: string, path: string): ImagePart {
+  if (!uri.startsWith('data:')) throw unsupported(path, 'images are not fetched from addresses; send the image itself as "data:image/png;base64,…"')
+  const comma = uri.indexOf(',')
+  if (comma === -1 || !/;base64$/i.test(uri.slice(0, comma))) throw invalid(path, 'must be a data URI in base64')
+  return readImage(uri.slice(comma + 1), path)
+}
+
 function imageTypeOf(data: Uint8Array): ImagePart['mediaType'] | undefined {
   const head = Buffer.from(data.buffer, data.byteOffset, Math.min(data.length, 12)).toString('latin1')
   if (head.startsWith('\x89PNG')) return 'image/png'
@@ -73,7 +121,7 @@ function imageTypeOf(data: Uint8Array): ImagePart['mediaType'] | undefined {
 }
 
 /** Throws CONTEXT_LENGTH_EXCEEDED or BAD_REQUEST where all messages together are more than a request may carry. */
-export function checkPromptSize(messages: readonly ChatMessage[]): void {
+export function checkPromptSize(messages: readonly ChatMessage[], param = 'messages'): void {
   let chars = 0
   let images = 0
   for (const { content, toolCalls = [], reasoning = [] } of messages) {
@@ -87,9 +135,9 @@ export function checkPromptSize(messages: readonly ChatMessage[]): void {
     for (const call of toolCalls) chars += call.arguments.length
     for (const block of reasoning) chars += block.text.length
   }
-  if (images > IMAGES_MAX) throw invalid('messages', `may have ${IMAGES_MAX} images together`)
+  if (images > IMAGES_MAX) throw invalid(param, `may have ${IMAGES_MAX} images together`)
   if (chars > PROMPT_CHARS_MAX) {
-    throw new TriforceError('CONTEXT_LENGTH_EXCEEDED', { param: 'messages' }, {
+    throw new TriforceError('CONTEXT_LENGTH_EXCEEDED', { param }, {
       detail: `the messages have ${chars} characters together; ${PROMPT_CHARS_MAX} are the most that a request may have`,
     })
   }

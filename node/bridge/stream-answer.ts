@@ -56,6 +56,8 @@ export function createStreamAnswer(components: StreamAnswerComponents, options: 
   let cancelLook = clock.after(Math.min(quietMs, keepAliveMs), breakSilence)
 
   function say(text: string): void {
+    // A dialect may have no word for a piece, and then nothing breaks the silence.
+    if (text === '') return
     if (!headSent) {
       headSent = true
       sendHead(reply, writer, stalledMsMax)

@@ -62,7 +62,7 @@ describe('bridge: the openai client', () => {
     })
     expect(test.gateway.runs.at(-1)?.request).to.deep.equal({
       model: 'demo', messages: [{ role: 'system', content: 'be brief' }, ...messages], continueLast: false, maxTokens: 20,
-      temperature: 0, topP: 0.5, seed: 7, stop: ['\n', 'END'], responseFormat: { type: 'json_schema', schema: JSON.stringify(schema) },
+      temperature: 0, topP: 0.5, seed: 7, stop: ['\n', 'END'], responseFormat: { type: 'json_schema', schema: JSON.stringify(schema), name: 'person', strict: true },
     })
   })
 

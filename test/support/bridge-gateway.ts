@@ -6,6 +6,7 @@ import type { CompletionRequest } from '../../protocol/completion.ts'
 import type { StatementLine } from '../../ledger/interface.ts'
 import { createSigner } from '../../protocol/crypto.ts'
 import { TriforceError, type ErrorCode } from '../../protocol/errors.ts'
+import type { RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent, Gateway, NodeStatus, Principal, Served } from '../../node/gateway.ts'
 
 export const TEST_KEY = 'tf-test-key-that-the-scripted-gateway-knows'
@@ -37,6 +38,7 @@ export const testLines: readonly StatementLine[] = Array.from({ length: 5 }, (_,
 export interface ScriptedRun {
   readonly principal: Principal
   readonly request: CompletionRequest
+  readonly routing: RoutingWishes | undefined
   readonly signal: AbortSignal
   /** Events that the bridge has taken. */
   readonly pulled: number
@@ -107,8 +109,8 @@ export function createScriptedGateway(): ScriptedGateway {
         firstSeenAt: 1_700_000_000_000,
       }))
     },
-    complete(who, request, { signal }) {
-      const run = createRun(who, request, signal)
+    complete(who, request, { signal, routing }) {
+      const run = createRun(who, request, signal, routing)
       runs.push(run)
       const taker = takers.shift()
       if (taker === undefined) untaken.push(run)
@@ -159,7 +161,7 @@ interface IterableRun extends ScriptedRun {
   iterate(script: AsyncIterable<CompletionEvent> | undefined): AsyncIterable<CompletionEvent>
 }
 
-function createRun(principal: Principal, request: CompletionRequest, signal: AbortSignal): IterableRun {
+function createRun(principal: Principal, request: CompletionRequest, signal: AbortSignal, routing: RoutingWishes | undefined): IterableRun {
   const queue: (CompletionEvent | TriforceError)[] = []
   const aborted = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<void>()
@@ -189,6 +191,7 @@ function createRun(principal: Principal, request: CompletionRequest, signal: Abo
   return {
     principal,
     request,
+    routing,
     signal,
     aborted: aborted.promise,
     ended: ended.promise,

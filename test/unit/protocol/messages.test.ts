@@ -1,11 +1,13 @@
 import { expect } from 'chai'
 import type { z } from 'zod'
 import { decode, encode } from '../../../protocol/codec.ts'
-import { completionRequestSchema } from '../../../protocol/completion.ts'
+import { completionRequestSchema, type AnswerDelta } from '../../../protocol/completion.ts'
 import { COMPLETION_TOKENS_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX } from '../../../protocol/limits.ts'
 import { capacitySchema } from '../../../protocol/messages/capacity.ts'
 import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
-import { accountRequestSchema, jobAskSchema, jobTellSchema, progressNoteSchema } from '../../../protocol/messages/job.ts'
+import {
+  accountRequestSchema, deltaOfTell, hashedText, jobAskSchema, jobTellSchema, progressNoteSchema, tellOfDelta, type JobDeltaTell,
+} from '../../../protocol/messages/job.ts'
 import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
 import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, receiptIdOf, receiptSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
@@ -61,6 +63,17 @@ const vectors: Readonly<Record<string, Vector>> = {
   'job relay': { schema: jobAskSchema, good: [{ t: 'relay', authorization: signed, request: b16 }], bad: { 'unsigned': { authorization: { body: b16 } } } },
   'job reject': { schema: jobTellSchema, good: [{ t: 'reject', code: 'QUEUE_FULL', detail: '' }, { t: 'accept' }], bad: { 'long detail': { detail: 'x'.repeat(1_025) }, 'a question': { t: 'open' } } },
   'job beat': { schema: jobTellSchema, good: [{ t: 'beat', state: 'loading', at: 5 }, { t: 'beat', state: 'running' }], bad: { 'unknown state': { state: 'placing' }, 'negative place': { at: -1 } } },
+  'job reasoning': {
+    schema: jobTellSchema, good: [{ t: 'reasoning', text: 'hm', tokens: 1, signature: 's' }, { t: 'reasoning', text: 'c', tokens: 1, redacted: true }],
+    bad: { 'no tokens': { tokens: undefined }, 'redacted by a word': { redacted: 'yes' }, 'signature as bytes': { signature: b16 } },
+  },
+  'job tool': {
+    schema: jobTellSchema, good: [{ t: 'tool', index: 0, id: 'c', name: 'f', arguments: '', tokens: 1 }, { t: 'tool', index: 127, arguments: '{', tokens: 1 }],
+    bad: { 'index above the limit': { index: 128 }, 'long id': { id: 'x'.repeat(257) }, 'arguments as an object': { arguments: {} } },
+  },
+  'job vectors': {
+    schema: jobTellSchema, good: [{ t: 'vectors', dimensions: 4, values: b16 }], bad: { 'values as a list': { values: [1, 2] }, 'dimensions below 0': { dimensions: -1 } },
+  },
   'job chunk': { schema: jobTellSchema, good: [{ t: 'chunk', text: 'Hé\u{1f600}', tokens: 3 }], bad: { 'text as bytes': { text: b16 }, 'tokens below 0': { tokens: -1 }, 'tokens of no number': { tokens: 'many' } } },
   'job progress': { schema: jobTellSchema, good: [{ t: 'progress', note: signed }], bad: { 'no note': { note: undefined } } },
   'job end': {
@@ -227,5 +240,31 @@ describe('protocol/messages', () => {
     expect(receiptIdOf(b16)).to.have.length(16)
     expect(Buffer.from(receiptIdOf(b16))).to.not.deep.equal(Buffer.from(receiptIdOf(new Uint8Array(16))))
     expect(ticketHashOf(signed)).to.have.length(32)
+  })
+})
+
+describe('protocol/messages/job: deltas and their frames', () => {
+  const deltas: readonly AnswerDelta[] = [
+    { type: 'text', text: 'a', tokens: 1 },
+    { type: 'text', text: 'a', tokens: 1, logprobs: [{ token: 'a', logprob: -0.5, top: [{ token: 'b', logprob: -1 }] }] },
+    { type: 'reasoning', text: 'hm', tokens: 2 },
+    { type: 'reasoning', text: '', tokens: 2, signature: 's' },
+    { type: 'reasoning', text: 'c1pher', tokens: 2, redacted: true },
+    { type: 'toolCall', index: 0, id: 'call_1', name: 'f', arguments: '', tokens: 3 },
+    { type: 'toolCall', index: 0, arguments: '{"a":1}', tokens: 4 },
+  ]
+
+  it('are the same behind the wire', () => {
+    for (const delta of deltas) {
+      const frame = decode(jobTellSchema, encode(tellOfDelta(delta)))
+      expect(deltaOfTell(frame as JobDeltaTell)).to.deep.equal(delta)
+    }
+  })
+
+  it('give different text to hash, so that no piece passes for another', () => {
+    expect(hashedText(deltas[0]!)).to.equal('a')
+    const hashed = deltas.filter((delta) => delta.type !== 'text').map(hashedText)
+    expect(new Set(hashed).size).to.equal(hashed.length)
+    expect(hashed.every((text) => text.startsWith('\0'))).to.equal(true)
   })
 })

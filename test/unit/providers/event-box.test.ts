@@ -1,6 +1,8 @@
 import { expect } from 'chai'
+import type { AnswerDelta } from '../../../protocol/completion.ts'
 import { TriforceError } from '../../../protocol/errors.ts'
 import { createEventBox } from '../../../providers/event-box.ts'
+import type { ProviderEvent } from '../../../providers/interface.ts'
 import { settled } from '../../support/fake-clock.ts'
 
 const usage = { promptTokens: 3, completionTokens: 9 }
@@ -16,6 +18,34 @@ describe('providers/event-box', () => {
     expect([await box.next(), await box.next(), await box.next()]).to.deep.equal([
       { type: 'state', state: { state: 'running' } }, { type: 'text', text: 'ab', tokens: 4 }, { type: 'end', finish: 'stop', usage },
     ])
+  })
+
+  it('joins what belongs together, and nothing else', async () => {
+    const top = [{ token: 'x', logprob: -2 }]
+    const puts: readonly AnswerDelta[] = [
+      { type: 'reasoning', text: 'h', tokens: 1 }, { type: 'reasoning', text: 'm', tokens: 2, signature: 's1' },
+      // A signature has closed the block before, and a cipher is one of its own.
+      { type: 'reasoning', text: 'so', tokens: 3 }, { type: 'reasoning', text: 'c1', tokens: 3, redacted: true },
+      { type: 'text', text: 'a', tokens: 4, logprobs: [{ token: 'a', logprob: -1, top }] }, { type: 'text', text: 'b', tokens: 5, logprobs: [{ token: 'b', logprob: -3, top: [] }] },
+      { type: 'toolCall', index: 0, id: 'c0', name: 'f', arguments: '{', tokens: 6 }, { type: 'toolCall', index: 0, arguments: '}', tokens: 7 },
+      { type: 'toolCall', index: 1, id: 'c1', name: 'g', arguments: '', tokens: 8 }, { type: 'text', text: 'c', tokens: 9 },
+    ]
+    const box = createEventBox()
+    for (const delta of puts) box.delta(delta)
+    box.end('toolCalls', usage)
+    const taken: ProviderEvent[] = []
+    while (taken.at(-1)?.type !== 'end') taken.push(await box.next())
+    expect(taken).to.deep.equal([
+      { type: 'reasoning', text: 'hm', tokens: 2, signature: 's1' },
+      { type: 'reasoning', text: 'so', tokens: 3 },
+      { type: 'reasoning', text: 'c1', tokens: 3, redacted: true },
+      { type: 'text', text: 'ab', tokens: 5, logprobs: [{ token: 'a', logprob: -1, top }, { token: 'b', logprob: -3, top: [] }] },
+      { type: 'toolCall', index: 0, id: 'c0', name: 'f', arguments: '{}', tokens: 7 },
+      { type: 'toolCall', index: 1, id: 'c1', name: 'g', arguments: '', tokens: 8 },
+      { type: 'text', text: 'c', tokens: 9 },
+      { type: 'end', finish: 'toolCalls', usage },
+    ])
+    expect(box.takenTokens).to.equal(9)
   })
 
   it('tells how much was taken, at the moment it is taken', async () => {

@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
-import { createOpenAIChatWriter } from '../../../../node/bridge/openai-chat-answer.ts'
-import { TriforceError } from '../../../../protocol/errors.ts'
-import { testServed } from '../../../support/bridge-gateway.ts'
+import { createOpenAIChatWriter } from '../../../../../node/bridge/openai/chat-answer.ts'
+import { TriforceError } from '../../../../../protocol/errors.ts'
+import { testServed } from '../../../../support/bridge-gateway.ts'
 
 const answer = { id: 'chatcmpl-1', createdAtSeconds: 1_700_000_000, model: 'demo', includeUsage: false }
 const end = { finish: 'stop', usage: { promptTokens: 7, completionTokens: 3 }, served: testServed } as const
@@ -10,7 +10,7 @@ const head = '"id":"chatcmpl-1","object":"chat.completion.chunk","created":17000
 const triforce = '"triforce":{"host":"12D3KooWHost","host_name":"lender","hub":"alpha","receipt":"rcpt_abababababababababababababababab",'
   + '"durability":"replicated","cost_micro_credits":"0","attempts":1}'
 
-describe('node/bridge/openai-chat-answer', () => {
+describe('node/bridge/openai/chat-answer', () => {
   it('writes the exact events of a stream', () => {
     const writer = createOpenAIChatWriter(answer)
     expect(writer.begin()).to.equal(
