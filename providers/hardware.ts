@@ -1,15 +1,16 @@
 /**
- * What this machine is: processor, memory, GPUs. Read with systeminformation, which calls the system's own tools; a
- * tool that is missing or answers nonsense leaves its part empty and nothing else.
+ * What this machine is: processor, memory, GPUs with their driver. Read with systeminformation, which calls the system's
+ * own tools, and from the drivers themselves; a tool that is missing or answers nonsense leaves its part empty and nothing else.
  */
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import process from 'node:process'
 import si from 'systeminformation'
-import { CAPACITY_GPUS_MAX } from '../protocol/limits.ts'
-import type { Gpu } from '../protocol/messages/capacity.ts'
 import type { Clock } from '../protocol/ports.ts'
+import { readAmdCards } from './amd-cards.ts'
+import { graphicsFrom } from './graphics.ts'
 import type { Hardware } from './interface.ts'
+import { readNvidia } from './nvidia-smi.ts'
 
 export interface HardwareProbeComponents {
   readonly clock: Clock
@@ -26,34 +27,25 @@ export interface HardwareProbeOptions {
 
 export const hardwareProbeDefaults = Object.freeze({ maxAgeMs: 30_000, waitMsMax: 10_000 })
 
+/** A machine as its operator wants to know it. */
+export interface Machine extends Hardware {
+  /** Of NVIDIA; undefined where there is none. */
+  readonly driver: string | undefined
+  /** Newest CUDA that the driver can run. */
+  readonly cuda: string | undefined
+  /** Sentences with their way out: what is there and cannot be used. */
+  readonly problems: readonly string[]
+}
+
 export interface HardwareProbe {
   /** Never rejects. */
-  read(): Promise<Hardware>
+  read(): Promise<Machine>
 }
-
-/** What a graphics controller must tell to be of use here; a part of systeminformation's type. */
-export interface GraphicsController {
-  readonly vendor?: string
-  readonly model?: string
-  readonly name?: string
-  /** MiB. */
-  readonly vram?: number | null
-  readonly memoryTotal?: number
-  readonly memoryFree?: number
-}
-
-const MIB = 1024 * 1024
-
-// Below it is a display adapter (server boards and virtual machines have one), no place for a model.
-const VRAM_BYTES_MIN = 1024 * MIB
-
-// macOS lets the GPU use about three quarters of the common memory.
-const UNIFIED_PART = 0.75
 
 export function createHardwareProbe(components: HardwareProbeComponents, options: HardwareProbeOptions): HardwareProbe {
   const { clock } = components
   const { dataDir, maxAgeMs, waitMsMax } = { ...hardwareProbeDefaults, ...options }
-  let reading: Promise<Hardware> | undefined
+  let reading: Promise<Machine> | undefined
   let readAtMs = 0
 
   return {
@@ -66,18 +58,22 @@ export function createHardwareProbe(components: HardwareProbeComponents, options
     },
   }
 
-  async function readNow(): Promise<Hardware> {
+  async function readNow(): Promise<Machine> {
     const ramBytes = totalmem()
-    const [graphics, cpu, disk] = await Promise.all([
-      within(si.graphics(), undefined), within(si.cpu(), undefined), within(statfs(dataDir), undefined),
+    const [graphics, cpu, disk, nvidia, amd] = await Promise.all([
+      within(si.graphics(), undefined), within(si.cpu(), undefined), within(statfs(dataDir), undefined), readNvidia(waitMsMax), readAmdCards(),
     ])
+    const { gpus, problems } = graphicsFrom({ controllers: graphics?.controllers ?? [], nvidia, amd, ramBytes })
     return {
-      gpus: gpusFrom(graphics?.controllers ?? [], ramBytes),
+      gpus,
       cpu: cpuName(cpu?.manufacturer, cpu?.brand),
       cores: availableParallelism(),
       ramBytes,
       diskFreeBytes: disk === undefined ? 0 : disk.bavail * disk.bsize,
       platform: `${process.platform} ${process.arch}`,
+      driver: nvidia.driver,
+      cuda: nvidia.cuda,
+      problems,
     }
   }
 
@@ -87,24 +83,6 @@ export function createHardwareProbe(components: HardwareProbeComponents, options
     work.then(resolve, () => resolve(otherwise))
     return await promise.finally(cancel)
   }
-}
-
-/** GPUs that can hold a model, the largest first. */
-export function gpusFrom(controllers: readonly GraphicsController[], ramBytes: number): readonly Gpu[] {
-  return controllers.flatMap((controller): Gpu[] => {
-    const name = (controller.name || controller.model || controller.vendor || 'GPU').trim().slice(0, 256)
-    const apple = /apple/i.test(`${controller.vendor ?? ''} ${controller.model ?? ''}`)
-    const totalMib = bytesOfMib(controller.memoryTotal) || bytesOfMib(controller.vram)
-    const vramBytes = apple ? Math.floor(ramBytes * UNIFIED_PART) : totalMib
-    if (vramBytes < VRAM_BYTES_MIN) return []
-    // Where the driver tells nothing of free memory, all of it is taken to be free.
-    const vramFreeBytes = controller.memoryFree === undefined ? vramBytes : Math.min(bytesOfMib(controller.memoryFree), vramBytes)
-    return [{ name, vramBytes, vramFreeBytes }]
-  }).sort((a, b) => b.vramBytes - a.vramBytes).slice(0, CAPACITY_GPUS_MAX)
-}
-
-function bytesOfMib(value: number | null | undefined): number {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.floor(value * MIB) : 0
 }
 
 function cpuName(manufacturer: string | undefined, brand: string | undefined): string {
