@@ -11,6 +11,8 @@ import type { Provider } from '../providers/interface.ts'
 import { createBridge } from '../node/bridge/server.ts'
 import { createAnnouncer } from '../node/capacity/announcer.ts'
 import { createCapacityTable } from '../node/capacity/table.ts'
+import type { ContributorGateway } from '../node/contributor/contributor-gateway.ts'
+import type { Registry } from '../node/contributor/registry.ts'
 import { createModelHosts, type ModelHosts } from '../node/discovery/model-hosts.ts'
 import type { Gateway, NodeStatus } from '../node/gateway.ts'
 import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
@@ -32,7 +34,7 @@ import { startHeartbeat } from '../node/net/heartbeat.ts'
 import { createHost, type Host } from '../node/net/host.ts'
 import { createLocalChannels } from '../node/net/local-channel.ts'
 import { startRedial, type Redial } from '../node/net/redial.ts'
-import { createRequestHandler, createRequests } from '../node/net/requests.ts'
+import { createRequestHandler, createRequests, type Requests } from '../node/net/requests.ts'
 import { startReservations } from '../node/net/reservations.ts'
 import { startWake } from '../node/net/wake.ts'
 import { createRemoteGateway } from '../node/remote-gateway.ts'
@@ -43,6 +45,8 @@ import { createHubLinks } from '../node/settlement/hub-links.ts'
 import { startPresence } from '../node/settlement/presence.ts'
 import { createPriorities } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
+import { createHubLending, openHubRegistry } from './hub-lending.ts'
+import { createNodeLending } from './node-lending.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
 import type { NodeConfig } from './config.ts'
@@ -111,6 +115,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const executor = createExecutor({
     traffic: host.traffic, provider, queue, signer, clock, log, boot, devices: hardware.devices,
     gate: createTicketGate({ clock }, { federation, publicKey: signer.publicKey }),
+    onRefused: (code) => lending?.onRefused(code),
   })
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local' })
   const announcer = createAnnouncer({ host, clock, random, log }, {
@@ -123,20 +128,28 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     ...(ledger === undefined ? {} : { onAnnounced: (capacity) => table.put(capacity) }),
   })
   const lends = config.mode !== 'consumer'
+  const withdraw = async (): Promise<void> => {
+    queue.drain()
+    await announcer.leave()
+  }
+  const lending = ledger !== undefined ? undefined : createNodeLending({
+    config, system, host, requests, hardware, models: () => provider.models().map((model) => model.id), onLeft: () => { void withdraw() },
+    jobs: () => ({ running: queue.running, queued: queue.waiting, served: executor.counts.served, failed: executor.counts.failed, slots: provider.slots }),
+  })
 
   // What makes it a hub, or a node that asks hubs.
   const status = createStatus({
     host, clock, jobs: () => side.jobs(), offered: () => provider.models().map((model) => model.id), ...(ledger === undefined ? {} : { ledger, table }),
   }, { name: config.name, mode: config.mode, federation, version: version })
-  const shared: SharedParts = { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf: (peer) => peer === host.peerId }
+  const shared: SharedParts = { config, system, host, requests, jobPool, modelHosts, executor, queue, status, isSelf: (peer) => peer === host.peerId, isHub }
   const side = ledger === undefined
-    ? consumerSide(shared, requests)
-    : hubSide(shared, ledger, table, { ids, hubIndex, relayRights })
+    ? consumerSide(shared, lending!.gateway)
+    : hubSide(shared, ledger, table, { ids, hubIndex, relayRights, registry: await openHubRegistry(config, system) })
 
   host.handle(ids.job, side.jobServer)
   host.handle(ids.control, side.controlServer)
   const bridge = createBridge({
-    gateway: side.gateway, clock, random, log,
+    gateway: side.gateway, contributor: side.contributor, clock, random, log,
     ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
@@ -180,18 +193,19 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
         const offer = () => {
           modelHosts.provide(provider.models().map((model) => model.id))
           announcer.changed()
+          lending?.registrar?.changed()
         }
         provider.onChange(offer)
         announcer.start()
         offer()
       },
       stop: async () => {
-        queue.drain()
-        await announcer.leave()
+        await withdraw()
         announcer.stop()
         modelHosts.stop()
       },
     },
+    ...(lending === undefined ? [] : [lending.part]),
     {
       name: 'bridge',
       start: async () => {
@@ -214,6 +228,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     pid: process.pid,
     models: () => provider.models().map((model) => model.id),
     status,
+    ...(lending?.registrar === undefined ? {} : { registered: lending.registrar.first }),
     stop: (options) => life.stop(options),
     failed: parts.failed ?? new Promise(() => {}),
   }
@@ -223,17 +238,20 @@ interface SharedParts {
   readonly config: NodeConfig
   readonly system: System
   readonly host: Host
+  readonly requests: Requests
   readonly jobPool: ChannelPool
   readonly modelHosts: ModelHosts
   readonly executor: Executor
   readonly queue: JobQueue
   readonly status: () => NodeStatus
   readonly isSelf: (peer: string) => boolean
+  readonly isHub: (peer: string) => boolean
 }
 
 /** What differs between a hub and the rest. */
 interface Side {
   readonly gateway: Gateway
+  readonly contributor: ContributorGateway
   readonly jobServer: ChannelHandler
   readonly controlServer: ChannelHandler
   readonly parts: readonly LifecyclePart[]
@@ -244,11 +262,12 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   readonly ids: ReturnType<typeof protocolIds>
   readonly hubIndex: number
   readonly relayRights: RelayRights
+  readonly registry: Registry
 }): Side {
-  const { config, system, host, jobPool, modelHosts, executor, queue, status, isSelf } = shared
+  const { config, system, host, requests, jobPool, modelHosts, executor, queue, status, isSelf, isHub } = shared
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
-  const { ids, hubIndex, relayRights } = options
+  const { ids, hubIndex, relayRights, registry } = options
 
   const presence = startPresence({ ledger, clock, log: log.child('presence'), isConnected: (peer) => host.isConnected(peer) })
   host.onGossip(ids.capacityTopic, (from, data) => {
@@ -263,16 +282,20 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   })
 
   const localServer = createJobServer({ serveOpen: executor.serveOpen })
+  const record = createHostRecord({ clock })
+  const lending = createHubLending({
+    config, system, ledger, table, registry, requests, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
+  })
   const dispatcher = createDispatcher({
     table, modelHosts, ledger, signer, clock, random, log,
-    record: createHostRecord({ clock }),
+    record, watch: lending.watch,
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)
       ? Promise.resolve(localChannel(localServer, candidate.row.peer))
       : leaseRemote(host, jobPool, candidate),
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
-  const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey })
+  const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey, isNodeKey: lending.isNodeKey })
   const priorityOf = createPriorities({ ledger })
   const desk = createAccountDesk({
     gate, ledger, table, dispatcher, priorityOf, signer, clock, log, relayRights, traffic: host.traffic,
@@ -284,9 +307,10 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   host.handle(ids.ledger, links.handler)
 
   return {
-    gateway: createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status }),
+    gateway: createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status, isNodeKey: lending.isNodeKey }),
+    contributor: lending.gateway,
     jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf, traffic: host.traffic }) }),
-    controlServer: createRequestHandler((peer, question) => desk.answer(peer, question)),
+    controlServer: createRequestHandler((peer, question) => question.t === 'account' ? desk.answer(peer, question) : lending.answer(peer, question)),
     parts: [
       { name: 'hub links', stop: () => links.stop() },
       { name: 'presence', stop: () => presence.stop() },
@@ -296,8 +320,8 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   }
 }
 
-function consumerSide(shared: SharedParts, requests: ReturnType<typeof createRequests>): Side {
-  const { config, system, host, jobPool, executor, queue, status } = shared
+function consumerSide(shared: SharedParts, contributor: ContributorGateway): Side {
+  const { config, system, host, requests, jobPool, executor, queue, status } = shared
   const { clock, random, log } = system
   const client = createAccountClient(
     { requests, isConnected: (peer) => host.isConnected(peer), clock, random },
@@ -306,6 +330,7 @@ function consumerSide(shared: SharedParts, requests: ReturnType<typeof createReq
   const jobs = createRemoteJobs({ reach: createReach({ host, clock, log }), pool: jobPool, client, traffic: host.traffic, clock, log })
   return {
     gateway: createRemoteGateway({ client, jobs, status }),
+    contributor,
     jobServer: createJobServer({ serveOpen: executor.serveOpen }),
     controlServer: createRequestHandler(() => Promise.reject(new TriforceError('PROTOCOL_VIOLATION', {}, { detail: 'this node is no hub' }))),
     parts: [],

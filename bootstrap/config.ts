@@ -31,7 +31,7 @@ export interface NodeConfig {
   readonly relay: boolean
   /** Ask the home router for a port. */
   readonly upnp: boolean
-  /** The account's key; consumer and hybrid have one. */
+  /** The account's key: a consumer and a hybrid spend with it, a contributor earns for it. */
   readonly apiKey: string | undefined
   /** Hubs: who sends it as Bearer may use the admin routes of this hub. */
   readonly adminToken: string | undefined
@@ -128,8 +128,10 @@ function checkRole(mode: NodeMode, hub: FederationHub | undefined, peerId: strin
 }
 
 function checkedApiKey(mode: NodeMode, apiKey: string | undefined): string | undefined {
-  if (mode !== 'consumer' && mode !== 'hybrid') return undefined
+  if (mode === 'hub') return undefined
   if (apiKey === undefined) {
+    // A contributor whose key a hub's admin has added to an account needs none.
+    if (mode === 'contributor') return undefined
     refuse(`--key is missing; a ${mode} needs the API key of its account (or TRIFORCE_API_KEY), and a hub's admin makes one`)
   }
   if (apiKeySigner(apiKey) === undefined) refuse('--key is not an API key of TriForce; it begins with tf- and was shown when it was made')

@@ -10,10 +10,10 @@ import type { Gpu } from '../protocol/messages/capacity.ts'
 import { TriforceError, toTriforceError } from '../protocol/errors.ts'
 import { devicesOf } from '../node/capacity/devices.ts'
 import { createBenchSource } from '../providers/bench-source.ts'
-import { findEngine, installEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
+import { ENGINE_VERSION, findEngine, installEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
 import { createEmbeddedProvider, type EmbeddedModelOption, type EmbeddedProvider } from '../providers/embedded/provider.ts'
-import { createHardwareProbe } from '../providers/hardware.ts'
-import type { Hardware, Provider } from '../providers/interface.ts'
+import { createHardwareProbe, type Machine } from '../providers/hardware.ts'
+import type { Provider } from '../providers/interface.ts'
 import { createOllamaProvider } from '../providers/ollama.ts'
 import { createProviderRegistry } from '../providers/registry.ts'
 import type { NodeConfig } from './config.ts'
@@ -24,6 +24,10 @@ export interface LentHardware {
   gpus(): readonly Gpu[]
   /** Stable names of the devices that compute, at least one: an engine spreads a model over all GPUs. */
   devices(): readonly string[]
+  /** All that is known of it; never rejects. */
+  machine(): Promise<Machine>
+  /** Engines that answer, with their version where it is known. */
+  engines(): readonly string[]
 }
 
 const DEMO_MODEL = fileURLToPath(new URL('../providers/demo-model/triforce-demo.gguf', import.meta.url))
@@ -44,7 +48,7 @@ export async function openProviders(config: NodeConfig, system: System): Promise
     await ollama.start()
   }
   if (config.benchSource) providers.push(createBenchSource({ clock }))
-  return { provider: createProviderRegistry({ providers }), hardware: probeHardware(config, system, providers.length > 0) }
+  return { provider: createProviderRegistry({ providers }), hardware: probeHardware(config, system, providers) }
 }
 
 async function startEmbedded(embedded: EmbeddedProvider, { log }: System): Promise<void> {
@@ -79,11 +83,13 @@ async function engineFor({ log }: System): Promise<EngineLocation | undefined> {
   }
 }
 
-function probeHardware(config: NodeConfig, { clock }: System, lends: boolean): LentHardware {
+const engineNames: Readonly<Record<string, string>> = { embedded: `llama.cpp (node-llama-cpp ${ENGINE_VERSION})`, ollama: 'Ollama' }
+
+function probeHardware(config: NodeConfig, { clock }: System, providers: readonly Provider[]): LentHardware {
   const probe = createHardwareProbe({ clock }, { dataDir: config.dir })
-  let hardware: Hardware | undefined
+  let hardware: Machine | undefined
   // A probe can take seconds and never rejects; the node does not wait for it.
-  if (lends) {
+  if (providers.length > 0) {
     void probe.read().then((read) => {
       hardware = read
     })
@@ -91,5 +97,7 @@ function probeHardware(config: NodeConfig, { clock }: System, lends: boolean): L
   return {
     gpus: () => hardware?.gpus ?? [],
     devices: () => devicesOf(hardware?.gpus ?? []).map(({ device }) => device),
+    machine: () => probe.read(),
+    engines: () => providers.filter((provider) => provider.health().ok).flatMap((provider) => engineNames[provider.name] ?? []),
   }
 }

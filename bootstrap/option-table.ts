@@ -79,7 +79,7 @@ export const nodeOptionTable = {
   }),
   apiKey: option({
     flag: '--key <key>', env: ['TRIFORCE_API_KEY'], parse: parseText('must be an API key'),
-    description: 'API key of your account (consumer and hybrid)', fallback: 'none',
+    description: 'API key of your account: a contributor earns for it, a consumer spends with it', fallback: 'none',
   }),
   models: list({
     flag: '--model <path...>', env: ['TRIFORCE_MODELS'], parse: (text) => resolve(text), separator: delimiter,

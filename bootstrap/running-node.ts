@@ -1,4 +1,5 @@
 /** What `compose.ts` gives back: a node that runs, as the command line and `up` see it. */
+import type { HubAnswer } from '../node/contributor/registrar.ts'
 import type { NodeStatus } from '../node/gateway.ts'
 import type { NodeMode } from '../protocol/messages/capacity.ts'
 
@@ -14,6 +15,8 @@ export interface RunningNode {
   /** Ids of the models that this node offers now. */
   models(): readonly string[]
   status(): NodeStatus
+  /** Nodes that lend: resolves with what the first hub answered to this machine's registration. */
+  readonly registered?: Promise<HubAnswer>
   /** Stops in order, once; when `signal` aborts, what still runs is given up. */
   stop(options: { readonly signal: AbortSignal }): Promise<void>
   /** Resolves with the reason when the node cannot go on by itself; never rejects, and stays pending otherwise. */

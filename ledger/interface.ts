@@ -97,6 +97,45 @@ export interface AccountMoney {
   readonly earnedPaid: bigint
 }
 
+/** What an hour of a device earns for an account of some tier. */
+export interface EarningRate {
+  /** Class of the hardware table, such as `rtx-4090`; `cpu` for none. */
+  readonly class: string
+  /** µcr for an hour of work, and for an hour of standing by. */
+  readonly busyMicroCreditsPerHour: bigint
+  readonly standbyMicroCreditsPerHour: bigint
+}
+
+/** What one device of an account's contributors did so far, and what that earned. */
+export interface DeviceRecord {
+  /** Key of the contributor, 32 bytes. */
+  readonly contributor: Uint8Array
+  readonly device: string
+  /** Jobs that both sides signed. */
+  readonly receipts: number
+  /** Unix milliseconds of its first fact. */
+  readonly firstAt: number
+  /** µcr for all facts, and what of it was paid. */
+  readonly earned: bigint
+  readonly paid: bigint
+  /** Its time by what it earned then (µcr an hour), the highest first; each moment counts once. */
+  readonly time: readonly { readonly microCreditsPerHour: bigint; readonly ms: number }[]
+}
+
+export interface LendingRecord {
+  readonly devices: readonly DeviceRecord[]
+  /** Half of a newcomer's pay is held back until both are reached. */
+  readonly probation: {
+    /** True while pay is held back. */
+    readonly active: boolean
+    readonly receipts: number
+    readonly receiptsMin: number
+    /** Unix milliseconds of the first fact; undefined where there is none yet. */
+    readonly firstAt: number | undefined
+    readonly ageMsMin: number
+  }
+}
+
 /** One entry of an account in words that a statement needs. */
 export interface StatementLine {
   /** Id of the entry, 16 bytes. */
@@ -165,6 +204,10 @@ export interface RuleTable {
 /** Money at one hub. Bodies that do not fit are ENTRY_INVALID; where no other hub can be reached, HUB_ISOLATED. */
 export interface LedgerMoney {
   money(account: Uint8Array): AccountMoney | undefined
+  /** By the newest tables; `hardware` undefined: a machine without a graphics processor. Undefined where the tier is unknown. */
+  earningRate(hardware: Pick<DeviceHardware, 'name' | 'vramBytes'> | undefined, tier: string): EarningRate | undefined
+  /** What the contributors of an account did; undefined where there is no such account. */
+  lending(account: Uint8Array): LendingRecord | undefined
   /** Logs that a contributor was there; nobody waits for it. Nothing where its key is of no account. */
   presence(fact: PresenceFact): void
   /** Newest first. `from` is inclusive and `to` exclusive, Unix milliseconds. */

@@ -1,14 +1,15 @@
 /** Questions about accounts, keys, money and logs, answered from the live state. */
-import { toHex } from '../protocol/bytes.ts'
+import { fromHex, toHex } from '../protocol/bytes.ts'
 import type { Clock } from '../protocol/ports.ts'
-import { payOf } from './earning/pay.ts'
+import { coveredMs, payOf } from './earning/pay.ts'
 import { UNLIMITED_TOKENS, type AccountId, type DeviceState, type LedgerState } from './fold/state.ts'
 import { accountOf, accountsOf, apiKeyOf, apiKeysOf, balanceOf, tierOn } from './fold/views.ts'
 import type { HubState } from './hub/hub-state.ts'
-import type { AccountMoney, HubLedger, LogHead } from './interface.ts'
-import { dayOf } from './rules.ts'
+import { isNewcomer } from './hub/pay-duty.ts'
+import type { AccountMoney, DeviceRecord, HubLedger, LendingRecord, LogHead } from './interface.ts'
+import { dayOf, NEWCOMER_MS, NEWCOMER_RECEIPTS } from './rules.ts'
 import type { LogStore } from './store/log-store.ts'
-import { newestRev, tierRow } from './tables/lookup.ts'
+import { hardwareRate, newestRev, tierRow } from './tables/lookup.ts'
 
 export interface QuestionsComponents {
   readonly clock: Clock
@@ -16,7 +17,7 @@ export interface QuestionsComponents {
   readonly store: Pick<LogStore, 'tails'>
 }
 
-export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'money' | 'heads'>
+export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'money' | 'earningRate' | 'lending' | 'heads'>
 
 export function createQuestions({ clock, hub, store }: QuestionsComponents): Questions {
   /** Devices by contributor; no device ever goes, so their number tells whether it is complete. */
@@ -43,6 +44,19 @@ export function createQuestions({ clock, hub, store }: QuestionsComponents): Que
     return { paid, unpaid }
   }
 
+  function lendingOf(account: AccountId): LendingRecord {
+    const { state } = hub
+    const keys = [...state.keysOfAccount.get(account) ?? []].filter((key) => !state.revokedKeys.has(key))
+    const devices = keys.flatMap((key) => devicesOf(key)).filter((device) => device.levels.size > 0)
+    const receipts = devices.reduce((sum, device) => sum + device.receipts, 0)
+    const firstAt = devices.length === 0 ? undefined : Math.min(...devices.map((device) => device.firstAt))
+    const record = firstAt === undefined ? undefined : { receipts, firstAt, nowMs: clock.now() }
+    return {
+      devices: devices.map((device) => recordOf(device, account)),
+      probation: { active: isNewcomer(hub, record), receipts, receiptsMin: NEWCOMER_RECEIPTS, firstAt, ageMsMin: NEWCOMER_MS },
+    }
+  }
+
   function quotaOf(account: AccountId): AccountMoney['quota'] {
     const { state } = hub
     const day = dayOf(clock.now())
@@ -63,6 +77,11 @@ export function createQuestions({ clock, hub, store }: QuestionsComponents): Que
       const { paid, unpaid } = earned(id)
       return { balance: balanceOf(hub.state, id), quota: quotaOf(id), earnedPaid: paid, earnedUnpaid: unpaid }
     },
+    earningRate: (hardware, tier) => hardwareRate(hub.state, newestRev(hub.state, 'hardware'), hardware, tier),
+    lending: (account) => {
+      const id = toHex(account)
+      return hub.state.accounts.get(id)?.opened === undefined ? undefined : lendingOf(id)
+    },
     heads: () => {
       const heads = [...store.tails.values()].map(({ log, no, tree, hash }): LogHead => ({ ...log, frames: no, entries: tree.size, hash }))
       for (const index of hub.state.hubKeys.keys()) {
@@ -70,5 +89,21 @@ export function createQuestions({ clock, hub, store }: QuestionsComponents): Que
       }
       return heads.sort((a, b) => a.hub - b.hub || a.epoch - b.epoch)
     },
+  }
+}
+
+function recordOf(device: DeviceState, account: AccountId): DeviceRecord {
+  const rates = [...device.levels.keys()].sort((a, b) => a > b ? -1 : 1)
+  let above = 0
+  const time = rates.map((rate) => {
+    const covered = coveredMs(device.levels.get(rate)!)
+    // At a rate is what is covered at it or above, without what is above.
+    const ms = Math.max(0, covered - above)
+    above = Math.max(above, covered)
+    return { microCreditsPerHour: rate, ms }
+  })
+  return {
+    contributor: fromHex(device.contributor)!, device: device.device, receipts: device.receipts, firstAt: device.firstAt,
+    earned: payOf(device), paid: device.vestedBy.get(account) ?? 0n, time,
   }
 }

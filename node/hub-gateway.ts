@@ -19,9 +19,11 @@ export interface HubGatewayComponents {
   readonly priorityOf: PriorityOf
   readonly clock: Clock
   readonly status: () => NodeStatus
+  /** True for the key of a machine that is lent, which is no API key. */
+  readonly isNodeKey?: (publicKey: Uint8Array) => boolean
 }
 
-export function createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status }: HubGatewayComponents): Gateway {
+export function createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
   function accountOf(principal: Principal): Account {
     const account = ledger.account(principal.account)
     if (account === undefined) throw new TriforceError('INVALID_API_KEY')
@@ -31,7 +33,7 @@ export function createHubGateway({ ledger, table, dispatcher, priorityOf, clock,
   return {
     async authenticate(apiKey) {
       const signer = apiKeySigner(apiKey)
-      const key = signer === undefined ? undefined : ledger.apiKey(signer.publicKey)
+      const key = signer === undefined || isNodeKey(signer.publicKey) ? undefined : ledger.apiKey(signer.publicKey)
       const account = key === undefined ? undefined : ledger.account(key.account)
       if (signer === undefined || account === undefined) throw new TriforceError('INVALID_API_KEY')
       return { account: account.id, accountName: account.name, tier: account.tier, signer }

@@ -28,6 +28,7 @@ export const errorTable = {
   NOT_FOUND: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'there is nothing at this address' },
   MODEL_NOT_FOUND: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'no peer of the federation offers this model' },
   RECEIPT_NOT_FOUND: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'no receipt with this id is known' },
+  UNREGISTERED: { blame: 'client', http: 410, type: 'invalid_request_error', retry: false, text: 'this machine was unregistered; start it again to lend it again' },
   METHOD_NOT_ALLOWED: { blame: 'client', http: 405, type: 'invalid_request_error', retry: false, text: 'this address does not take this method' },
   BODY_TOO_LARGE: { blame: 'client', http: 413, type: 'invalid_request_error', retry: false, text: 'the body is larger than the limit' },
   UNSUPPORTED_MEDIA_TYPE: { blame: 'client', http: 415, type: 'invalid_request_error', retry: false, text: 'the body must be application/json' },

@@ -93,3 +93,9 @@ export const LOG_FRAME_BYTES_MAX = 256 * 1024
 
 /** Log frames on their way to one peer that it has not acknowledged. */
 export const LOG_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024
+
+/** Bytes of one timed transfer to a hub: 2 MiB take 170 ms at 100 Mbit/s, long enough to be measured over a pinged 30 ms. */
+export const SPEED_BYTES_MAX = 2 * 1024 * 1024
+
+/** Machines of one account that a hub lists, and that it may have. */
+export const REGISTRATIONS_LISTED_MAX = 64

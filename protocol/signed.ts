@@ -24,6 +24,8 @@ export const signatureDomains = {
   checkpoint: 'triforce/checkpoint/1',
   adminChange: 'triforce/admin-change/1',
   federation: 'triforce/federation/1',
+  contributorOrder: 'triforce/contributor-order/1',
+  lendingConsent: 'triforce/lending-consent/1',
 } as const
 
 export type SignatureDomain = keyof typeof signatureDomains

@@ -17,6 +17,9 @@ import { createSystem, type System } from '../system.ts'
 import { formatPairs } from '../table.ts'
 import { cut } from '../terminal.ts'
 import { printJson, type CommandContext } from './context.ts'
+import type { HubAnswer } from '../../node/contributor/registrar.ts'
+import { registrationLines } from '../registration-lines.ts'
+import type { Terminal } from '../terminal.ts'
 
 export const startDefaults = Object.freeze({
   /** Ordered stop: running answers are ended, receipts written, the store closed. Below the 10 s that `docker stop` gives. */
@@ -98,7 +101,10 @@ async function serve(node: RunningNode, { config, system, stop, json }: Serving,
     })
     if (json) printJson(terminal, { ready: true, ...reportOf(node) })
     else if (process.connected) system.log.info('node runs', { name: node.name, mode: node.mode, peer: node.peerId, api: node.api, pid: node.pid })
-    else for (const line of summary(node, config)) terminal.note(line)
+    else {
+      for (const line of summary(node, config)) terminal.note(line)
+      if (node.registered !== undefined) void tellRegistration(node.registered, terminal)
+    }
     tellParent({ type: 'ready', node: reportOf(node) })
 
     const outcome = await Promise.race([stop.requested, node.failed])
@@ -126,6 +132,12 @@ function summary(node: RunningNode, config: NodeConfig): string[] {
     ['state', config.dir],
     ['stop', 'Ctrl-C'],
   ])
+}
+
+/** What the first hub says of this machine: it comes a moment after the start, and later where no hub is reached yet. */
+async function tellRegistration(registered: Promise<HubAnswer>, terminal: Terminal): Promise<void> {
+  const { info, error } = await registered
+  for (const line of registrationLines(info, error?.message)) terminal.note(line)
 }
 
 function tellParent(message: ChildMessage): void {

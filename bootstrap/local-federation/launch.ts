@@ -119,7 +119,7 @@ async function startNodes(components: LaunchComponents, options: LaunchOptions, 
   for (let round = 1; ; round++) {
     progress.waitFor('choosing ports')
     const hubs = await hubsOf(components, options)
-    const contributors = contributorsOf(components, options)
+    const contributors = contributorsOf(components, options, keys)
     const stopTelling = tellLastWords(components, [...hubs, ...contributors])
     try {
       await Promise.all([
@@ -172,8 +172,10 @@ function passphraseOf(env: NodeJS.ProcessEnv): { readonly passphrase: string | u
   return { passphrase: env['TRIFORCE_PASSPHRASE'] || undefined }
 }
 
-function contributorsOf(components: LaunchComponents, { layout, contributorArgs }: LaunchOptions): readonly ChildNode[] {
-  return layout.contributors.map((place) => createChildNode({ ...components, env: without(components.env, NOT_FOR_NODES) }, {
+/** They register for the account `lender`, as any contributor does for its owner's. */
+function contributorsOf(components: LaunchComponents, { layout, contributorArgs }: LaunchOptions, keys: AccountKeys): readonly ChildNode[] {
+  const env = { ...without(components.env, NOT_FOR_NODES), TRIFORCE_API_KEY: keys.lender }
+  return layout.contributors.map((place) => createChildNode({ ...components, env }, {
     place,
     startMsMax: CONTRIBUTOR_START_MS_MAX,
     args: [

@@ -47,7 +47,8 @@ function payDue(hub: HubState, { round, state }: FinalState): (VestAsk | { reado
   return pay
 }
 
-interface EarningRecord { receipts: number; firstAt: number; readonly nowMs: number }
+/** What the devices of one account have done together, seen at `nowMs`. */
+export interface EarningRecord { receipts: number; firstAt: number; readonly nowMs: number }
 
 /** What each account's devices have done together, up to the newest frame of that state. */
 function recordsOf(hub: HubState, state: LedgerState): Map<AccountId, EarningRecord> {
@@ -67,7 +68,8 @@ function recordsOf(hub: HubState, state: LedgerState): Map<AccountId, EarningRec
   return records
 }
 
-function isNewcomer(hub: HubState, record: EarningRecord | undefined): boolean {
+/** True while half of the pay is held back. */
+export function isNewcomer(hub: HubState, record: EarningRecord | undefined): boolean {
   if (!hub.settings.holdBack) return false
   return record === undefined || record.receipts < NEWCOMER_RECEIPTS || record.nowMs - record.firstAt < NEWCOMER_MS
 }

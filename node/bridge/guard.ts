@@ -32,7 +32,7 @@ const fixedHeaders = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 }
 
-const CORS_METHODS = 'GET, POST, DELETE, OPTIONS'
+const CORS_METHODS = 'GET, POST, PATCH, DELETE, OPTIONS'
 const CORS_EXPOSED = 'x-request-id, request-id, retry-after, x-should-retry'
 const CORS_MAX_AGE_SECONDS = 600
 

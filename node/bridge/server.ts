@@ -8,12 +8,14 @@ import type { Registry } from 'prom-client'
 import { TriforceError } from '../../protocol/errors.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock, Log, Random } from '../../protocol/ports.ts'
+import type { ContributorGateway } from '../contributor/contributor-gateway.ts'
 import type { AdminGateway, Gateway } from '../gateway.ts'
 import { routeAccount } from './account.ts'
 import { routeAdmin } from './admin.ts'
 import { routeAnthropicMessages } from './anthropic-messages.ts'
 import { createAuthenticator } from './auth.ts'
 import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
+import { routeContributor } from './contributor.ts'
 import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
@@ -29,6 +31,7 @@ import { createRequestIds } from './request-ids.ts'
 
 export interface BridgeComponents {
   readonly gateway: Gateway
+  readonly contributor?: ContributorGateway
   readonly admin?: { readonly gateway: AdminGateway; readonly token: string }
   readonly clock: Clock
   readonly random: Random
@@ -118,6 +121,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey
   routeAccount(app, { gateway, requireKey, statusKey: operatorKey })
+  if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey, statusKey: operatorKey })
   routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
   if (components.admin !== undefined) routeAdmin(app, components.admin)
 

@@ -33,6 +33,8 @@ export interface DispatcherComponents {
   /** A channel to a host: over its connection, by its addresses, or within this process. */
   readonly lease: (host: HostCandidate) => Promise<Channel>
   readonly giveBack: (channel: Channel) => void
+  /** Hears of every placement, for the report of why jobs pass a machine by. */
+  readonly watch?: PlacementWatch
   readonly isConnected: (peer: string) => boolean
   readonly ledger: Pick<HubLedger, 'appendReceipt' | 'logTicket'>
   readonly signer: Signer
@@ -50,6 +52,13 @@ export interface DispatcherOptions {
   readonly runningMax?: number
   /** Longest wait for the first text, loading included. Default 120_000 ms. */
   readonly firstTextMsMax?: number
+}
+
+export interface PlacementWatch {
+  /** Peers that can take the job, in the order in which they are asked. */
+  placed(model: string, needs: readonly ModelCapability[], order: readonly string[]): void
+  /** It refused the job or broke before the first text. */
+  failed(peer: string): void
 }
 
 export interface JobOrder {
@@ -104,6 +113,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       loaded: offer.loaded,
       coolingDown: record.coolingDown(row.peer),
     })), () => random.unit())
+    components.watch?.placed(model, needs, order)
     return order.map((peer) => usable.find((host) => host.row.peer === peer)!)
   }
 
@@ -156,6 +166,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       const error = seen.error === undefined ? undefined : fromHost(seen.error)
       if (error !== undefined && !seen.delivered) {
         if (order.signal.aborted) throw new TriforceError('CANCELLED')
+        components.watch?.failed(host.row.peer)
         log.info('host did not answer', { host: host.row.peer, code: error.code, attempt: index + 1 })
         if (REQUEST_CODES.has(error.code)) throw error
         lastError = error

@@ -7,7 +7,7 @@ import { pipe } from 'it-pipe'
 import type { Provider } from '../../providers/interface.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { completionRequestSchema, type CompletionRequest, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
-import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, PROGRESS_MS, PROGRESS_TOKENS } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
 import { hashedText, tellOfDelta, type JobAsk, type JobTell, type ProgressNote } from '../../protocol/messages/job.ts'
@@ -36,6 +36,8 @@ export interface ExecutorComponents {
   readonly devices: () => readonly string[]
   /** Counts jobs by the path on which they came. */
   readonly traffic?: Pick<Traffic, 'job'>
+  /** A job was refused before anything was computed. */
+  readonly onRefused?: (code: ErrorCode) => void
 }
 
 export interface ExecutorCounts {
@@ -55,6 +57,12 @@ export function createExecutor(components: ExecutorComponents): Executor {
   const log = components.log.child('executor')
   const counts: ExecutorCounts = { served: 0, failed: 0 }
 
+  function refuse(channel: Channel, reason: unknown): void {
+    const error = toTriforceError(reason)
+    components.onRefused?.(error.code)
+    tell(channel, { ...errorTell(error), t: 'reject' })
+  }
+
   /** Ticket and request fit each other and this machine; throws what becomes a reject. */
   function admit(ask: Extract<JobAsk, { t: 'open' }>): { ticket: Ticket; request: CompletionRequest; model: OfferedModel } {
     const ticket = gate.admit(ask.ticket, ask.request)
@@ -72,7 +80,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       try {
         job = admit(ask)
       } catch (reason) {
-        tell(channel, { ...errorTell(toTriforceError(reason)), t: 'reject' })
+        refuse(channel, reason)
         return
       }
       const { ticket, request, model } = job
@@ -82,7 +90,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
         freeSlot = await queue.enter({ priority: ticket.priority, signal, onPlace: (place) => beats.say({ state: 'queued', at: place }) })
       } catch (reason) {
         beats.stop()
-        tell(channel, { ...errorTell(toTriforceError(reason)), t: 'reject' })
+        refuse(channel, reason)
         return
       }
 

@@ -4,7 +4,7 @@
 import type { Clock } from '../../protocol/ports.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { controlAskSchema, controlTellSchema, type ControlAsk, type ControlTell } from '../../protocol/messages/control.ts'
+import { controlAskSchema, controlTellSchema, type ControlAsk, type ControlQuestion, type ControlTell } from '../../protocol/messages/control.ts'
 import type { Channel, ChannelHandler } from './channel.ts'
 import type { ChannelPool } from './channel-pool.ts'
 
@@ -50,21 +50,19 @@ export function createRequests(components: { readonly pool: ChannelPool; readonl
   }
 }
 
-/** Answers one peer's questions; `answerAccount` gives the answer's body or throws. */
-export function createRequestHandler(
-  answerAccount: (peer: string, question: Extract<ControlAsk, { t: 'account' }>) => Promise<Uint8Array>,
-): ChannelHandler {
+/** Answers one peer's questions; `answer` gives the answer's body or throws. */
+export function createRequestHandler(answer: (peer: string, question: ControlQuestion) => Promise<Uint8Array>): ChannelHandler {
   return async (channel) => {
     for (let frame = await channel.read(); frame !== undefined; frame = await channel.read()) {
       const question = decode(controlAskSchema, frame)
-      const answer = question.t === 'ping' ? pong : await accountAnswer(channel, question)
-      if (!channel.send(answer)) await channel.drained()
+      const tell = question.t === 'ping' ? pong : await tellOf(channel, question)
+      if (!channel.send(tell)) await channel.drained()
     }
   }
 
-  async function accountAnswer(channel: Channel, question: Extract<ControlAsk, { t: 'account' }>): Promise<Uint8Array> {
+  async function tellOf(channel: Channel, question: ControlQuestion): Promise<Uint8Array> {
     try {
-      return encode({ t: 'ok', body: await answerAccount(channel.peer, question) } satisfies ControlTell)
+      return encode({ t: 'ok', body: await answer(channel.peer, question) } satisfies ControlTell)
     } catch (reason) {
       return encode(errorTell(toTriforceError(reason)))
     }

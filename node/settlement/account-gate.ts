@@ -17,6 +17,8 @@ export interface AccountGateOptions {
   readonly hub: Uint8Array
   /** Nonces remembered until they are too old to be used; at the limit requests are refused. Default 200,000. */
   readonly noncesMax?: number
+  /** True for the key of a machine that is lent: whoever takes it from that machine must not spend the account's credits. */
+  readonly isNodeKey?: (publicKey: Uint8Array) => boolean
 }
 
 export interface AccountGate {
@@ -28,7 +30,7 @@ export function createAccountGate(
   components: { readonly ledger: Pick<HubLedger, 'apiKey' | 'account'>; readonly clock: Clock }, options: AccountGateOptions,
 ): AccountGate {
   const { ledger, clock } = components
-  const { network, hub, noncesMax = 200_000 } = options
+  const { network, hub, noncesMax = 200_000, isNodeKey = () => false } = options
   // In order of arrival, which is the order of expiry.
   const nonces = new Map<string, number>()
 
@@ -49,7 +51,7 @@ export function createAccountGate(
       const request = openDocument('accountRequest', accountRequestSchema, authorization)
       const key = ledger.apiKey(authorization.key)
       const account = key === undefined ? undefined : ledger.account(key.account)
-      if (account === undefined) throw new TriforceError('INVALID_API_KEY')
+      if (account === undefined || isNodeKey(authorization.key)) throw new TriforceError('INVALID_API_KEY')
       const isMeant = request.network === network && bytesEqual(request.hub, hub) && bytesEqual(request.bodyHash, sha256(body))
       if (!isMeant) throw new TriforceError('FORBIDDEN', {}, { detail: 'the request is signed for another hub or another body' })
       if (Math.abs(clock.now() - request.sentAt) > CLOCK_SKEW_MS_MAX) {

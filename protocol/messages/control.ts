@@ -1,13 +1,15 @@
 /**
  * The control protocol: one question, one answer, again and again on a pooled stream.
  * `ping` is the heartbeat. Everything else an account asks of a hub: `authorization` opens to an AccountRequest whose
- * `action` says what `body` is, and whose signature binds both to the key behind the API key.
+ * `action` says what `body` is, and whose signature binds both to the key behind the API key. `contributor` and `speed`:
+ * see contributor.ts.
  */
 import { z } from 'zod'
 import { usageSchema, finishReasonSchema } from '../completion.ts'
 import { bytesField, countField, hashField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { signedSchema } from '../signed.ts'
 import { modelCapabilitySchema } from './capacity.ts'
+import { contributorAskSchema, speedAskSchema } from './contributor.ts'
 
 /** Models in one list. 4,096 of about 300 bytes stay below FRAME_BYTES_MAX. */
 export const MODELS_LISTED_MAX = 4_096
@@ -18,8 +20,12 @@ export const RECEIPTS_LISTED_MAX = 100
 export const controlAskSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal('ping') }),
   z.object({ t: z.literal('account'), authorization: signedSchema, body: bytesField }),
+  contributorAskSchema,
+  speedAskSchema,
 ])
 export type ControlAsk = z.output<typeof controlAskSchema>
+/** What is asked for in earnest; `ping` is answered by itself. */
+export type ControlQuestion = Exclude<ControlAsk, { t: 'ping' }>
 
 export const controlTellSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal('pong') }),
