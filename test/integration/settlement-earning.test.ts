@@ -84,6 +84,27 @@ describe('settlement: earning', function () {
     expect([due(free), due(unlimited), due(cpu)]).to.deep.equal([credits(40n, 2_000n), credits(80n, 2_000n), credits(1n, 2_000n)])
   })
 
+  it('tells what hardware earns, and what each device has done at which rate', async () => {
+    const hub = hubs[0]!
+    expect(hub.earningRate(RTX, 'unlimited')).to.deep.equal({ class: 'rtx-4090', busyMicroCreditsPerHour: 80_000_000n, standbyMicroCreditsPerHour: 24_000_000n })
+    expect(hub.earningRate(undefined, 'contributor')).to.deep.equal({ class: 'cpu', busyMicroCreditsPerHour: 1_000_000n, standbyMicroCreditsPerHour: 300_000n })
+    expect(hub.earningRate(RTX, 'no such tier')).to.equal(undefined)
+    const lender = await lenderOf('contributor')
+    expect(hub.lending(new Uint8Array(16))).to.equal(undefined)
+    expect(hub.lending(lender.account)).to.deep.include({ devices: [] })
+    await serve(lender, { startMs: 10_000, ms: 3_000 })
+    hub.presence({ contributor: lender.node.signer.publicKey, boot: lender.boot, deviceFromMs: 5_000, deviceToMs: 15_000, wallFromMs: Date.now() - 10_000, wallToMs: Date.now(), devices: devicesOf([RTX]) })
+    await until('standby is logged', () => hub.lending(lender.account)!.devices[0]?.time.length === 2)
+    const { devices: [device], probation } = hub.lending(lender.account)!
+    expect(device).to.deep.include({ contributor: lender.node.signer.publicKey, device: RTX.name, receipts: 1, paid: 0n, earned: due(lender) })
+    // The job lies within the ten seconds; on the wall clock it may reach out of them by as long as it took to get here.
+    expect(device!.time.map(({ microCreditsPerHour }) => microCreditsPerHour)).to.deep.equal([40_000_000n, 12_000_000n])
+    expect(device!.time[0]!.ms).to.equal(3_000)
+    expect(device!.time[1]!.ms).to.be.within(6_900, 7_000)
+    expect(probation).to.deep.include({ active: false, receipts: 1, receiptsMin: 50, ageMsMin: 7 * 86_400_000 })
+    expect(probation.firstAt).to.equal(device!.firstAt)
+  })
+
   it('pays nothing for one\'s own jobs, unsigned ones, unknown hardware, or a device that was not announced', async () => {
     const lender = await lenderOf('contributor')
     await serve(lender, { payer: lender.account })

@@ -1,17 +1,18 @@
 /** A ledger in memory: keeps what it is given, and holds or refuses an append where the test says so. */
 import type {
-  Account, AccountMoney, AppendResult, DeviceHardware, HubLedger, PresenceFact, ReceiptRecord, StatementLine,
+  Account, AccountMoney, AppendResult, DeviceHardware, HubLedger, LendingRecord, PresenceFact, ReceiptRecord, StatementLine,
 } from '../../ledger/interface.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { decode } from '../../protocol/codec.ts'
+import { TriforceError } from '../../protocol/errors.ts'
 import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import type { Signed } from '../../protocol/signed.ts'
 
 export interface FakeLedger extends Pick<
   HubLedger, 'appendReceipt' | 'logTicket' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
-  | 'money' | 'statement' | 'statementFile' | 'presence'
+  | 'money' | 'statement' | 'statementFile' | 'presence' | 'earningRate' | 'lending'
 > {
   readonly tickets: Signed[]
   readonly appended: Receipt[]
@@ -21,6 +22,9 @@ export interface FakeLedger extends Pick<
   /** What `statement` lists, newest first, and what `money` and `statementFile` say of every account. */
   lines: StatementLine[]
   moneyOf: AccountMoney
+  lendingOf: LendingRecord
+  /** Keys that were revoked: they never come back. */
+  readonly revoked: Set<string>
   file: string | undefined
   /** Called before an append is taken; a throw refuses it, a pending promise holds it. */
   onAppend: (receipt: Receipt) => Promise<void> | void
@@ -43,6 +47,8 @@ export function fakeLedger(): FakeLedger {
       balance: { available: 0n, held: 0n, inflight: 0n, frozen: 0n, back: 0n, debt: 0n }, quota: { day: 20_000, tokensPerDay: 10_000, usedTokens: 0 },
       earnedUnpaid: 0n, earnedPaid: 0n,
     },
+    lendingOf: { devices: [], probation: { active: true, receipts: 0, receiptsMin: 50, firstAt: undefined, ageMsMin: 604_800_000 } },
+    revoked: new Set(),
     file: undefined,
     onAppend: () => {},
     addAccount(publicKey, part = {}) {
@@ -55,8 +61,15 @@ export function fakeLedger(): FakeLedger {
       ledger.addAccount(publicKey, { name, tier })
       return Promise.resolve(done)
     },
-    addKey: () => Promise.resolve(done),
+    addKey: ({ publicKey, account }) => {
+      const [key, owner] = [toHex(publicKey), accounts.get(toHex(account))]
+      if (ledger.revoked.has(key) || owner === undefined) return Promise.reject(new TriforceError('ENTRY_INVALID'))
+      if (keys.has(key) && keys.get(key) !== owner) return Promise.reject(new TriforceError('ENTRY_CONFLICT'))
+      keys.set(key, owner)
+      return Promise.resolve(done)
+    },
     revokeKey: ({ publicKey }) => {
+      ledger.revoked.add(toHex(publicKey))
       keys.delete(toHex(publicKey))
       return Promise.resolve(done)
     },
@@ -83,6 +96,12 @@ export function fakeLedger(): FakeLedger {
       const start = after === undefined ? 0 : ledger.lines.findIndex(({ id }) => toHex(id) === toHex(after.id)) + 1
       return Promise.resolve(ledger.lines.slice(start).filter(({ at }) => at >= from && at < to).slice(0, limit))
     },
+    // The plan's rates of two classes; an Unlimited account earns twice.
+    earningRate: (hardware, tier) => {
+      const busy = BigInt(/4090/.test(hardware?.name ?? '') ? 40_000_000 : 1_000_000) * (tier === 'unlimited' ? 2n : 1n)
+      return { class: hardware === undefined ? 'cpu' : 'rtx-4090', busyMicroCreditsPerHour: busy, standbyMicroCreditsPerHour: busy * 3n / 10n }
+    },
+    lending: (id) => accounts.has(toHex(id)) ? ledger.lendingOf : undefined,
     statementFile: () => Promise.resolve(ledger.file),
     presence: (fact) => void ledger.presences.push(fact),
   }

@@ -2,6 +2,10 @@ import { expect } from 'chai'
 import { completionRequestSchema } from '../../protocol/completion.ts'
 import { protocolIds } from '../../protocol/ids.ts'
 import { capacitySchema, gpuSchema, modelCapabilitySchema, offeredModelSchema } from '../../protocol/messages/capacity.ts'
+import {
+  availabilitySchema, checkStateSchema, claimedGpuSchema, contributorOrderSchema, contributorTells, hardwareClaimSchema, lendingConsentSchema, passedByReasonSchema,
+  passedBySchema, registrationSchema, shortfallSchema, speedTellSchema,
+} from '../../protocol/messages/contributor.ts'
 import { accountActions, controlAskSchema, controlTellSchema, receiptSummarySchema } from '../../protocol/messages/control.ts'
 import { accountRequestSchema, jobAskSchema, jobTellSchema, progressNoteSchema } from '../../protocol/messages/job.ts'
 import { ledgerMessageSchema } from '../../protocol/messages/ledger.ts'
@@ -19,7 +23,8 @@ const words = new Set(code.match(/[A-Za-z0-9-]+/g))
 const objects = {
   completionRequest: completionRequestSchema, capacity: capacitySchema, gpu: gpuSchema, offeredModel: offeredModelSchema, receiptSummary: receiptSummarySchema,
   accountRequest: accountRequestSchema, progressNote: progressNoteSchema, head: headSchema, logId: logIdSchema, observation: observationSchema, receiptHalf: receiptHalfSchema,
-  ticket: ticketSchema, signed: signedSchema, hubAnswer: hubAnswerSchema,
+  ticket: ticketSchema, signed: signedSchema, hubAnswer: hubAnswerSchema, registration: registrationSchema, hardware: hardwareClaimSchema, claimedGpu: claimedGpuSchema,
+  availability: availabilitySchema, consent: lendingConsentSchema, check: checkStateSchema, shortfall: shortfallSchema, passedBy: passedBySchema, speed: speedTellSchema,
 }
 
 describe('docs/protocol.md', () => {
@@ -32,6 +37,10 @@ describe('docs/protocol.md', () => {
     for (const { shape } of hubRequestSchema.options) {
       for (const field of [shape.do.value, ...Object.keys(shape)]) if (!words.has(field)) missing.push(`${shape.do.value}.${field}`)
     }
+    for (const { shape } of contributorOrderSchema.options) {
+      for (const field of [shape.do.value, ...Object.keys(shape), ...Object.keys(contributorTells[shape.do.value].shape)]) if (!words.has(field)) missing.push(`${shape.do.value}.${field}`)
+    }
+    for (const word of [...passedByReasonSchema.options, ...checkStateSchema.shape.state.options, ...shortfallSchema.shape.what.options]) if (!code.includes(`\`${word}\``)) missing.push(word)
     for (const [action, { ask, tell }] of Object.entries(accountActions)) {
       for (const field of [action, ...Object.keys(ask.shape), ...Object.keys(tell.shape)]) if (!words.has(field)) missing.push(`${action}.${field}`)
     }
