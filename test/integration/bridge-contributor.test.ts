@@ -27,7 +27,7 @@ describe('bridge: lending', () => {
   async function start(own?: Parameters<typeof createContributorGateway>[0]['own']): Promise<ContributorGateway> {
     world = await lendingWorld()
     world.ledger.addAccount(account.publicKey, { name: 'local', tier: 'unlimited' })
-    const gateway = createContributorGateway({ ask: async (act, order) => await world.ask(act, order) as never, writer: world.writer, ...(own === undefined ? {} : { own }) })
+    const gateway = createContributorGateway({ ask: async (act, order) => await world.ask(act, order), writer: world.writer, ...(own === undefined ? {} : { own }) })
     bridge = await startTestBridge({}, { contributor: gateway })
     return gateway
   }
