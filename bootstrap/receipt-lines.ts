@@ -2,7 +2,7 @@
 import { toHex } from '../protocol/bytes.ts'
 import { decode } from '../protocol/codec.ts'
 import type { Federation } from '../protocol/federation.ts'
-import { observationSchema, receiptHalfSchema } from '../protocol/messages/receipt.ts'
+import { receiptHalfSchema } from '../protocol/messages/receipt.ts'
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf } from '../protocol/peer-key.ts'
 import { formatCredits } from '../protocol/units.ts'
@@ -31,10 +31,10 @@ export interface ReceiptFacts {
 
 export function receiptFacts(verified: VerifiedReceipt, federation: Federation): ReceiptFacts {
   const { receipt } = verified
-  const ticket = decode(ticketSchema, receipt.ticket.body)
-  const observation = decode(observationSchema, receipt.observation.body)
+  const { observation } = receipt
+  const ticket = decode(ticketSchema, receipt.ticket)
   const half = receipt.half === undefined ? undefined : decode(receiptHalfSchema, receipt.half.body)
-  const usage = half?.usage ?? observation.observedUsage
+  const usage = half?.usage ?? observation.usage
   const hubKey = peerIdOf(ticket.hub)
   return {
     id: `rcpt_${toHex(verified.id)}`,
@@ -45,8 +45,8 @@ export function receiptFacts(verified: VerifiedReceipt, federation: Federation):
     hub: federation.hubs.find((hub) => hub.peerId === hubKey)?.name ?? hubKey,
     promptTokens: usage.promptTokens,
     completionTokens: usage.completionTokens,
-    finish: half?.finish ?? observation.finish,
-    outputHash: toHex(half?.outputHash ?? observation.outputHash),
+    finish: observation.finish,
+    outputHash: toHex(observation.outputHash),
     observedMs: observation.observedMs,
     endedAt: observation.endedAt,
     earnsMicroCreditsPerHour: verified.earnsMicroCreditsPerHour,

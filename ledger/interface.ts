@@ -3,7 +3,6 @@
  * It knows no network: `HubSync` takes messages and gives messages.
  */
 import type { Receipt } from '../protocol/messages/receipt.ts'
-import type { Signed } from '../protocol/signed.ts'
 import type { Spending } from './spending.ts'
 
 /** `replicated`: on the disks of two hubs (D2). `local`: on this hub's disk only, since no other hub answered in time. */
@@ -50,6 +49,9 @@ export interface LogHead {
 export interface ReceiptRecord {
   readonly id: Uint8Array
   readonly receipt: Receipt
+  /** Who pays (16 bytes), and the key of who computed. */
+  readonly account: Uint8Array
+  readonly contributor: Uint8Array
   /** Where it stands: log of which hub, entry number, Unix milliseconds of its frame. */
   readonly hub: number
   readonly epoch: number
@@ -250,10 +252,9 @@ export interface LedgerOrders {
 
 /** Holds and what becomes of them, see spending.ts. */
 export interface HubLedger extends LedgerMoney, LedgerOrders, Spending {
-  /** A ticket that this hub issued; logged with the next frame, nobody waits for it. */
-  logTicket(ticket: Signed): void
-  /** Checks ticket, half and observation against each other and against this federation, then logs them. With the `devices` of the
-   *  contributor the receipt says what an hour of each of the half's devices earns; work for the contributor's own account earns nothing. */
+  /** Checks ticket, half and observation against each other and against this federation, then logs them. The ticket is this hub's: its
+   *  signature is the caller's to check. With the `devices` of the contributor the receipt says what an hour of each of the half's
+   *  devices earns; work for the contributor's own account earns nothing. */
   appendReceipt(receipt: Receipt, devices?: readonly DeviceHardware[]): Promise<AppendResult>
 
   account(id: Uint8Array): Account | undefined

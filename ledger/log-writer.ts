@@ -25,7 +25,7 @@ import type { Position } from './fold/state.ts'
 import { buildFrame, type CheckedFrame, type LogTail, type Seen } from './frame.ts'
 import type { Decision, Intent, Moment } from './hub/events.ts'
 import type { AppendResult } from './interface.ts'
-import { conflict, createKnownEntries, type Found } from './known-entries.ts'
+import { conflict, lookUp, type Found } from './known-entries.ts'
 import { createParking } from './parking.ts'
 import { isPlanted } from './planted-bugs.ts'
 import { logName, type LogStore } from './store/log-store.ts'
@@ -56,7 +56,7 @@ export interface LogWriterOptions {
   readonly hub: number
   /** How long an idle writer waits for company before it commits. Default 1 ms. */
   readonly lingerMs?: number
-  /** How long an entry that nobody waits for may wait for company. Default 200 ms: the receipts of most short jobs come within it. */
+  /** How long an entry that nobody waits for may wait for company. Default 200 ms. */
   readonly lazyMs?: number
   /** How long a peer may take to acknowledge. Default 150 ms, several times a round trip around the world's slower half. */
   readonly peerWaitMs?: number
@@ -75,8 +75,6 @@ export const logWriterDefaults = Object.freeze({
 })
 
 export interface SubmitOptions {
-  /** Logged in front of the intent's entries, unless it stands in this log already. */
-  readonly before?: EncodedEntry
   /** Nobody waits: goes with the next frame that somebody waits for, or alone after `lazyMs`. */
   readonly lazy?: boolean
   /** Resolves only when a peer has it too. */
@@ -122,7 +120,6 @@ export function intentOf(encoded: EncodedEntry): Intent {
 interface Queued {
   readonly intent: Intent
   readonly eid: string
-  readonly before: EncodedEntry | undefined
   readonly replicated: boolean
   readonly resolve: (result: Submitted) => void
   readonly reject: (error: unknown) => void
@@ -141,7 +138,6 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
   /** When the next commit is due, on the monotonic clock. */
   let dueMs: number | undefined
   let cancelDue = () => {}
-  const knownEntries = createKnownEntries<Queued>(store)
   /** Where intents are looked up and decided. */
   let taking: readonly Queued[] = []
   /** The frame that is being written, and whose entries it holds. */
@@ -194,7 +190,6 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       apply(encoded, { tsMs: moment.tsMs, hub: tail.log.hub, epoch: tail.log.epoch, frame: tail.no + 1, seq })
       entries.push(encoded)
       bytes += encoded.bytes.byteLength
-      knownEntries.remember(encoded)
       decided.set(toHex(encoded.entry.eid), { encoded, seq })
     }
 
@@ -214,7 +209,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
         else item.reject(parked === 'full' ? new TriforceError('QUEUE_FULL', { queue: 'rights' }) : new TriforceError('RIGHTS_UNREACHABLE', { account: decision.account }))
       }
       if (decision.type !== 'entries') return true
-      const wanted = [...knownEntries.missingBefore(item, found), ...decision.entries]
+      const wanted = decision.entries
       const wantedBytes = wanted.reduce((sum, encoded) => sum + encoded.bytes.byteLength, 0)
       if (wanted.some((encoded) => encoded.bytes.byteLength > LOG_ENTRY_BYTES_MAX) || wanted.length > LOG_FRAME_ENTRIES_MAX || wantedBytes > LOG_FRAME_BYTES_MAX) {
         throw new TriforceError('ENTRY_INVALID', { problem: 'too large', kind: wanted.at(-1)!.entry.k })
@@ -272,28 +267,26 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     open: (tail, signer, first) => {
       own = { tail, signer }
       lastTail = tail
-      knownEntries.forget()
       if (first !== undefined) {
         const intent = intentOf(first)
         queue.unshift({
-          intent, eid: toHex(intent.eid), before: undefined, replicated: false, resolve: () => {}, reject: () => {},
+          intent, eid: toHex(intent.eid), replicated: false, resolve: () => {}, reject: () => {},
         })
       }
       kick()
     },
     pause: () => {
       own = undefined
-      knownEntries.forget()
     },
 
     cut: (log) => {
       if (lastTail !== undefined && logName(lastTail.log) === logName(log)) lastTail = undefined
     },
 
-    submit: (intent, { before, lazy = false, replicated = false } = {}) => {
+    submit: (intent, { lazy = false, replicated = false } = {}) => {
       if (queue.length + taking.length >= queueMax) return Promise.reject(new TriforceError('QUEUE_FULL', { queue: 'ledger' }))
       return new Promise<Submitted>((resolve, reject) => {
-        queue.push({ intent, eid: toHex(intent.eid), before, replicated, resolve, reject })
+        queue.push({ intent, eid: toHex(intent.eid), replicated, resolve, reject })
         startWithin(lazy ? lazyMs : lingerMs)
       })
     },
@@ -306,10 +299,9 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       for (;;) {
         if (own === undefined || queue.length === 0) return undefined
         const current = own
-        const { tail } = current
         taking = queue.slice(0, LOG_FRAME_ENTRIES_MAX)
         queue = queue.slice(LOG_FRAME_ENTRIES_MAX)
-        const found = await knownEntries.lookUp(taking, tail.log).catch((error: unknown) => {
+        const found = await lookUp(store, taking).catch((error: unknown) => {
           for (const { reject } of taking) reject(error)
           taking = []
           throw error

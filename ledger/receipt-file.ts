@@ -1,7 +1,8 @@
 /**
- * The receipt file: everything about one receipt as JSON text, first for people, then the signed documents and the proof
- * that a hub of the federation logged it. Made of signed bytes alone, so every hub gives the same text, and verified
- * with the federation file alone: the text is built again from the documents inside and must be the same to the byte.
+ * The receipt file: everything about one receipt as JSON text, first for people, then the logged entry, which holds the
+ * documents, and the proof that a hub of the federation signed it with a frame of its log. Made of signed bytes alone, so
+ * every hub gives the same text, and verified with the federation file alone: the text is built again from the entry
+ * and must be the same to the byte.
  * Spec: docs/ledger.md#receipt-file
  */
 import { z } from 'zod'
@@ -10,17 +11,18 @@ import { decode } from '../protocol/codec.ts'
 import { verifySignature } from '../protocol/crypto.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation } from '../protocol/federation.ts'
-import { observationSchema, receiptHalfSchema, receiptIdOf, ticketHashOf, type Receipt } from '../protocol/messages/receipt.ts'
+import { receiptHalfSchema, ticketHashOf, type Receipt } from '../protocol/messages/receipt.ts'
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf, publicKeyOf } from '../protocol/peer-key.ts'
-import { signedBytes, type Signed, type SignatureDomain } from '../protocol/signed.ts'
-import { decodeEntry, encodeReceipt, type ReceiptRate } from './entries/entry.ts'
-import { frameHeaderSchema, openEpochKey } from './frame.ts'
+import { signedBytes, type Signed } from '../protocol/signed.ts'
+import { halfMisfit } from './admission.ts'
+import { decodeEntry, encodeReceipt, receiptIn, type EntryOf, type ReceiptRate } from './entries/entry.ts'
+import { frameHeaderSchema, openEpochKey, type FrameHeader } from './frame.ts'
 import { leafHash, verifyInclusion } from './merkle.ts'
 
 export const RECEIPT_FILE_FORMAT = 'triforce-receipt/1'
 
-/** A receipt has some 6,000 characters; its entry is bounded by LOG_ENTRY_BYTES_MAX. */
+/** A receipt has some 4,000 characters; its entry is bounded by LOG_ENTRY_BYTES_MAX. */
 export const RECEIPT_FILE_CHARS_MAX = 64 * 1024
 
 /** Depth of a tree of LOG_FRAME_ENTRIES_MAX leaves. */
@@ -28,7 +30,6 @@ const PATH_MAX = 10
 
 /** What a hub takes from its store to write the file. */
 export interface ReceiptProof {
-  readonly receipt: Receipt
   readonly entry: Uint8Array
   /** Place of the entry in its frame, and the hashes from it to the frame's root. */
   readonly index: number
@@ -44,7 +45,6 @@ const signedText = z.strictObject({ body: base64url, key: base64url, signature: 
 
 const receiptFileSchema = z.looseObject({
   format: z.literal(RECEIPT_FILE_FORMAT),
-  documents: z.strictObject({ ticket: signedText, half: signedText.nullable(), observation: signedText }),
   proof: z.strictObject({
     entry: base64url,
     index: z.number().int().min(0).max(999),
@@ -68,17 +68,17 @@ export interface VerifiedReceipt {
 }
 
 export function writeReceiptFile(proof: ReceiptProof, federation: Federation): string {
-  const { receipt } = proof
-  const ticket = decode(ticketSchema, receipt.ticket.body)
-  const half = receipt.half === undefined ? undefined : decode(receiptHalfSchema, receipt.half.body)
-  const observation = decode(observationSchema, receipt.observation.body)
+  const entry = receiptEntry(proof.entry)
+  const { observation } = entry
+  const ticket = decode(ticketSchema, entry.ticket)
+  const half = entry.half === undefined ? undefined : decode(receiptHalfSchema, entry.half.body)
   const header = decode(frameHeaderSchema, proof.header)
-  const usage = half?.usage ?? observation.observedUsage
-  const earns = perHour(rateOf(proof.entry))
+  const usage = half?.usage ?? observation.usage
+  const earns = perHour(rateOf(entry))
 
   return `${JSON.stringify({
     format: RECEIPT_FILE_FORMAT,
-    id: `rcpt_${toHex(receiptIdOf(ticket.jobId))}`,
+    id: `rcpt_${toHex(entry.eid)}`,
     network: ticket.network,
     jobId: toHex(ticket.jobId),
     model: ticket.model,
@@ -88,14 +88,14 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
     hub: { name: federation.hubs[header.hub]!.name, peerId: federation.hubs[header.hub]!.peerId },
     promptTokens: usage.promptTokens,
     completionTokens: usage.completionTokens,
-    finish: half?.finish ?? observation.finish,
+    finish: observation.finish,
     device: half?.device ?? null,
     ...(half?.devices === undefined ? {} : { devices: half.devices }),
     computedMs: half === undefined ? null : half.endMs - half.startMs,
     observedMs: observation.observedMs,
     path: observation.path,
     requestHash: toHex(ticket.requestHash),
-    outputHash: toHex(half?.outputHash ?? observation.outputHash),
+    outputHash: toHex(observation.outputHash),
     ...(earns === 0n ? {} : { earnsMicroCreditsPerHour: String(earns) }),
     priceRevision: ticket.priceRev,
     classRevision: ticket.classRev,
@@ -104,11 +104,6 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
     loggedAt: time(header.tsMs),
     log: { hub: header.hub, epoch: header.epoch, frame: header.no, entry: header.firstSeq + proof.index },
     signedBy: half === undefined ? ['hub'] : ['contributor', 'hub'],
-    documents: {
-      ticket: signedAsText(receipt.ticket),
-      half: receipt.half === undefined ? null : signedAsText(receipt.half),
-      observation: signedAsText(receipt.observation),
-    },
     proof: {
       entry: text(proof.entry),
       index: proof.index,
@@ -120,10 +115,17 @@ export function writeReceiptFile(proof: ReceiptProof, federation: Federation): s
   }, null, 2)}\n`
 }
 
-/** What an hour of the work earns (µcr), as the hub logged it. Throws RECEIPT_INVALID. */
-function rateOf(bytes: Uint8Array): ReceiptRate {
+type ReceiptEntry = EntryOf<'JobReceipt'>
+
+/** Throws RECEIPT_INVALID. */
+function receiptEntry(bytes: Uint8Array): ReceiptEntry {
   const entry = attempt(() => decodeEntry(bytes))
-  return entry?.k === 'JobReceipt' ? entry.rates ?? entry.rate ?? 0n : refuse('the log entry is no receipt that this version can read')
+  return entry?.k === 'JobReceipt' ? entry : refuse('the log entry is no receipt that this version can read')
+}
+
+/** What an hour of the work earns (µcr), as the hub logged it. */
+function rateOf({ rate, rates }: ReceiptEntry): ReceiptRate {
+  return rates ?? rate ?? 0n
 }
 
 /** On all devices together. */
@@ -133,41 +135,40 @@ function perHour(rate: ReceiptRate): bigint {
 
 /** Needs no network. Throws RECEIPT_INVALID with a sentence that says what does not fit. */
 export function verifyReceiptFile(input: string, federation: Federation): VerifiedReceipt {
-  const { documents, proof } = readFile(input)
-  const receipt: Receipt = {
-    ticket: documents.ticket, observation: documents.observation, ...(documents.half === null ? {} : { half: documents.half }),
+  const { proof } = readFile(input)
+  const header = attempt(() => decode(frameHeaderSchema, proof.header)) ?? refuse('the frame header cannot be read: its bytes were changed')
+  checkFrameOf(proof, header, federation)
+  const entry = receiptEntry(proof.entry)
+  checkDocuments(entry, proof.entry, publicKeyOf(federation.hubs[header.hub]!.peerId)!, federation)
+  compare(input, writeReceiptFile(proof, federation))
+  return {
+    id: entry.eid, receipt: receiptIn(entry), hub: header.hub, epoch: header.epoch, seq: header.firstSeq + proof.index, loggedAt: header.tsMs,
+    earnsMicroCreditsPerHour: perHour(rateOf(entry)),
   }
-  const ticket = openAs('the ticket', ticketSchema, receipt.ticket)
-  const observation = openAs('the observation', observationSchema, receipt.observation)
-  const half = receipt.half === undefined ? undefined : openAs("the contributor's half", receiptHalfSchema, receipt.half)
-  const header = openAs('the frame header', frameHeaderSchema, { body: proof.header })
+}
 
-  if (ticket.network !== federation.network) refuse(`the receipt is of the network "${ticket.network}", the federation file of "${federation.network}"`)
-  const clearing = federation.hubs.find((hub) => bytesEqual(publicKeyOf(hub.peerId)!, ticket.hub))
-  if (clearing === undefined) refuse(`the hub ${peerIdOf(ticket.hub)} that issued the ticket is not in this federation`)
-  checkSignature('the hub on the ticket', 'ticket', receipt.ticket, ticket.hub)
-  checkSignature('the hub on the observation', 'observation', receipt.observation, ticket.hub)
-  if (receipt.half !== undefined) checkSignature('the contributor', 'receiptHalf', receipt.half, ticket.contributor)
-
-  const ticketHash = ticketHashOf(receipt.ticket)
-  for (const [name, document] of [['the observation', observation], ["the contributor's half", half]] as const) {
-    if (document === undefined) continue
-    const same = bytesEqual(document.ticketHash, ticketHash) && bytesEqual(document.jobId, ticket.jobId)
-    if (!same) refuse(`${name} belongs to another ticket`)
-  }
-
-  if (!bytesEqual(encodeReceipt(ticket.jobId, receipt, rateOf(proof.entry)).bytes, proof.entry)) refuse('the log entry is not that of these documents')
-  if (!verifyInclusion(leafHash(proof.entry), proof.index, header.n, proof.path, header.entriesRoot)) refuse('the entry is not in the frame')
-  if (header.network !== federation.network) refuse('the frame belongs to another network')
-
+/** The hub has signed the entry: with the frame that it stands in, by the key that it certified for its log. */
+function checkFrameOf(proof: ReceiptProof, header: FrameHeader, federation: Federation): void {
+  if (header.network !== federation.network) refuse(`the receipt is of the network "${header.network}", the federation file of "${federation.network}"`)
   const log = { hub: header.hub, epoch: header.epoch }
   const hubKeys = federation.hubs.map((hub) => publicKeyOf(hub.peerId)!)
   const epochKey = attempt(() => openEpochKey(proof.epochKey, log, { network: federation.network, hubKeys }))
   if (epochKey === undefined) refuse(`the key of the log was not certified by the hub "${federation.hubs[header.hub]!.name}" of this federation`)
   if (!verifySignature(epochKey.key, signedBytes('logFrame', proof.header), proof.headerSignature)) refuse("the frame header was not signed with its log's key")
+  if (!verifyInclusion(leafHash(proof.entry), proof.index, header.n, proof.path, header.entriesRoot)) refuse('the entry is not in the frame')
+}
 
-  compare(input, writeReceiptFile({ receipt, ...proof }, federation))
-  return { id: receiptIdOf(ticket.jobId), receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + proof.index, loggedAt: header.tsMs, earnsMicroCreditsPerHour: perHour(rateOf(proof.entry)) }
+/** `hub`: key of the hub in whose log it stands. */
+function checkDocuments(entry: ReceiptEntry, bytes: Uint8Array, hub: Uint8Array, federation: Federation): void {
+  const ticket = attempt(() => decode(ticketSchema, entry.ticket)) ?? refuse('the ticket cannot be read')
+  if (ticket.network !== federation.network) refuse(`the ticket is of the network "${ticket.network}", the federation file of "${federation.network}"`)
+  if (!bytesEqual(ticket.hub, hub)) refuse(`the ticket was issued by ${peerIdOf(ticket.hub)}, not by the hub that logged it`)
+  if (!bytesEqual(encodeReceipt(ticket, receiptIn(entry), rateOf(entry)).bytes, bytes)) refuse('the log entry is not that of its ticket')
+  if (entry.half === undefined) return
+  const half = attempt(() => decode(receiptHalfSchema, entry.half!.body)) ?? refuse("the contributor's half cannot be read")
+  if (!verifySignature(ticket.contributor, signedBytes('receiptHalf', entry.half.body), entry.half.signature)) refuse('the signature of the contributor does not fit')
+  const misfit = halfMisfit(half, ticket, ticketHashOf({ body: entry.ticket }), entry.observation)
+  if (misfit !== undefined) refuse(`${misfit.field} of the contributor's half ${misfit.problem}`)
 }
 
 function refuse(detail: string): never {
@@ -191,15 +192,6 @@ function readFile(input: string): z.output<typeof receiptFileSchema> {
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   return refuse(`the file has no readable ${issue?.path.map(String).join('.') || 'content'} (${issue?.message ?? ''})`)
-}
-
-function openAs<Schema extends z.ZodType>(name: string, schema: Schema, document: Pick<Signed, 'body'>): z.output<Schema> {
-  return attempt(() => decode(schema, document.body)) ?? refuse(`${name} cannot be read: its bytes were changed`)
-}
-
-function checkSignature(who: string, domain: SignatureDomain, document: Signed, key: Uint8Array): void {
-  const good = bytesEqual(document.key, key) && verifySignature(key, signedBytes(domain, document.body), document.signature)
-  if (!good) refuse(`the signature of ${who} does not fit`)
 }
 
 /** Says at which line the text is not what the signed documents give. */

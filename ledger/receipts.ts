@@ -2,10 +2,9 @@
 import { bytesEqual } from '../protocol/bytes.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation } from '../protocol/federation.ts'
-import type { Entry } from './entries/entry.ts'
-import { ticketEidOf } from './entries/entry.ts'
 import type { ListCursor, ReceiptRecord } from './interface.ts'
 import { inclusionPath, leafHash } from './merkle.ts'
+import { receiptIn } from './entries/entry.ts'
 import { writeReceiptFile } from './receipt-file.ts'
 import type { ListingOwner, StoredPosition } from './store/buckets.ts'
 import { logName, type LogStore, type StoredEntry } from './store/log-store.ts'
@@ -23,7 +22,6 @@ export interface Receipts {
 }
 
 interface Found {
-  readonly entry: Extract<Entry, { k: 'JobReceipt' }>
   readonly stored: StoredEntry
   readonly record: ReceiptRecord
 }
@@ -42,14 +40,13 @@ export function createReceipts({ store }: ReceiptsComponents, { federation }: { 
     const stored = await store.entryAt(position)
     const { entry, frame, index } = stored
     if (entry.k !== 'JobReceipt') return undefined
-    const [ticketPosition] = await store.locate([ticketEidOf(entry.jobId)])
-    const ticketEntry = ticketPosition === undefined ? undefined : (await store.entryAt(ticketPosition)).entry
-    if (ticketEntry?.k !== 'JobTicket') throw new TriforceError('LOG_DAMAGED', { problem: 'a receipt without its ticket' })
-    const receipt = { ticket: ticketEntry.ticket, observation: entry.observation, ...(entry.half === undefined ? {} : { half: entry.half }) }
     const { header } = frame
     return {
-      entry, stored,
-      record: { id: entry.eid, receipt, hub: header.hub, epoch: header.epoch, seq: header.firstSeq + index, loggedAt: header.tsMs },
+      stored,
+      record: {
+        id: entry.eid, receipt: receiptIn(entry), account: entry.account, contributor: entry.contributor,
+        hub: header.hub, epoch: header.epoch, seq: header.firstSeq + index, loggedAt: header.tsMs,
+      },
     }
   }
 
@@ -74,7 +71,7 @@ export function createReceipts({ store }: ReceiptsComponents, { federation }: { 
       const { frame, index, bytes } = found.stored
       const certificate = store.tails.get(logName(frame.log))!.epochKey!.certificate
       return writeReceiptFile({
-        receipt: found.record.receipt, entry: bytes, index, path: inclusionPath(frame.entryBytes.map(leafHash), index),
+        entry: bytes, index, path: inclusionPath(frame.entryBytes.map(leafHash), index),
         header: frame.headerBytes, headerSignature: frame.signature, epochKey: certificate,
       }, federation)
     },

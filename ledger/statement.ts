@@ -63,7 +63,6 @@ export function createStatement({ hub, store }: StatementComponents): Pick<Ledge
       case 'KeyRevoke':
       case 'TierSet':
       case 'Progress':
-      case 'JobTicket':
       case 'JobReceipt':
       case 'Presence':
       case 'EpochOpen':

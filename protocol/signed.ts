@@ -14,7 +14,6 @@ import type { Signer } from './ports.ts'
 export const signatureDomains = {
   ticket: 'triforce/ticket/1',
   receiptHalf: 'triforce/receipt-half/1',
-  observation: 'triforce/observation/1',
   progress: 'triforce/progress/1',
   accountRequest: 'triforce/account-request/1',
   logFrame: 'triforce/log-frame/1',

@@ -148,7 +148,6 @@ function movedBy(
     case 'KeyRevoke':
     case 'TierSet':
     case 'Progress':
-    case 'JobTicket':
     case 'JobReceipt':
     case 'Presence':
     case 'EpochOpen':

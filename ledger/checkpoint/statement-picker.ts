@@ -78,7 +78,6 @@ export function createStatementPicker(account: AccountId, accountOfHold: (hold: 
       case 'KeyRevoke':
       case 'TierSet':
       case 'Progress':
-      case 'JobTicket':
       case 'JobReceipt':
       case 'Presence':
       case 'EpochOpen':

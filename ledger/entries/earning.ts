@@ -1,7 +1,7 @@
-/** Entries of earning: facts (ticket, receipt, presence), and pay, which is computed from the facts. */
+/** Entries of earning: facts (receipt, presence), and pay, which is computed from the facts. */
 import { z } from 'zod'
-import { countField, idField, publicKeyField, shortText, timeField } from '../../protocol/fields.ts'
-import { signedSchema } from '../../protocol/signed.ts'
+import { bytesField, countField, idField, publicKeyField, shortText, timeField } from '../../protocol/fields.ts'
+import { observationSchema, signedHalfSchema } from '../../protocol/messages/receipt.ts'
 import { microCreditsField, microCreditsOrZeroField } from './fields.ts'
 
 /** What an hour of one device earns (µcr). */
@@ -10,16 +10,15 @@ export type DeviceRate = Readonly<z.output<typeof deviceRateSchema>>
 
 const deviceRatesSchema = z.array(deviceRateSchema).min(1).max(16)
 
-export const jobTicketSchema = z.strictObject({ k: z.literal('JobTicket'), eid: idField, jobId: idField, ticket: signedSchema })
-
 /**
- * The ticket is not repeated: it stands before the receipt in the same log, and half and observation name its hash.
+ * `ticket` is the body of the ticket, as this hub signed it; the frame's signature stands for the hub's on all of this. What
+ * an index or the fold needs of the ticket stands beside it: `jobId`, `account`, `contributor`.
  * `rate` is what an hour of this work earns (µcr), as the hub found it when it logged the receipt; absent where it earns nothing.
  * `rates` stands in its place where the half names several devices: those that earn, each once, in the half's order.
  */
 export const jobReceiptSchema = z.strictObject({
-  k: z.literal('JobReceipt'), eid: idField, jobId: idField, half: signedSchema.optional(), observation: signedSchema, rate: microCreditsField.optional(),
-  rates: deviceRatesSchema.optional(),
+  k: z.literal('JobReceipt'), eid: idField, jobId: idField, account: idField, contributor: publicKeyField, ticket: bytesField,
+  half: signedHalfSchema.strict().optional(), observation: observationSchema, rate: microCreditsField.optional(), rates: deviceRatesSchema.optional(),
 }).refine(({ rate, rates }) => rate === undefined || rates === undefined, 'has either rate or rates')
 
 /**

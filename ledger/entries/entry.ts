@@ -11,13 +11,12 @@ import { decode, encode } from '../../protocol/codec.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
-import { ticketSchema, type Ticket } from '../../protocol/messages/ticket.ts'
-import type { Signed } from '../../protocol/signed.ts'
+import type { Ticket } from '../../protocol/messages/ticket.ts'
 import { accountOpenSchema, keyAddSchema, keyRevokeSchema, tierSetSchema } from './accounts.ts'
 import {
   approvalSchema, epochOpenSchema, equivProofSchema, handbackSchema, islandReleaseSchema, islandSettleSchema, sealEntrySchema,
 } from './control.ts'
-import { backReleaseSchema, jobReceiptSchema, jobTicketSchema, presenceSchema, vestSchema, type DeviceRate } from './earning.ts'
+import { backReleaseSchema, jobReceiptSchema, presenceSchema, vestSchema, type DeviceRate } from './earning.ts'
 import { chargebackSchema, grantSchema, purchaseSchema } from './money.ts'
 import { acceptSchema, giveReturnSchema, giveSchema } from './rights.ts'
 import { expireSchema, extendSchema, holdSchema, progressSchema, refundSchema, settleSchema } from './spending.ts'
@@ -27,7 +26,7 @@ export const entrySchema = z.discriminatedUnion('k', [
   grantSchema, purchaseSchema, chargebackSchema,
   holdSchema, extendSchema, progressSchema, settleSchema, expireSchema, refundSchema,
   giveSchema, acceptSchema, giveReturnSchema,
-  jobTicketSchema, jobReceiptSchema, presenceSchema, vestSchema, backReleaseSchema,
+  jobReceiptSchema, presenceSchema, vestSchema, backReleaseSchema,
   epochOpenSchema, sealEntrySchema, islandSettleSchema, islandReleaseSchema, handbackSchema, equivProofSchema, approvalSchema,
 ])
 /** Keys are named so that `k` and `eid` sort first in DAG-CBOR (by length, then bytes): `peekEntry` relies on it. */
@@ -61,7 +60,6 @@ function number64(value: number | bigint): Uint8Array {
 
 const logBytes = (log: LogId) => concatBytes(Uint8Array.of(log.hub), number32(log.epoch))
 
-export const ticketEidOf = (jobId: Uint8Array) => eidOf('JobTicket', jobId)
 export const holdEidOf = (hub: number, request: Uint8Array) => eidOf('Hold', Uint8Array.of(hub), request)
 export const giveEidOf = (request: Uint8Array) => eidOf('Give', request)
 /** Ids of what can happen once to a hold or a give: `Settle`, `Expire`; `Accept`, `GiveReturn`. */
@@ -109,9 +107,6 @@ export function expectedEid(entry: Unnamed<Entry>): Uint8Array {
     case 'GiveReturn':
       eid = eidOfOnce(entry.k, entry.give)
       break
-    case 'JobTicket':
-      eid = ticketEidOf(entry.jobId)
-      break
     case 'JobReceipt':
       eid = receiptIdOf(entry.jobId)
       break
@@ -151,19 +146,23 @@ export function encodeEntry(fields: Unnamed<Entry>): EncodedEntry {
   return { entry: decodeEntry(bytes), bytes }
 }
 
-/** As `encodeEntry`, for documents that were checked already: the second check would cost as much as everything else here. */
-export function encodeTicket(fields: Omit<EntryOf<'JobTicket'>, 'eid' | 'k'>): EncodedEntry {
-  const entry: Entry = { k: 'JobTicket', ...fields, eid: ticketEidOf(fields.jobId) }
-  return { entry, bytes: encode(entry) }
-}
-
 /** What an hour of a job's work earns (µcr): of its one device, or of each of several that earns. 0n and an empty list earn nothing. */
 export type ReceiptRate = bigint | readonly DeviceRate[]
 
-export function encodeReceipt(jobId: Uint8Array, { half, observation }: Pick<Receipt, 'half' | 'observation'>, rate: ReceiptRate = 0n): EncodedEntry {
+/** As `encodeEntry`, for documents that were checked already: the second check would cost as much as everything else here. */
+export function encodeReceipt(
+  { jobId, account, contributor }: Pick<Ticket, 'jobId' | 'account' | 'contributor'>, { ticket, half, observation }: Receipt, rate: ReceiptRate = 0n,
+): EncodedEntry {
   const earns = typeof rate === 'bigint' ? rate === 0n ? {} : { rate } : rate.length === 0 ? {} : { rates: [...rate] }
-  const entry: Entry = { k: 'JobReceipt', jobId, eid: receiptIdOf(jobId), observation, ...(half === undefined ? {} : { half }), ...earns }
+  const entry: Entry = {
+    k: 'JobReceipt', eid: receiptIdOf(jobId), jobId, account, contributor, ticket, observation,
+    ...(half === undefined ? {} : { half: { body: half.body, signature: half.signature } }), ...earns,
+  }
   return { entry, bytes: encode(entry) }
+}
+
+export function receiptIn({ ticket, half, observation }: EntryOf<'JobReceipt'>): Receipt {
+  return { ticket, observation, ...(half === undefined ? {} : { half }) }
 }
 
 /** Throws FRAME_MALFORMED where the bytes are no entry that this version knows. */
@@ -187,7 +186,3 @@ export function peekEntry(bytes: Uint8Array): { readonly kind: EntryKind; readon
   return kinds.has(kind) ? { kind: kind as EntryKind, eid: bytes.subarray(eidAt, eidAt + 16) } : undefined
 }
 
-/** The ticket inside an entry that was checked when it was logged. */
-export function ticketOf(signed: Signed): Ticket {
-  return decode(ticketSchema, signed.body)
-}

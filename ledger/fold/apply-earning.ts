@@ -5,7 +5,7 @@ import type { EntryOf } from '../entries/entry.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import { CONTRIBUTOR_EXPENSE, NEWCOMER_RECEIPTS } from '../rules.ts'
 import { isIn, mintPostings, refuseUnlessClearing } from './apply-money.ts'
-import { readHalf, readObservation } from './documents.ts'
+import { readHalf } from './documents.ts'
 import { NO_EFFECT, type Effect, type Scene } from './effect.ts'
 import { credit, system } from './postings.ts'
 import { refuse } from './refused.ts'
@@ -16,8 +16,8 @@ export function jobReceipt({ state, at }: Scene, entry: EntryOf<'JobReceipt'>): 
   const { rate, rates, half } = entry
   if (rate === undefined && rates === undefined || half === undefined) return NO_EFFECT
   const work = readHalf(half.body)
-  const seen = readObservation(entry.observation.body)
-  if (work === undefined || seen === undefined || work.endMs < work.startMs) refuse('its documents cannot be read')
+  const { observedMs, endedAt } = entry.observation
+  if (work === undefined || work.endMs < work.startMs) refuse("the contributor's half cannot be read")
   const earning = rates ?? [{ device: work.devices[0]!, rate: rate! }]
   const names = new Set(earning.map(({ device }) => device))
   if (names.size < earning.length) refuse('it has two rates for one device')
@@ -25,10 +25,10 @@ export function jobReceipt({ state, at }: Scene, entry: EntryOf<'JobReceipt'>): 
   return {
     postings: [],
     after: () => {
-      const contributor = toHex(half.key)
+      const contributor = toHex(entry.contributor)
       for (const one of earning) {
         addFact(deviceFor(state, contributor, one.device), {
-          rate: one.rate, boot: work.boot, deviceFromMs: work.startMs, deviceToMs: work.endMs, ...past(seen.fromMs, seen.toMs, at.tsMs),
+          rate: one.rate, boot: work.boot, deviceFromMs: work.startMs, deviceToMs: work.endMs, ...past(Math.max(0, endedAt - observedMs), endedAt, at.tsMs),
         })
       }
       // One job is one receipt, however many devices it ran on: a newcomer's receipts are the sum over its devices.

@@ -13,14 +13,13 @@ import { chargeback, grant, purchase } from './apply-money.ts'
 import { accept, give, giveReturn } from './apply-rights.ts'
 import { epochOpen, handback, islandRelease, islandSettle, seal } from './apply-seals.ts'
 import { expire, extend, hold, progress, refund, settle } from './apply-spending.ts'
-import { NO_EFFECT, type Effect, type Scene } from './effect.ts'
+import type { Effect, Scene } from './effect.ts'
 import { post, type Posting } from './postings.ts'
 import { refuse } from './refused.ts'
 import { nameOf, type LedgerState, type Position } from './state.ts'
 
 /** Throws EntryRefused for an entry that no honest hub logs; then nothing has changed. */
 export function applyEntry(state: LedgerState, { entry, bytes }: EncodedEntry, at: Position): void {
-  if (entry.k === 'JobTicket') return
   const log = nameOf(at)
   const { postings, after } = effectOf({ state, at, log }, entry)
   post(state, postings, log, bytes)
@@ -59,8 +58,6 @@ function effectOf(scene: Scene, entry: Entry): Effect {
     case 'Give': return give(scene, entry)
     case 'Accept': return accept(scene, entry)
     case 'GiveReturn': return giveReturn(scene, entry)
-    // A promise, kept in the store.
-    case 'JobTicket': return NO_EFFECT
     case 'JobReceipt': return jobReceipt(scene, entry)
     case 'Presence': return presence(scene, entry)
     case 'Vest': return vest(scene, entry)

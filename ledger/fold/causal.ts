@@ -70,7 +70,6 @@ function entryMet(state: LedgerState, entry: Entry): boolean {
     case 'Refund':
     case 'Give':
     case 'GiveReturn':
-    case 'JobTicket':
     case 'JobReceipt':
     case 'Presence':
     case 'Vest':

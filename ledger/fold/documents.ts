@@ -18,13 +18,6 @@ export function readHalf(body: Uint8Array): HalfTimes | undefined {
   return { devices, boot: toHex(boot), startMs, endMs }
 }
 
-/** When the hub saw the job begin and end, Unix ms; undefined where the bytes are no observation. */
-export function readObservation(body: Uint8Array): { readonly fromMs: number; readonly toMs: number } | undefined {
-  const { observedMs, endedAt } = fieldsOf(body)
-  if (!isCount(observedMs) || !isCount(endedAt)) return undefined
-  return { fromMs: Math.max(0, endedAt - observedMs), toMs: endedAt }
-}
-
 /** The log before, as a new log's certificate names it. */
 export function readPrevious(body: Uint8Array): { readonly epoch: number; readonly no: number } | undefined {
   const { previous } = fieldsOf(body)

@@ -19,10 +19,9 @@ export function storedFrame(frame: Frame): StoredFrame {
   return { ...frame, entries: frame.entryBytes.map(storedEntry) }
 }
 
-/** Gives undefined for an entry that changes nothing: a ticket, a receipt that earns nothing. */
+/** Gives undefined for an entry that changes nothing: a receipt that earns nothing. */
 export function storedEntry(bytes: Uint8Array): Entry | undefined {
   const kind = peekEntry(bytes)?.kind
-  if (kind === 'JobTicket') return undefined
   if (kind === 'JobReceipt' && !hasRate(bytes)) return undefined
   const entry = decodeUnchecked(bytes) as Record<string, unknown>
   for (const field of moneyFields) {
@@ -34,11 +33,11 @@ export function storedEntry(bytes: Uint8Array): Entry | undefined {
   return entry as unknown as Entry
 }
 
-/** A rate, or rates: a receipt has jobId and observation besides its kind and id; a half does not count. */
+/** A rate, or rates: a receipt without has seven fields, and an eighth where there is a half. */
 function hasRate(bytes: Uint8Array): boolean {
   // Map head, `k` and its text of 10 letters, `eid` and its 16 bytes.
   const at = 1 + 2 + 11 + 4 + 17
   // DAG-CBOR sorts keys by length, so `half` follows the id where there is one: no other key begins with h.
   const hasHalf = bytes[at + 1] === 0x68
-  return (bytes[0]! & 0x1f) > (hasHalf ? 5 : 4)
+  return (bytes[0]! & 0x1f) > (hasHalf ? 8 : 7)
 }

@@ -62,10 +62,9 @@ export type HubEvent =
   | { readonly type: 'seal'; readonly log: LogId }
   /** Two frames of one number, both signed with the log's key, were seen; `from`: the hub that sent the one that is not ours. */
   | ({ readonly type: 'forked'; readonly from?: number } & ForkProof)
-  /** After `loadOrphans`: frames of `log` that were moved aside, from number `from` on; `tickets` of its receipts that stand before them. */
+  /** After `loadOrphans`: frames of `log` that were moved aside, from number `from` on. */
   | {
     readonly type: 'orphans'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[]; readonly last: boolean
-    readonly tickets: readonly EncodedEntry[]
   }
   /** After `load`: stored frames of `log` from number `from` on, as they are stored; none where there are none yet. */
   | { readonly type: 'loaded'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[] }

@@ -113,7 +113,6 @@ export function islandFolded(island: IslandState, state: LedgerState, no: number
       case 'KeyRevoke':
       case 'TierSet':
       case 'Progress':
-      case 'JobTicket':
       case 'JobReceipt':
       case 'Presence':
       case 'EpochOpen':

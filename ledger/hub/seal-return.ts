@@ -57,7 +57,6 @@ interface HandOver {
   loading: boolean
   complete: boolean
   completeMs: number
-  readonly tickets: Map<string, EncodedEntry>
 }
 
 export function createReturns({ me, context, tailOf }: ReturnComponents) {
@@ -92,19 +91,18 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     }
     if (over?.complete === true && (returned || nowMs - over.completeMs < 2 * RELOGGED_MS) || over?.loading === true) return []
     const next = over === undefined || over.complete ? certificate!.no + 1 : over.next
-    handOvers.set(name, { next, loading: true, complete: false, completeMs: 0, tickets: over?.tickets ?? new Map() })
+    handOvers.set(name, { next, loading: true, complete: false, completeMs: 0 })
     return [{ type: 'loadOrphans', log, from: next }]
   }
 
-  function loaded(hub: HubState, { log, from, frames, last, tickets }: Extract<HubEvent, { type: 'orphans' }>, known: SealCase | undefined, nowMs: number): HubEffect[] {
+  function loaded(hub: HubState, { log, from, frames, last }: Extract<HubEvent, { type: 'orphans' }>, known: SealCase | undefined, nowMs: number): HubEffect[] {
     const over = handOvers.get(nameOfLog(log))
     if (known?.certificate === undefined || over?.loading !== true || over.next !== from) return []
     over.loading = false
     over.next = from + frames.length
     over.complete = last
     over.completeMs = nowMs
-    for (const ticket of tickets) noteTicket(over, ticket)
-    const effects: HubEffect[] = known.relogged === undefined ? frames.flatMap((bytes) => logAgain(over, bytes)) : []
+    const effects: HubEffect[] = known.relogged === undefined ? frames.flatMap(logAgain) : []
     const lost = frames.length === 0 && from === known.certificate.no + 1
     const message: HubMessage = { t: 'orphans', log, from, frames: [...frames], last, lost }
     const to = successorOf(log.hub)
@@ -112,22 +110,15 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     return effects
   }
 
-  function logAgain(over: HandOver, bytes: Uint8Array): HubEffect[] {
+  function logAgain(bytes: Uint8Array): HubEffect[] {
     const effects: HubEffect[] = []
     for (const entryBytes of decodeFrame(bytes).entryBytes) {
       const kind = peekEntry(entryBytes)?.kind
-      if (kind !== 'JobTicket' && (kind === undefined || !facts.has(kind))) continue
+      if (kind === undefined || !facts.has(kind)) continue
       const encoded: EncodedEntry = { entry: decodeEntry(entryBytes), bytes: entryBytes }
       const { entry } = encoded
-      if (entry.k === 'JobTicket') {
-        noteTicket(over, encoded)
-        continue
-      }
-      // A receipt's ticket must stand before it in the same log.
-      const ticket = entry.k === 'JobReceipt' ? over.tickets.get(toHex(entry.jobId)) : undefined
-      const entries = ticket === undefined ? [encoded] : [ticket, encoded]
       effects.push({
-        type: 'append', intent: { eid: entry.eid, same: (logged) => bytesEqual(logged.bytes, encoded.bytes), decide: () => ({ type: 'entries', entries }) },
+        type: 'append', intent: { eid: entry.eid, same: (logged) => bytesEqual(logged.bytes, encoded.bytes), decide: () => ({ type: 'entries', entries: [encoded] }) },
       })
     }
     return effects
@@ -225,12 +216,6 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
   }
 
   return { tick, loaded, takeOrphans }
-}
-
-function noteTicket({ tickets }: HandOver, ticket: EncodedEntry): void {
-  if (ticket.entry.k !== 'JobTicket') return
-  if (tickets.size >= NOTED_MAX) tickets.delete(tickets.keys().next().value!)
-  tickets.set(toHex(ticket.entry.jobId), ticket)
 }
 
 function isOut(hub: HubState, name: LogName): boolean {

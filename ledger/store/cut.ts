@@ -4,7 +4,7 @@
  */
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
-import { decodeEntry, peekEntry, ticketEidOf, type EncodedEntry } from '../entries/entry.ts'
+import { peekEntry } from '../entries/entry.ts'
 import { decodeFrame, emptyTail, type Frame, type LogTail } from '../frame.ts'
 import { appendLeaves, leafHash } from '../merkle.ts'
 import { eidKey, frameKey, framePositionOf, frameRange, framesFrom, orphanKey, orphanPositionOf, orphansFrom, positionOf, positionValue } from './buckets.ts'
@@ -20,19 +20,15 @@ export interface CutComponents {
   readonly tails: Map<string, LogTail>
   readonly forget: (log: LogId, no: number) => void
   readonly rowsOf: (frame: Frame) => Promise<FrameRows>
-  /** The entry of this id that counts. */
-  readonly entryOf: (eid: Uint8Array) => Promise<EncodedEntry | undefined>
 }
 
 export interface Orphans {
   readonly frames: readonly Uint8Array[]
-  /** Tickets of receipts in these frames that stand in the log before them. */
-  readonly tickets: readonly EncodedEntry[]
   /** There are no more. */
   readonly last: boolean
 }
 
-export function createCut({ db, tails, forget, rowsOf, entryOf }: CutComponents) {
+export function createCut({ db, tails, forget, rowsOf }: CutComponents) {
   /** Gives how many frames were moved aside. The caller sees to it that nothing is written meanwhile. */
   async function truncate(log: LogId, frame: number): Promise<number> {
     const name = `${log.hub}/${log.epoch}`
@@ -104,8 +100,6 @@ export function createCut({ db, tails, forget, rowsOf, entryOf }: CutComponents)
 
   async function orphans(log: LogId, from: number, { bytesMax, framesMax }: { readonly bytesMax: number; readonly framesMax: number }): Promise<Orphans> {
     const frames: Uint8Array[] = []
-    const tickets = new Map<string, EncodedEntry>()
-    const inside = new Set<string>()
     let bytes = 0
     let last = true
     let next = from
@@ -119,15 +113,8 @@ export function createCut({ db, tails, forget, rowsOf, entryOf }: CutComponents)
       frames.push(value)
       bytes += value.byteLength
       next += 1
-      for (const entryBytes of decodeFrame(value).entryBytes) {
-        const entry = decodeEntry(entryBytes)
-        if (entry.k === 'JobTicket') inside.add(toHex(entry.jobId))
-        if (entry.k !== 'JobReceipt' || inside.has(toHex(entry.jobId))) continue
-        const ticket = await entryOf(ticketEidOf(entry.jobId))
-        if (ticket !== undefined) tickets.set(toHex(entry.jobId), ticket)
-      }
     }
-    return { frames, tickets: [...tickets.values()], last }
+    return { frames, last }
   }
 
   return { truncate, orphans }

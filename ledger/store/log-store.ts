@@ -6,7 +6,7 @@
  */
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
-import { decodeEntry, peekEntry, ticketEidOf, type Entry } from '../entries/entry.ts'
+import { decodeEntry, peekEntry, type Entry } from '../entries/entry.ts'
 import { decodeFrame, type CheckedFrame, type Frame, type LogTail } from '../frame.ts'
 import {
   blobKey, blobRange, eidKey, frameKey, keptKey, keptName, keptRange, listingRange, listingRanges, listingRow, positionOf, positionValue,
@@ -145,23 +145,8 @@ export function createLogStore(db: StoreDatabase): LogStore {
     }
   }
 
-  const indexRows = createIndexRows({
-    readTicket: async (jobId) => {
-      const [position] = await locate([ticketEidOf(jobId)])
-      if (position === undefined) return undefined
-      const { entry } = await entryAt(position)
-      return entry.k === 'JobTicket' ? entry : undefined
-    },
-    readEntry: readUnchecked,
-  })
-
-  const cut = createCut({
-    db, tails, forget: reader.forget, rowsOf: (found) => indexRows.rowsOf(found),
-    entryOf: async (eid) => {
-      const [position] = await locate([eid])
-      return position === undefined ? undefined : await entryAt(position)
-    },
-  })
+  const indexRows = createIndexRows({ readEntry: readUnchecked })
+  const cut = createCut({ db, tails, forget: reader.forget, rowsOf: (found) => indexRows.rowsOf(found) })
 
   const scan = () => scanFrames(db)
 

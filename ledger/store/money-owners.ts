@@ -61,7 +61,6 @@ export function createMoneyOwners({ readEntry }: MoneyOwnersComponents) {
         case 'KeyRevoke':
         case 'TierSet':
         case 'Progress':
-        case 'JobTicket':
         case 'JobReceipt':
         case 'Presence':
         case 'EpochOpen':

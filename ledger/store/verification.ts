@@ -119,9 +119,8 @@ function check(bytes: Uint8Array, no: number, tail: LogTail, context: FrameConte
   const chain = checkChain(frame, tail, context)
   if (!chain.ok) return { detail: chain.detail }
   for (const [index, entryBytes] of frame.entryBytes.entries()) {
-    // Tickets and receipts were read when they were stored, and their hashes are checked above.
-    const kind = peekEntry(entryBytes)?.kind
-    if (kind === 'JobReceipt' || kind === 'JobTicket') continue
+    // Receipts were read when they were stored, and their hashes are checked above.
+    if (peekEntry(entryBytes)?.kind === 'JobReceipt') continue
     try {
       decodeEntry(entryBytes)
     } catch {

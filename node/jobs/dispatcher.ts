@@ -36,7 +36,7 @@ export interface DispatcherComponents {
   /** Hears of every placement, for the report of why jobs pass a machine by. */
   readonly watch?: PlacementWatch
   readonly isConnected: (peer: string) => boolean
-  readonly ledger: Pick<HubLedger, 'appendReceipt' | 'logTicket'>
+  readonly ledger: Pick<HubLedger, 'appendReceipt'>
   readonly signer: Signer
   readonly clock: Clock
   readonly random: Random
@@ -93,7 +93,7 @@ interface Told {
 }
 
 export function createDispatcher(components: DispatcherComponents, options: DispatcherOptions): Dispatcher {
-  const { record, clock, random, ledger } = components
+  const { record, clock, random } = components
   const log = components.log.child('dispatcher')
   const { network, hubName, attemptsMax = 4, runningMax = 2_000, firstTextMsMax = 120_000 } = options
   const counts = { running: 0, served: 0, failed: 0 }
@@ -115,12 +115,6 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     })), () => random.unit())
     components.watch?.placed(model, needs, order)
     return order.map((peer) => usable.find((host) => host.row.peer === peer)!)
-  }
-
-  function issue(order: TicketOrder): IssuedTicket {
-    const issued = issueTicket(components, network, order)
-    ledger.logTicket(issued.signed)
-    return issued
   }
 
   async function attempt(host: HostCandidate, issued: IssuedTicket, request: Uint8Array, order: JobOrder, { handoff, pulse }: Told): Promise<JobSeen> {
@@ -157,7 +151,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     let lastError: TriforceError | undefined
     for (const [index, host] of hosts.entries()) {
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
-      const issued = issue({
+      const issued = issueTicket(components, network, {
         contributor: publicKeyOf(host.row.peer)!, account: order.account, model: order.request.model, requestHash,
         tokensMax: order.request.maxTokens, priority: order.priority,
       })
@@ -231,7 +225,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     },
     async place({ exclude, needs, ...order }) {
       const host = (await rankedHosts(order.model, needs, exclude))[0]!
-      return { host, issued: issue({ ...order, contributor: publicKeyOf(host.row.peer)! }) }
+      return { host, issued: issueTicket(components, network, { ...order, contributor: publicKeyOf(host.row.peer)! }) }
     },
     idle() {
       if (counts.running === 0) return Promise.resolve()

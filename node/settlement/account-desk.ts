@@ -144,6 +144,5 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
 
 /** Payer and contributor may see a receipt. */
 export function belongsTo(record: ReceiptRecord, account: Account): boolean {
-  const ticket = decode(ticketSchema, record.receipt.ticket.body)
-  return bytesEqual(ticket.account, account.id) || bytesEqual(ticket.contributor, account.publicKey)
+  return bytesEqual(record.account, account.id) || bytesEqual(record.contributor, account.publicKey)
 }

@@ -3,14 +3,13 @@ import type { ReceiptRecord } from '../../ledger/interface.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { decode } from '../../protocol/codec.ts'
 import type { ReceiptSummary } from '../../protocol/messages/control.ts'
-import { observationSchema } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 
 export function summarize(record: ReceiptRecord): ReceiptSummary {
   const { receipt } = record
-  const ticket = decode(ticketSchema, receipt.ticket.body)
-  const observation = decode(observationSchema, receipt.observation.body)
+  const { observation } = receipt
+  const ticket = decode(ticketSchema, receipt.ticket)
   return {
     id: `rcpt_${toHex(record.id)}`,
     jobId: toHex(ticket.jobId),
@@ -18,8 +17,8 @@ export function summarize(record: ReceiptRecord): ReceiptSummary {
     contributor: peerIdOf(ticket.contributor),
     hub: peerIdOf(ticket.hub),
     account: toHex(ticket.account),
-    promptTokens: observation.observedUsage.promptTokens,
-    completionTokens: observation.observedUsage.completionTokens,
+    promptTokens: observation.usage.promptTokens,
+    completionTokens: observation.usage.completionTokens,
     finish: observation.finish,
     observedMs: observation.observedMs,
     signedBy: receipt.half === undefined ? ['hub'] : ['contributor', 'hub'],

@@ -1,11 +1,11 @@
 /**
- * Receipt of one job: what the contributor says it delivered (the half, signed by it) and what the hub saw of it (the
- * observation, signed by the hub). Both name the ticket by hash, so the three documents cannot be mixed.
+ * Receipt of one job: the ticket, what the contributor says it delivered (the half, signed by it, which names the ticket by
+ * hash) and what the hub saw of it (the observation). The hub signs all three together: with the frame of its log.
  * The contributor's times are of one boot of one device, so the skew of clocks cannot create or hide overlap.
  */
 import { z } from 'zod'
 import { finishReasonSchema, usageSchema } from '../completion.ts'
-import { countField, hashField, idField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { countField, hashField, idField, shortText, timeField } from '../fields.ts'
 import { sha256 } from '../crypto.ts'
 import { CAPACITY_GPUS_MAX } from '../limits.ts'
 import { signedSchema, type Signed } from '../signed.ts'
@@ -32,15 +32,10 @@ export const receiptHalfSchema = z.object({
 })
 export type ReceiptHalf = z.output<typeof receiptHalfSchema>
 
-export const observationSchema = z.object({
-  v: z.literal(1),
-  ticketHash: hashField,
-  jobId: idField,
-  /** The hub that clears the job. */
-  hub: publicKeyField,
+export const observationSchema = z.strictObject({
   /** Milliseconds from dispatch to the end as the asking side saw them. */
   observedMs: countField,
-  observedUsage: usageSchema,
+  usage: usageSchema,
   outputHash: hashField,
   finish: finishReasonSchema,
   /**
@@ -52,19 +47,23 @@ export const observationSchema = z.object({
 })
 export type Observation = z.output<typeof observationSchema>
 
-export const receiptSchema = z.object({
-  ticket: signedSchema,
-  /** Absent where the contributor died before it could sign. */
-  half: signedSchema.optional(),
-  observation: signedSchema,
-})
-export type Receipt = z.output<typeof receiptSchema>
+/** Signed by the contributor that the ticket names, so its key is not repeated. */
+export const signedHalfSchema = signedSchema.omit({ key: true })
+export type SignedHalf = z.output<typeof signedHalfSchema>
+
+export interface Receipt {
+  /** Body of the ticket. */
+  readonly ticket: Uint8Array
+  /** Absent where the contributor died before it could sign, or signed something else than was seen. */
+  readonly half?: SignedHalf
+  readonly observation: Observation
+}
 
 /** 16 bytes; the text form is `rcpt_` and 32 hexadecimal digits. */
 export function receiptIdOf(jobId: Uint8Array): Uint8Array {
   return sha256(Buffer.from('triforce/receipt/1\0', 'utf8'), jobId).slice(0, 16)
 }
 
-export function ticketHashOf(ticket: Signed): Uint8Array {
+export function ticketHashOf(ticket: Pick<Signed, 'body'>): Uint8Array {
   return sha256(ticket.body)
 }

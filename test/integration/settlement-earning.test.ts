@@ -67,7 +67,7 @@ describe('settlement: earning', function () {
       v: 1, ticketHash: ticketHashOf(issued.signed), jobId: issued.ticket.jobId, modelDigest: 'ab'.repeat(32), device, ...(part.on === undefined ? {} : { devices: [...part.on] }), boot, startMs, endMs: startMs + ms, usage,
       outputHash, finish: 'stop',
     }
-    await settleJob({ ledger: hubs[0]!, signer, clock: realClock, log: quietLog() }, {
+    await settleJob({ ledger: hubs[0]!, clock: realClock, log: quietLog() }, {
       issued, path: 'hub', devices: 'devices' in part ? part.devices : devices,
       seen: { usage, finish: 'stop', outputHash, observedMs: ms, half: part.signs === false ? undefined : signDocument(node.signer, 'receiptHalf', half) },
     })

@@ -3,7 +3,6 @@
  * the end or are left lying; some are repeated, some are tried again at another hub; what was answered goes into the tally.
  */
 import { expectedEid, eidOfOnce, holdEidOf } from '../../ledger/entries/entry.ts'
-import { ticketOf } from '../../ledger/entries/entry.ts'
 import type { HoldAsk } from '../../ledger/hub/decide/hold.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
 import { toHex } from '../../protocol/bytes.ts'
@@ -11,7 +10,7 @@ import { sha256 } from '../../protocol/crypto.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import type { Random } from '../../protocol/ports.ts'
 import { testKey, type TestFederation } from '../support/federation.ts'
-import { testReceipt } from '../support/ledger-world.ts'
+import { testReceipt, ticketIn } from '../support/ledger-world.ts'
 import { HubGone, HubRefused, type Hub } from './hubs.ts'
 import type { AskedHold, OpKind, Tally } from './tally.ts'
 
@@ -123,7 +122,7 @@ export function createLoad(world: TestFederation, hubs: readonly Hub[], tally: T
 
   async function logReceipt(account: LoadAccount, hub: number): Promise<void> {
     const receipt = testReceipt(network, world.hubs[hub]!.signer, { account: account.id, jobId: random.bytes(16) })
-    const id = toHex(receiptIdOf(ticketOf(receipt.ticket).jobId))
+    const id = toHex(receiptIdOf(ticketIn(receipt.ticket).jobId))
     await ask('receipt', hub, () => hubs[hub]!.call('appendReceipt', receipt), ({ durability }) => {
       tally.acked.set(id, durability)
       tally.receipts.push(id)

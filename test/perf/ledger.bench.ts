@@ -146,8 +146,8 @@ async function bytesOfReceipt(world: ReturnType<typeof testWorld>, dir: string):
   const sizes: number[] = []
   for (const count of [2_000, 12_000]) {
     const folder = join(dir, String(count))
-    const hubs = await Promise.all([0, 1].map((hub) => startBenchHub(world, hub, join(folder, String(hub)))))
-    await hubs[0]!.ask('dial', 1, hubs[1]!.port)
+    const hubs = await Promise.all([0, 1, 2].map((hub) => startBenchHub(world, hub, join(folder, String(hub)))))
+    for (const [from, to] of [[0, 1], [0, 2], [1, 2]] as const) await hubs[from]!.ask('dial', to, hubs[to]!.port)
     await Promise.all(hubs.map((hub) => hub.ask('whenWritable')))
     await hubs[0]!.ask('load', 500)
     await hubs[0]!.ask('receipts', count, AT_ONCE)

@@ -219,7 +219,7 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
         break
       }
       // These move nothing in or out, or were looked at before.
-      case 'AccountOpen': case 'KeyAdd': case 'KeyRevoke': case 'TierSet': case 'Hold': case 'Progress': case 'Give': case 'GiveReturn': case 'JobTicket':
+      case 'AccountOpen': case 'KeyAdd': case 'KeyRevoke': case 'TierSet': case 'Hold': case 'Progress': case 'Give': case 'GiveReturn':
       case 'JobReceipt': case 'Presence': case 'BackRelease': case 'EpochOpen': case 'Seal': case 'IslandRelease': case 'Handback': case 'EquivProof': case 'Approval':
     }
   }

@@ -1,11 +1,10 @@
-/** Operations of contributors: tickets, receipts whose times overlap, presence; and asking for a hub to be sealed. */
-import { ticketOf } from '../../ledger/entries/entry.ts'
+/** Operations of contributors: receipts whose times overlap, presence; and asking for a hub to be sealed. */
 import { toHex } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import type { Signed } from '../../protocol/signed.ts'
 import { testKey } from '../support/federation.ts'
-import { testReceipt, testTicket } from '../support/ledger-world.ts'
+import { testReceipt, testTicket, ticketIn } from '../support/ledger-world.ts'
 import type { Caller } from './caller.ts'
 import { untold } from './oracle.ts'
 import type { Repeatables } from './ops-people.ts'
@@ -28,7 +27,7 @@ export function factOperations(caller: Caller, repeatables: Repeatables) {
   }
 
   function logReceipt(hub: number, signed: Signed): void {
-    const { jobId, contributor, account } = ticketOf(signed)
+    const { jobId, contributor, account } = ticketIn(signed.body)
     const worker = contributors.find(({ publicKey }) => toHex(publicKey) === toHex(contributor))!
     // Jobs of one device overlap more often than not.
     const startMs = Math.floor(world.scheduler.nowMs) + caller.between(-2_000, 0) + 10_000
@@ -47,12 +46,6 @@ export function factOperations(caller: Caller, repeatables: Repeatables) {
   }
 
   return {
-    ticket(hub: number) {
-      const signed = ticketAt(hub)
-      count(world.report.operations, 'ticket')
-      world.slots[hub]!.process!.ledger!.logTicket(signed)
-      if (random.unit() < 0.8) logReceipt(hub, signed)
-    },
     receipt(hub: number) {
       logReceipt(hub, ticketAt(hub))
     },

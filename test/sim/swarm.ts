@@ -12,7 +12,7 @@ export type FaultKind = typeof faultKinds[number]
 
 export const operationKinds = [
   'open-account', 'add-key', 'revoke-key', 'set-tier', 'grant', 'purchase', 'chargeback', 'conflict', 'large-grant', 'price-table', 'tier-table',
-  'spend', 'spend-much', 'spend-everywhere', 'ticket', 'receipt', 'presence', 'earn-key', 'read', 'seal', 'repeat',
+  'spend', 'spend-much', 'spend-everywhere', 'receipt', 'presence', 'earn-key', 'read', 'seal', 'repeat',
 ] as const
 export type OperationKind = typeof operationKinds[number]
 

@@ -1,20 +1,19 @@
-/** A ledger in memory: keeps what it is given, and holds or refuses an append where the test says so. */
+/** A ledger in memory: admits receipts as the real one does, keeps what it is given, and holds or refuses an append where the test says so. */
 import type {
   Account, AccountMoney, AppendResult, DeviceHardware, HubLedger, LendingRecord, PresenceFact, ReceiptRecord, StatementLine,
 } from '../../ledger/interface.ts'
+import { admitReceipt } from '../../ledger/admission.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { decode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
-import type { Signed } from '../../protocol/signed.ts'
 
 export interface FakeLedger extends Pick<
-  HubLedger, 'appendReceipt' | 'logTicket' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
+  HubLedger, 'appendReceipt' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
   | 'money' | 'statement' | 'statementFile' | 'presence' | 'earningRate' | 'lending'
 > {
-  readonly tickets: Signed[]
   readonly appended: Receipt[]
   /** Devices that came with each receipt. */
   readonly devices: (readonly DeviceHardware[] | undefined)[]
@@ -38,7 +37,6 @@ export function fakeLedger(): FakeLedger {
   const records: ReceiptRecord[] = []
   const done: AppendResult = { hub: 0, epoch: 0, seq: 0, durability: 'replicated', known: false }
   const ledger: FakeLedger = {
-    tickets: [],
     appended: [],
     devices: [],
     presences: [],
@@ -74,12 +72,13 @@ export function fakeLedger(): FakeLedger {
       return Promise.resolve(done)
     },
     grant: () => Promise.resolve(done),
-    logTicket: (signed) => void ledger.tickets.push(signed),
     async appendReceipt(receipt, devices) {
       await ledger.onAppend(receipt)
+      const { network, hub, jobId, account, contributor } = decode(ticketSchema, receipt.ticket)
+      admitReceipt(receipt, { network, hubKey: hub })
       ledger.appended.push(receipt)
       ledger.devices.push(devices)
-      records.push({ id: receiptIdOf(decode(ticketSchema, receipt.ticket.body).jobId), receipt, hub: 0, epoch: 0, seq: records.length, loggedAt: records.length })
+      records.push({ id: receiptIdOf(jobId), receipt, account, contributor, hub: 0, epoch: 0, seq: records.length, loggedAt: records.length })
       return done
     },
     account: (id) => accounts.get(toHex(id)),

@@ -4,13 +4,13 @@
  */
 import { changeIdOf, encodeAdminChange, type AdminChange } from '../../ledger/admin-change.ts'
 import { payOf } from '../../ledger/earning/pay.ts'
-import { encodeReceipt, type Entry, type Unnamed } from '../../ledger/entries/entry.ts'
+import type { EncodedEntry, Entry, Unnamed } from '../../ledger/entries/entry.ts'
 import { createState, nameOf, type LogName } from '../../ledger/fold/state.ts'
 import { dayOf, MS_PER_HOUR } from '../../ledger/rules.ts'
 import { plan } from '../../ledger/tables/plan.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
-import { createFoldWorld, foldHubKeys, foldNetwork, unsigned, type FoldWorld } from './fold-world.ts'
+import { createFoldWorld, foldHubKeys, foldNetwork, foldReceipt, unsigned, type FoldWorld } from './fold-world.ts'
 
 export interface Life {
   readonly world: FoldWorld
@@ -37,7 +37,7 @@ export function live(tape: readonly number[], { seals = true } = {}): Life {
   const refused = new Map<string, number>()
   const down: { log?: LogName; hub?: number } = {}
 
-  const say = (hub: number, fields: Unnamed<Entry> | ReturnType<typeof encodeReceipt>): void => {
+  const say = (hub: number, fields: Unnamed<Entry> | EncodedEntry): void => {
     if (world.hubs[hub]!.gone) return
     const kind = 'k' in fields ? fields.k : fields.entry.k
     const counts = world.say(hub, fields) === undefined ? logged : refused
@@ -152,13 +152,13 @@ export function live(tape: readonly number[], { seals = true } = {}): Life {
     const ms = 1 + pick(600_000)
     const device = devices[pick(2)]!
     const half = { device, boot: idOf(pick(2), 9), startMs, endMs: startMs + ms }
-    const observation = unsigned({ observedMs: ms + pick(3_000), endedAt: world.nowMs - pick(1_000_000) })
+    const seen = { observedMs: ms + pick(3_000), endedAt: world.nowMs - pick(1_000_000) }
     const rate = [0n, 40_000_000n, 80_000_000n][pick(3)]!
     const both = [device, ...devices.filter((other) => other !== device)]
     const isOnBoth = pick(3) === 0
     const earns = isOnBoth && rate > 0n ? both.slice(pick(2)).map((each) => ({ device: each, rate: pick(2) === 0 ? rate : 20_000_000n })) : rate
-    const signed = unsigned(isOnBoth ? { ...half, devices: both } : half, contributors[pick(2)])
-    say(hub, encodeReceipt(jobId, { ...(pick(5) === 0 ? {} : { half: signed }), observation }, earns))
+    const signed = isOnBoth ? { ...half, devices: both } : half
+    say(hub, foldReceipt(jobId, { ...seen, contributor: contributors[pick(2)]!, ...(pick(5) === 0 ? {} : { half: signed }) }, earns))
   }
 
   function vest(hub: number): void {

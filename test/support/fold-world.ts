@@ -3,7 +3,7 @@
  * What a hub logs is what its own state takes; frames travel in any order and as late as the test likes. No signatures,
  * no disks, no clock: entries, positions and what was seen.
  */
-import { encodeEntry, type EncodedEntry, type Entry, type Unnamed } from '../../ledger/entries/entry.ts'
+import { encodeEntry, encodeReceipt, type EncodedEntry, type Entry, type ReceiptRate, type Unnamed } from '../../ledger/entries/entry.ts'
 import { applyEntry } from '../../ledger/fold/apply.ts'
 import { dependenciesMet } from '../../ledger/fold/causal.ts'
 import { closeFrame, foldFrame } from '../../ledger/fold/frame-fold.ts'
@@ -20,6 +20,18 @@ export const foldHubKeys = [11, 22, 33].map((byte) => new Uint8Array(32).fill(by
 /** A document whose signature nobody in the fold looks at. */
 export function unsigned(value: unknown, key: Uint8Array = foldHubKeys[0]!): Signed {
   return { body: encode(value), key, signature: new Uint8Array(64) }
+}
+
+/** A receipt as far as the fold reads it: its ticket is empty. */
+export function foldReceipt(
+  jobId: Uint8Array, { half, observedMs, endedAt, contributor = new Uint8Array(32) }: {
+    readonly half?: unknown; readonly observedMs: number; readonly endedAt: number; readonly contributor?: Uint8Array
+  }, rate?: ReceiptRate,
+): EncodedEntry {
+  return encodeReceipt({ jobId, account: new Uint8Array(16), contributor }, {
+    ticket: new Uint8Array(), ...(half === undefined ? {} : { half: unsigned(half) }),
+    observation: { observedMs, endedAt, path: 'hub', finish: 'stop', outputHash: new Uint8Array(32), usage: { promptTokens: 1, completionTokens: 2 } },
+  }, rate)
 }
 
 export interface FoldHub {

@@ -7,12 +7,11 @@ import { toHex } from '../../protocol/bytes.ts'
 import { createSigner } from '../../protocol/crypto.ts'
 import { readFederation } from '../../protocol/federation.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
-import { ticketOf } from '../../ledger/entries/entry.ts'
 import type { HubLedger } from '../../ledger/interface.ts'
 import { openLedger } from '../../ledger/ledger.ts'
 import type { HubProcessSettings } from './ledger-processes.ts'
 import { openLedgerSockets } from './ledger-socket.ts'
-import { cryptoRandom, realClock, testReceipt } from './ledger-world.ts'
+import { cryptoRandom, realClock, testReceipt, ticketIn } from './ledger-world.ts'
 import { quietLog } from './quiet-log.ts'
 
 const RETRY_MS = 20
@@ -55,5 +54,5 @@ async function appendAll(): Promise<void> {
 }
 
 function receiptId(receipt: Parameters<HubLedger['appendReceipt']>[0]): string {
-  return toHex(receiptIdOf(ticketOf(receipt.ticket).jobId))
+  return toHex(receiptIdOf(ticketIn(receipt.ticket).jobId))
 }

@@ -3,12 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ticketOf } from '../../ledger/entries/entry.ts'
+import { encodeReceipt, type EncodedEntry, type ReceiptRate } from '../../ledger/entries/entry.ts'
 import type { HubLedger } from '../../ledger/interface.ts'
 import { openLedger, type LedgerOptions } from '../../ledger/ledger.ts'
+import { decode } from '../../protocol/codec.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { ticketHashOf, type Observation, type Receipt, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
-import type { Ticket } from '../../protocol/messages/ticket.ts'
+import { ticketSchema, type Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Signer } from '../../protocol/ports.ts'
 import { signDocument, type Signed } from '../../protocol/signed.ts'
 import { testFederation, testKey, type TestFederation } from './federation.ts'
@@ -95,20 +96,27 @@ export function testTicket(network: string, hub: Signer, job: TestJob = {}): Sig
 }
 
 export function testReceipt(network: string, hub: Signer, job: TestJob = {}, ticket: Signed = testTicket(network, hub, job), jobId = jobIdOf(ticket)): Receipt {
-  const common = { v: 1 as const, ticketHash: ticketHashOf(ticket), jobId, outputHash: sha256(jobId), finish: 'stop' as const }
-  const usage = { promptTokens: 12, completionTokens: 40 }
-  const half: ReceiptHalf = { ...common, modelDigest: 'ab'.repeat(32), device: 'cpu', boot: zeros, startMs: 1_000, endMs: 2_500, usage, ...job.half }
-  const observation: Observation = {
-    ...common, hub: hub.publicKey, observedMs: 1_600, observedUsage: usage, path: 'hub', endedAt: 1_800_000_002_000, ...job.observation,
+  const seen = { outputHash: sha256(jobId), finish: 'stop' as const, usage: { promptTokens: 12, completionTokens: 40 } }
+  const half: ReceiptHalf = {
+    v: 1, ticketHash: ticketHashOf(ticket), jobId, modelDigest: 'ab'.repeat(32), device: 'cpu', boot: zeros, startMs: 1_000, endMs: 2_500, ...seen, ...job.half,
   }
+  const observation: Observation = { observedMs: 1_600, path: 'hub', endedAt: 1_800_000_002_000, ...seen, ...job.observation }
   return {
-    ticket, observation: signDocument(hub, 'observation', observation),
+    ticket: ticket.body, observation,
     ...(job.half === null ? {} : { half: signDocument(job.contributor ?? someContributor, 'receiptHalf', half) }),
   }
 }
 
 function jobIdOf(ticket: Signed): Uint8Array {
-  return ticketOf(ticket).jobId
+  return ticketIn(ticket.body).jobId
+}
+
+export function ticketIn(body: Uint8Array): Ticket {
+  return decode(ticketSchema, body)
+}
+
+export function receiptEntry(receipt: Receipt, rate?: ReceiptRate): EncodedEntry {
+  return encodeReceipt(ticketIn(receipt.ticket), receipt, rate)
 }
 
 export function testWorld(): TestFederation {

@@ -1,12 +1,12 @@
 /** One or more entries of every kind, from fixed keys and times, and what their ids are derived from. */
 import { encodeAdminChange, type AdminChange } from '../../ledger/admin-change.ts'
-import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry, type Entry, type EntryKind, type Unnamed } from '../../ledger/entries/entry.ts'
+import { encodeEntry, encodeReceipt, type EncodedEntry, type Entry, type EntryKind, type ReceiptRate, type Unnamed } from '../../ledger/entries/entry.ts'
 import { MICRO_CREDITS_MAX } from '../../ledger/entries/fields.ts'
 import { forkProofOf, signSeal, type SignedHeader } from '../../ledger/hub/seal-documents.ts'
 import { concatBytes } from '../../protocol/bytes.ts'
 import { encode } from '../../protocol/codec.ts'
 import { sha256 } from '../../protocol/crypto.ts'
-import { ticketHashOf, type Observation, type Receipt, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
+import { ticketHashOf, type Observation, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import { signDocument, signedBytes, signatureDomains, type Signed, type SignatureDomain } from '../../protocol/signed.ts'
 import { ada, DAY0, grace, hubSigners, named, NETWORK, signerOf, T0 } from './fixtures.ts'
@@ -34,22 +34,22 @@ function unsigned(length: number, value: number | bigint): Uint8Array {
 const logKey = ({ hub, epoch }: { readonly hub: number; readonly epoch: number }) => concatBytes(unsigned(1, hub), unsigned(4, epoch))
 
 export const jobId = named('job', 16)
-export const ticket = signDocument(hubSigners[0]!, 'ticket', {
+const ticketBody = {
   v: 1, network: NETWORK, jobId, hub: hubSigners[0]!.publicKey, contributor: signerOf('contributor').publicKey, account: ada, model: 'triforce-demo:1m',
   requestHash: named('request'), tokensMax: 512, msMax: 60_000, priority: 1, priceRev: 0, classRev: 0, issuedAt: T0, expiresAt: T0 + 60_000,
-} satisfies Ticket)
-const common = { v: 1 as const, ticketHash: ticketHashOf(ticket), jobId, outputHash: named('output'), finish: 'stop' as const }
+} satisfies Ticket
+export const ticket = signDocument(hubSigners[0]!, 'ticket', ticketBody)
+const seen = { outputHash: named('output'), finish: 'stop' as const, usage: { promptTokens: 12, completionTokens: 40 } }
 const half: ReceiptHalf = {
-  ...common, modelDigest: 'ab'.repeat(32), device: 'gpu0', boot: named('boot', 16), startMs: 1_000, endMs: 2_500, usage: { promptTokens: 12, completionTokens: 40 },
+  v: 1, ticketHash: ticketHashOf(ticket), jobId, modelDigest: 'ab'.repeat(32), device: 'gpu0', boot: named('boot', 16), startMs: 1_000, endMs: 2_500, ...seen,
 }
 const halfOfTwo = signDocument(signerOf('contributor'), 'receiptHalf', { ...half, devices: ['gpu0', 'gpu0 #2'] } satisfies ReceiptHalf)
-export const receipt: Receipt = {
-  ticket,
-  half: signDocument(signerOf('contributor'), 'receiptHalf', half),
-  observation: signDocument(hubSigners[0]!, 'observation', {
-    ...common, hub: hubSigners[0]!.publicKey, observedMs: 1_600, observedUsage: { promptTokens: 12, completionTokens: 40 }, path: 'hub', endedAt: T0 + 2_000,
-  } satisfies Observation),
-}
+const halfOfOne = signDocument(signerOf('contributor'), 'receiptHalf', half)
+const observation: Observation = { observedMs: 1_600, path: 'hub', endedAt: T0 + 2_000, ...seen }
+const receiptEntry = (signed: Signed | undefined, rate?: ReceiptRate) => (
+  encodeReceipt(ticketBody, { ticket: ticket.body, observation, ...(signed === undefined ? {} : { half: signed }) }, rate)
+)
+export const receipt = receiptEntry(halfOfOne, 25_000_000n)
 
 export function epochKeyOf(hub: number, epoch: number, key: Uint8Array, previous?: { readonly epoch: number; readonly no: number; readonly hash: Uint8Array }): Signed {
   return signDocument(hubSigners[hub]!, 'epochKey', { v: 1, network: NETWORK, hub, epoch, key, ...(previous === undefined ? {} : { previous }) })
@@ -118,20 +118,13 @@ export const entrySamples: readonly EntrySample[] = [
   sample('rights come back', { k: 'GiveReturn', give: give.entry.eid }, [give.entry.eid]),
   sample('quota on its way', { k: 'Give', request: named('quota give', 16), account: ada, unit: DAY0, target: log1, amount: 1_000n, quota: { tier: 'pro', tierRev: 0 } },
     [named('quota give', 16)]),
-  { name: 'a promise to serve', encoded: encodeTicket({ jobId, ticket }), naturalKey: jobId, documents: [{ at: ['ticket'], domain: 'ticket', document: ticket }] },
-  {
-    name: 'a receipt of both sides', encoded: encodeReceipt(jobId, receipt, 25_000_000n), naturalKey: jobId,
-    documents: [{ at: ['half'], domain: 'receiptHalf', document: receipt.half! }, { at: ['observation'], domain: 'observation', document: receipt.observation }],
-  },
+  { name: 'a receipt of both sides', encoded: receipt, naturalKey: jobId, documents: [{ at: ['half'], domain: 'receiptHalf', document: halfOfOne }] },
   {
     name: 'a receipt of work on two devices', naturalKey: jobId,
-    encoded: encodeReceipt(jobId, { half: halfOfTwo, observation: receipt.observation }, [{ device: 'gpu0', rate: 150_000_000n }, { device: 'gpu0 #2', rate: 150_000_000n }]),
-    documents: [{ at: ['half'], domain: 'receiptHalf', document: halfOfTwo }, { at: ['observation'], domain: 'observation', document: receipt.observation }],
+    encoded: receiptEntry(halfOfTwo, [{ device: 'gpu0', rate: 150_000_000n }, { device: 'gpu0 #2', rate: 150_000_000n }]),
+    documents: [{ at: ['half'], domain: 'receiptHalf', document: halfOfTwo }],
   },
-  {
-    name: 'a receipt of the hub alone', encoded: encodeReceipt(jobId, { observation: receipt.observation }), naturalKey: jobId,
-    documents: [{ at: ['observation'], domain: 'observation', document: receipt.observation }],
-  },
+  { name: 'a receipt of the hub alone', encoded: receiptEntry(undefined), naturalKey: jobId, documents: [] },
   sample('a contributor stood by', {
     k: 'Presence', hub: 0, contributor: signerOf('contributor').publicKey, boot: named('boot', 16), deviceFromMs: 60_000, deviceToMs: 120_000,
     wallFromMs: T0 - 60_000, wallToMs: T0, devices: [{ device: 'gpu0', rate: 7_500_000n }],

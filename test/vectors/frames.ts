@@ -1,11 +1,11 @@
 /** Vectors of frames: a chain of one hub's log, with the hashes on the way; the second frame with entries of many kinds. */
 import { decode } from '@ipld/dag-cbor'
-import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry } from '../../ledger/entries/entry.ts'
+import { encodeEntry, type EncodedEntry } from '../../ledger/entries/entry.ts'
 import { buildFrame, emptyTail, type CheckedFrame, type LogTail } from '../../ledger/frame.ts'
 import { inclusionPath, leafHash } from '../../ledger/merkle.ts'
 import { writeReceiptFile } from '../../ledger/receipt-file.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { entrySamples, jobId, receipt, ticket } from './entry-samples.ts'
+import { entrySamples, receipt } from './entry-samples.ts'
 import { ada, federation, federationText, NETWORK, signerOf, T0 } from './fixtures.ts'
 import { toJson, type Json } from './format.ts'
 
@@ -19,7 +19,7 @@ const seen = [0, 1, 2].map(() => ({ epoch: 0, no: 0 }))
 export function chain(): readonly CheckedFrame[] {
   const contents: readonly (readonly EncodedEntry[])[] = [
     [sampleOf('a log begins'), sampleOf('an account'), sampleOf('an API key')],
-    [sampleOf('a grant'), sampleOf('a hold with quota and credits'), encodeTicket({ jobId, ticket }), encodeReceipt(jobId, receipt, 25_000_000n), sampleOf('a settlement')],
+    [sampleOf('a grant'), sampleOf('a hold with quota and credits'), receipt, sampleOf('a settlement')],
     [encodeEntry({ k: 'Grant', account: ada, amount: 1n, source: 'smallest' })],
   ]
   const frames: CheckedFrame[] = []
@@ -51,7 +51,7 @@ export function receiptFileVectors(): { readonly [key: string]: Json } {
   const frame = frames[1]!
   const index = frame.entries.findIndex(({ k }) => k === 'JobReceipt')
   const text = writeReceiptFile({
-    receipt, entry: frame.entryBytes[index]!, index, path: inclusionPath(frame.entryBytes.map(leafHash), index),
+    entry: frame.entryBytes[index]!, index, path: inclusionPath(frame.entryBytes.map(leafHash), index),
     header: frame.headerBytes, headerSignature: frame.signature, epochKey: frame.tail.epochKey!.certificate,
   }, federation)
   return { federation: federationText, file: text }

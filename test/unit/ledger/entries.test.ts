@@ -1,18 +1,19 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
-import { decodeEntry, encodeEntry, encodeReceipt, encodeTicket, expectedEid, peekEntry, type Entry } from '../../../ledger/entries/entry.ts'
+import { decodeEntry, encodeEntry, expectedEid, peekEntry, type Entry } from '../../../ledger/entries/entry.ts'
 import { MICRO_CREDITS_MAX } from '../../../ledger/entries/fields.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import { encode } from '../../../protocol/codec.ts'
 import { receiptIdOf } from '../../../protocol/messages/receipt.ts'
 import { testKey } from '../../support/federation.ts'
-import { testReceipt, testTicket } from '../../support/ledger-world.ts'
+import { receiptEntry, testReceipt, testTicket } from '../../support/ledger-world.ts'
 
 const id = new Uint8Array(16).fill(1)
 const key = new Uint8Array(32).fill(2)
 const hub = testKey().signer
 const ticket = testTicket('net', hub, { jobId: id })
-const { half, observation } = testReceipt('net', hub, { jobId: id }, ticket)
+const receipt = testReceipt('net', hub, { jobId: id }, ticket)
+const lone = testReceipt('net', hub, { jobId: id, half: null }, ticket)
 
 const all = [
   encodeEntry({ k: 'AccountOpen', account: id, publicKey: key, name: 'Ada', tier: 'free' }),
@@ -20,9 +21,8 @@ const all = [
   encodeEntry({ k: 'KeyRevoke', publicKey: key }),
   encodeEntry({ k: 'Grant', account: id, amount: 5n, source: 'start' }),
   encodeEntry({ k: 'EpochOpen', hub: 1, epoch: 7, key: ticket }),
-  encodeTicket({ jobId: id, ticket }),
-  encodeReceipt(id, { half, observation }),
-  encodeReceipt(id, { observation }),
+  receiptEntry(receipt),
+  receiptEntry(lone),
 ]
 
 describe('ledger/entries', () => {
@@ -51,7 +51,7 @@ describe('ledger/entries', () => {
     expect(toHex(grant(id, 'a', 1n))).to.equal(toHex(grant(id, 'a', 2n)))
     expect(toHex(grant(id, 'a', 1n))).to.not.equal(toHex(grant(id, 'b', 1n)))
     expect(toHex(grant(id, 'a', 1n))).to.not.equal(toHex(grant(key.slice(0, 16), 'a', 1n)))
-    expect(toHex(encodeReceipt(id, { observation }).entry.eid)).to.equal(toHex(receiptIdOf(id)))
+    expect(toHex(receiptEntry(lone).entry.eid)).to.equal(toHex(receiptIdOf(id)))
     expect(new Set(all.map(({ entry }) => toHex(entry.eid))).size).to.equal(all.length - 1)
   })
 

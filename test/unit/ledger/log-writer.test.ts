@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { encodeEntry, encodeReceipt, encodeTicket, type EncodedEntry } from '../../../ledger/entries/entry.ts'
+import { encodeEntry, type EncodedEntry } from '../../../ledger/entries/entry.ts'
 import type { CheckedFrame } from '../../../ledger/frame.ts'
 import { emptyTail } from '../../../ledger/frame.ts'
 import type { Position } from '../../../ledger/fold/state.ts'
@@ -11,7 +11,7 @@ import type { TriforceError } from '../../../protocol/errors.ts'
 import { fakeClock, settled } from '../../support/fake-clock.ts'
 import { testKey } from '../../support/federation.ts'
 import { epochOpen, grantOf } from '../../support/ledger-frames.ts'
-import { testReceipt, testTicket, testWorld } from '../../support/ledger-world.ts'
+import { receiptEntry, testReceipt, testWorld } from '../../support/ledger-world.ts'
 
 const world = testWorld()
 const hub = world.hubs[0]!.signer
@@ -52,7 +52,7 @@ function writerWorld({ peers = 1, queueMax = 100, parkedMax = 10, apply = (_enco
     writer.acked(log, no)
   }
   /** Logs exactly this entry. */
-  const append = (encoded: EncodedEntry, before?: EncodedEntry) => writer.submit(intentOf(encoded), before === undefined ? {} : { before })
+  const append = (encoded: EncodedEntry) => writer.submit(intentOf(encoded))
   return { clock, writer, append, commit, ack, connected, built, shorts, get kicks() { return kicks } }
 }
 
@@ -145,42 +145,12 @@ describe('ledger/log-writer', () => {
     expect([first.now, waiting.now, logged.now]).to.deep.equal(['local', 'ENTRY_CONFLICT', 'ENTRY_CONFLICT'])
   })
 
-  it('logs a ticket in front of its receipt, unless it stands there already', async () => {
-    const { append, commit } = writerWorld({ peers: 0 })
-    const entriesOf = (jobByte: number): { ticket: EncodedEntry; receipt: EncodedEntry } => {
-      const jobId = new Uint8Array(16).fill(jobByte)
-      const signed = testTicket('net', hub, { jobId })
-      return {
-        ticket: encodeTicket({ jobId, ticket: signed }),
-        receipt: encodeReceipt(jobId, testReceipt('net', hub, { jobId, half: null }, signed)),
-      }
-    }
-    const [one, two, three] = [entriesOf(1), entriesOf(2), entriesOf(3)]
-    void append(two.ticket)
-    void append(one.receipt, one.ticket)
-    void append(two.receipt, two.ticket)
-    const frame = await commit()
-    expect(frame!.entries.map(({ k }) => k)).to.deep.equal(['EpochOpen', 'JobTicket', 'JobTicket', 'JobReceipt', 'JobReceipt'])
-    void append(three.ticket)
-    await commit()
-    void append(three.receipt, three.ticket)
-    expect((await commit())!.entries.map(({ k }) => k)).to.deep.equal(['JobReceipt'])
-    const other = { ...entriesOf(3), ticket: encodeTicket({ jobId: new Uint8Array(16).fill(3), ticket: testTicket('net', hub, { jobId: new Uint8Array(16).fill(3) }) }) }
-    const conflicting = encodeReceipt(new Uint8Array(16).fill(5), testReceipt('net', hub))
-    const refused = stateOf(append(conflicting, other.ticket))
-    await commit()
-    await settled()
-    expect(refused.now).to.equal('ENTRY_CONFLICT')
-  })
-
   it('cuts frames at 1,000 entries and at 256 KiB', async () => {
     const { append, commit } = writerWorld({ queueMax: 2_000 })
     for (let index = 0; index < 1_100; index += 1) void append(grantOf(`g${index}`))
     expect((await commit())!.entries).to.have.length(1_000)
     expect((await commit())!.entries).to.have.length(101)
-    const large = (index: number) => encodeTicket({
-      jobId: new Uint8Array(16).fill(index), ticket: { body: new Uint8Array(7_000), key: hub.publicKey, signature: new Uint8Array(64) },
-    })
+    const large = (index: number) => receiptEntry({ ...testReceipt('net', hub, { jobId: new Uint8Array(16).fill(index) }), half: { body: new Uint8Array(7_000), signature: new Uint8Array(64) } })
     for (let index = 0; index < 60; index += 1) void append(large(index))
     const frame = await commit()
     expect(frame!.entries.length).to.be.greaterThan(30)

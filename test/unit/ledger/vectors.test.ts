@@ -95,10 +95,12 @@ describe('test vectors of the ledger', () => {
       expect(sha256(Buffer.from(derivedFrom), hex(naturalKey)).subarray(0, 16).toString('hex'), label).to.equal(eid)
       expect(sha256(Uint8Array.of(0), hex(bytes)).toString('hex'), label).to.equal(leafHash)
       for (const { at, domain, fields: inner } of list(documents)) {
-        let document = valueOf(fields!) as Record<string, unknown>
+        const entry = valueOf(fields!) as Record<string, unknown>
+        let document = entry
         for (const step of at as readonly string[]) document = document[step] as Record<string, unknown>
         const { body, key, signature } = document as Record<string, Uint8Array>
-        expect(signatureGood(key!, plain(domain), body!, signature!), label).to.equal(true)
+        // A half does not repeat the key of its contributor.
+        expect(signatureGood(key ?? entry['contributor'] as Uint8Array, plain(domain), body!, signature!), label).to.equal(true)
         expect(valueOf(inner!), label).to.deep.equal(decode(body!))
       }
     }
@@ -129,7 +131,7 @@ describe('test vectors of the ledger', () => {
       expect(header['treeSize']).to.equal(log.length)
       expect(treeRoot(log).equals(header['treeRoot']!)).to.equal(true)
     }
-    expect(log.length).to.be.greaterThan(8)
+    expect(log.length).to.be.at.least(8)
   })
 
   it('of the state tree: leaves, sums, proofs lead to the root', () => {

@@ -10,7 +10,7 @@ import {
 } from '../../../protocol/messages/job.ts'
 import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
 import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
-import { observationSchema, receiptHalfSchema, receiptIdOf, receiptSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
+import { observationSchema, receiptHalfSchema, receiptIdOf, signedHalfSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../../protocol/messages/ticket.ts'
 import { signDocument, signedSchema } from '../../../protocol/signed.ts'
 import { codeOf } from '../../support/code-of.ts'
@@ -27,7 +27,7 @@ const ticket = {
   issuedAt: 1, expiresAt: 2,
 }
 const half = { v: 1, ticketHash: b32, jobId: b16, modelDigest: 'ab'.repeat(32), device: 'cpu', boot: b16, startMs: 0, endMs: 1, usage, outputHash: b32, finish: 'stop' }
-const observation = { v: 1, ticketHash: b32, jobId: b16, hub: b32, observedMs: 1, observedUsage: usage, outputHash: b32, finish: 'stop', path: 'hub', endedAt: 1 }
+const observation = { observedMs: 1, usage, outputHash: b32, finish: 'stop', path: 'hub', endedAt: 1 }
 const accountRequest = { v: 1, network: 'net', hub: b32, action: 'account', bodyHash: b32, nonce: b16, sentAt: 1 }
 const log = { hub: 0, epoch: 1 }
 const settle = { ticket: signed, observedMs: 1, observedUsage: usage, outputHash: b32, finish: 'stop' }
@@ -86,8 +86,8 @@ const vectors: Readonly<Record<string, Vector>> = {
   'account request': { schema: accountRequestSchema, good: [accountRequest], bad: { 'unknown action': { action: 'mint' }, 'short hub': { hub: b16 }, 'short hash': { bodyHash: b16 }, 'long nonce': { nonce: b32 } } },
   ticket: { schema: ticketSchema, good: [ticket], bad: { 'newer version': { v: 2 }, 'short account': { account: new Uint8Array(15) }, 'time below 0': { expiresAt: -1 }, 'long network': { network: 'x'.repeat(65) } } },
   'receipt half': { schema: receiptHalfSchema, good: [half, { ...half, devices: [half.device, 'b'] }, { ...half, devices: Array.from({ length: 16 }, () => half.device) }], bad: { 'one in a list': { devices: [half.device] }, 'too many devices': { devices: Array.from({ length: 17 }, () => half.device) }, 'digest of no hash': { modelDigest: 'x' }, 'long device': { device: 'x'.repeat(257) }, 'short hash': { outputHash: b16 } } },
-  observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hub': { hub: b16 } } },
-  receipt: { schema: receiptSchema, good: [{ ticket: signed, half: signed, observation: signed }, { ticket: signed, observation: signed }], bad: { 'no ticket': { ticket: undefined } } },
+  observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hash': { outputHash: b16 }, 'something else': { hub: b32 } } },
+  'signed half': { schema: signedHalfSchema, good: [{ body: signed.body, signature: signed.signature }], bad: { 'short signature': { signature: b32 }, 'no body': { body: undefined } } },
   'completion request': {
     schema: completionRequestSchema,
     good: [{ ...aRequest() }, { ...aRequest({ maxTokens: COMPLETION_TOKENS_MAX, temperature: 0, topP: 1, seed: 0, stop: ['a'], responseFormat: { type: 'json_schema', schema: '{}' } }) }],

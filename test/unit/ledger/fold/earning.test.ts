@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { payOf } from '../../../../ledger/earning/pay.ts'
-import { decodeEntry, encodeReceipt, type ReceiptRate } from '../../../../ledger/entries/entry.ts'
+import { decodeEntry, type ReceiptRate } from '../../../../ledger/entries/entry.ts'
 import { homeOf } from '../../../../ledger/fold/homes.ts'
 import { checkState } from '../../../../ledger/fold/invariants.ts'
 import { deviceKeyOf } from '../../../../ledger/fold/state.ts'
@@ -9,7 +9,7 @@ import { CONTRIBUTOR_EXPENSE, MS_PER_HOUR, NEWCOMER_RECEIPTS } from '../../../..
 import { toHex } from '../../../../protocol/bytes.ts'
 import { encode } from '../../../../protocol/codec.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
-import { createFoldWorld, foldHubKeys, foldInOrder, unsigned, type FoldWorld } from '../../../support/fold-world.ts'
+import { createFoldWorld, foldHubKeys, foldInOrder, foldReceipt, type FoldWorld } from '../../../support/fold-world.ts'
 
 const account = new Uint8Array(16).fill(1)
 const id = toHex(account)
@@ -24,11 +24,10 @@ function receipt(world: FoldWorld, hub: number, number: number, {
 }: { rate?: ReceiptRate; ms?: number; half?: boolean; startMs?: number; devices?: readonly string[] } = {}): string | undefined {
   const jobId = new Uint8Array(16)
   new DataView(jobId.buffer).setUint32(0, number)
-  const documents = {
-    ...(half ? { half: unsigned({ device: 'gpu0', ...(devices === undefined ? {} : { devices }), boot: new Uint8Array(16), startMs, endMs: startMs + ms }, contributor) } : {}),
-    observation: unsigned({ observedMs: ms, endedAt: world.nowMs - 10 * MS_PER_HOUR + startMs + ms }),
-  }
-  return world.say(hub, encodeReceipt(jobId, documents, rate))
+  return world.say(hub, foldReceipt(jobId, {
+    ...(half ? { half: { device: 'gpu0', ...(devices === undefined ? {} : { devices }), boot: new Uint8Array(16), startMs, endMs: startMs + ms } } : {}),
+    contributor, observedMs: ms, endedAt: world.nowMs - 10 * MS_PER_HOUR + startMs + ms,
+  }, rate))
 }
 
 const vest = (world: FoldWorld, hub: number, total: bigint, delta: bigint, back = 0n, to = account) =>
@@ -67,10 +66,10 @@ describe('ledger/fold: pay', () => {
     expect(receipt(world, home, 1, { devices, rate: [{ device: 'gpu7', rate: RATE }] })).to.equal('it has a rate for a device that its half does not name')
     expect(receipt(world, home, 1, { rate: rates })).to.equal('it has a rate for a device that its half does not name')
     expect(receipt(world, home, 1, { devices, rate: [rates[0]!, rates[0]!] })).to.equal('it has two rates for one device')
-    expect(receipt(world, home, 1, { devices: ['gpu1', 'gpu0'], rate: rates })).to.equal('its documents cannot be read')
+    expect(receipt(world, home, 1, { devices: ['gpu1', 'gpu0'], rate: rates })).to.equal("the contributor's half cannot be read")
     expect(receipt(world, home, 1, { half: false, rate: rates }), 'nobody signed for it').to.equal(undefined)
     expect(world.hubs[home]!.state.devices.size).to.equal(0)
-    const both = { ...encodeReceipt(new Uint8Array(16), { observation: unsigned({}) }, RATE).entry, rates }
+    const both = { ...foldReceipt(new Uint8Array(16), { observedMs: 1, endedAt: 2 }, RATE).entry, rates }
     expect(() => decodeEntry(encode(both))).to.throw(TriforceError).with.nested.property('context.problem', 'has either rate or rates')
   })
 

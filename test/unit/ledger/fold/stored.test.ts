@@ -1,15 +1,16 @@
 import { expect } from 'chai'
-import { decodeEntry, encodeEntry, encodeReceipt, encodeTicket } from '../../../../ledger/entries/entry.ts'
+import { decodeEntry, encodeEntry } from '../../../../ledger/entries/entry.ts'
 import { dumpState } from '../../../../ledger/fold/dump.ts'
 import { foldFrame } from '../../../../ledger/fold/frame-fold.ts'
 import { createState } from '../../../../ledger/fold/state.ts'
 import { storedEntry, storedFrame } from '../../../../ledger/fold/stored.ts'
-import { foldHubKeys, foldInOrder, foldNetwork, foldable, unsigned } from '../../../support/fold-world.ts'
+import { foldHubKeys, foldInOrder, foldNetwork, foldable, foldReceipt } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
 import { seededUnit } from '../../../support/seeded.ts'
 
 const id = new Uint8Array(16).fill(1)
-const document = unsigned({ some: 'thing' })
+const half = { some: 'thing' }
+const seen = { observedMs: 1, endedAt: 2 }
 
 describe('ledger/fold/stored', () => {
   it('reads every entry of a long life as the first, checked reading does, and folds to the same state', () => {
@@ -26,25 +27,24 @@ describe('ledger/fold/stored', () => {
     }
   })
 
-  it('passes over tickets and receipts that earn nothing, and no others', () => {
+  it('passes over receipts that earn nothing, and no others', () => {
     const read = (fields: { readonly bytes: Uint8Array }) => storedEntry(fields.bytes)?.k
-    expect(read(encodeTicket({ jobId: id, ticket: document }))).to.equal(undefined)
-    expect(read(encodeReceipt(id, { observation: document }))).to.equal(undefined)
-    expect(read(encodeReceipt(id, { half: document, observation: document }))).to.equal(undefined)
-    expect(read(encodeReceipt(id, { observation: document }, 5n))).to.equal('JobReceipt')
-    expect(read(encodeReceipt(id, { half: document, observation: document }, 5n))).to.equal('JobReceipt')
-    expect(read(encodeReceipt(id, { half: document, observation: document }, 2n ** 62n))).to.equal('JobReceipt')
+    expect(read(foldReceipt(id, seen))).to.equal(undefined)
+    expect(read(foldReceipt(id, { half, ...seen }))).to.equal(undefined)
+    expect(read(foldReceipt(id, seen, 5n))).to.equal('JobReceipt')
+    expect(read(foldReceipt(id, { half, ...seen }, 5n))).to.equal('JobReceipt')
+    expect(read(foldReceipt(id, { half, ...seen }, 2n ** 62n))).to.equal('JobReceipt')
     const rates = [{ device: 'a', rate: 5n }]
-    expect(read(encodeReceipt(id, { half: document, observation: document }, []))).to.equal(undefined)
-    expect(read(encodeReceipt(id, { observation: document }, rates))).to.equal('JobReceipt')
-    expect(read(encodeReceipt(id, { half: document, observation: document }, rates))).to.equal('JobReceipt')
+    expect(read(foldReceipt(id, { half, ...seen }, []))).to.equal(undefined)
+    expect(read(foldReceipt(id, seen, rates))).to.equal('JobReceipt')
+    expect(read(foldReceipt(id, { half, ...seen }, rates))).to.equal('JobReceipt')
     expect(read(encodeEntry({ k: 'KeyRevoke', publicKey: new Uint8Array(32) }))).to.equal('KeyRevoke')
   })
 
   it('reads small and large amounts as bigints', () => {
     for (const amount of [1n, 2n ** 53n + 1n, 2n ** 63n - 1n]) {
       const rates = [{ device: 'a', rate: 1n }, { device: 'b', rate: amount }]
-      expect(storedEntry(encodeReceipt(id, { half: document, observation: document }, rates).bytes)).to.deep.include({ rates })
+      expect(storedEntry(foldReceipt(id, { half, ...seen }, rates).bytes)).to.deep.include({ rates })
       expect(storedEntry(encodeEntry({ k: 'Grant', account: id, amount, source: 's' }).bytes)).to.deep.include({ amount })
     }
   })

@@ -1,6 +1,5 @@
 import { expect } from 'chai'
 import { addFact, createDevice, payOf } from '../../../../ledger/earning/pay.ts'
-import { encodeReceipt } from '../../../../ledger/entries/entry.ts'
 import { chargeOf } from '../../../../ledger/fold/charge.ts'
 import { deviceKeyOf } from '../../../../ledger/fold/state.ts'
 import { hardwareRate, packOf, priceOf, priceRowOf, tierRow } from '../../../../ledger/tables/lookup.ts'
@@ -8,7 +7,7 @@ import { plan } from '../../../../ledger/tables/plan.ts'
 import { tableSchemas } from '../../../../ledger/tables/tables.ts'
 import { MS_PER_HOUR } from '../../../../ledger/rules.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
-import { createFoldWorld, foldInOrder, unsigned } from '../../../support/fold-world.ts'
+import { createFoldWorld, foldInOrder, foldReceipt } from '../../../support/fold-world.ts'
 
 const state = { tables: new Map<string, Uint8Array>() }
 const CREDIT = 1_000_000n
@@ -124,9 +123,9 @@ describe("ledger/tables: the plan's numbers", () => {
       const contributor = new Uint8Array(32).fill(9)
       const now = world.nowMs
       for (const hub of [0, 1]) {
-        const half = unsigned({ device: 'gpu0', boot: new Uint8Array(16), startMs: 0, endMs: MS_PER_HOUR }, contributor)
-        const observation = unsigned({ observedMs: MS_PER_HOUR, endedAt: now })
-        expect(world.say(hub, encodeReceipt(new Uint8Array(16).fill(hub + 1), { half, observation }, rate.busyMicroCreditsPerHour))).to.equal(undefined)
+        const half = { device: 'gpu0', boot: new Uint8Array(16), startMs: 0, endMs: MS_PER_HOUR }
+        const seen = { half, contributor, observedMs: MS_PER_HOUR, endedAt: now }
+        expect(world.say(hub, foldReceipt(new Uint8Array(16).fill(hub + 1), seen, rate.busyMicroCreditsPerHour))).to.equal(undefined)
         world.commit(hub)
       }
       const device = foldInOrder(world.logs, () => 0).devices.get(deviceKeyOf(toHex(contributor), 'gpu0'))!
@@ -141,10 +140,10 @@ describe("ledger/tables: the plan's numbers", () => {
     const busyHour = (hubs: readonly number[], jobOf: (hub: number) => number, choose: (count: number) => number) => {
       const world = createFoldWorld()
       const contributor = new Uint8Array(32).fill(9)
-      const half = unsigned({ device: devices[0], devices, boot: new Uint8Array(16), startMs: 0, endMs: MS_PER_HOUR }, contributor)
-      const observation = unsigned({ observedMs: MS_PER_HOUR, endedAt: world.nowMs })
+      const half = { device: devices[0], devices, boot: new Uint8Array(16), startMs: 0, endMs: MS_PER_HOUR }
+      const seen = { half, contributor, observedMs: MS_PER_HOUR, endedAt: world.nowMs }
       for (const hub of hubs) {
-        const entry = encodeReceipt(new Uint8Array(16).fill(jobOf(hub)), { half, observation }, devices.map((device) => ({ device, rate: a100 })))
+        const entry = foldReceipt(new Uint8Array(16).fill(jobOf(hub)), seen, devices.map((device) => ({ device, rate: a100 })))
         expect(world.say(hub, entry)).to.equal(undefined)
         world.commit(hub)
       }

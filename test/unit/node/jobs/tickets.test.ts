@@ -78,7 +78,7 @@ describe('node/jobs/tickets', () => {
     const { ticket } = issue()
     expect(await codeOf(() => gate.admit(signDocument(stranger, 'ticket', { ...ticket, hub: stranger.publicKey }), request))).to.equal('NOT_A_HUB')
     expect(await codeOf(() => gate.admit(signDocument(stranger, 'ticket', ticket), request))).to.equal('NOT_A_HUB')
-    expect(await codeOf(() => gate.admit(signDocument(hubs[0]!.signer, 'observation', ticket), request))).to.equal('SIGNATURE_INVALID')
+    expect(await codeOf(() => gate.admit(signDocument(hubs[0]!.signer, 'receiptHalf', ticket), request))).to.equal('SIGNATURE_INVALID')
   })
 
   it('refuses after its time, and not one millisecond earlier; never twice at the last one', async () => {

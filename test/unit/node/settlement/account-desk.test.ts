@@ -13,7 +13,7 @@ import { decode, encode } from '../../../../protocol/codec.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { accountActions, type AccountAction } from '../../../../protocol/messages/control.ts'
 import { TICKET_VALID_MS } from '../../../../protocol/limits.ts'
-import { observationSchema, receiptIdOf } from '../../../../protocol/messages/receipt.ts'
+import { receiptIdOf } from '../../../../protocol/messages/receipt.ts'
 import { signDocument } from '../../../../protocol/signed.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity } from '../../../support/completions.ts'
@@ -169,7 +169,7 @@ describe('node/settlement/account-desk', () => {
       const issued = issue()
       const { receiptId } = await ask.settle({ ...settleBody(issued.signed), ...(said === undefined ? {} : { path: said }) })
       const { receipt } = (await ledger.receipt(receiptId))!
-      expect(decode(observationSchema, receipt.observation.body).path).to.equal(path)
+      expect(receipt.observation.path).to.equal(path)
       expect(traffic.byPath[counted].jobs).to.equal(1)
     }
   })

@@ -4,8 +4,7 @@ import { CPU_DEVICE } from '../../../../node/capacity/devices.ts'
 import { settleJob, type SettleOptions } from '../../../../node/settlement/settle.ts'
 import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
-import { observationSchema, receiptIdOf, ticketHashOf } from '../../../../protocol/messages/receipt.ts'
-import { openDocument } from '../../../../protocol/signed.ts'
+import { receiptIdOf } from '../../../../protocol/messages/receipt.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
 import { fakeLedger } from '../../../support/fake-ledger.ts'
@@ -29,20 +28,19 @@ function setUp() {
     half: honestHalf(contributor.signer, issued.signed, { text: 'Hi', usage, finish: 'stop' }),
   }
   const settle = (part: Partial<SettleOptions['seen']> = {}) =>
-    settleJob({ ledger, signer: hub.signer, clock, log: quietLog() }, { issued, seen: { ...seen, ...part }, path: 'direct', devices: [CPU_DEVICE] })
+    settleJob({ ledger, clock, log: quietLog() }, { issued, seen: { ...seen, ...part }, path: 'direct', devices: [CPU_DEVICE] })
   return { clock, ledger, issued, usage, settle }
 }
 
 describe('node/settlement/settle', () => {
-  it('logs ticket, half and its own signed observation, and gives the receipt id', async () => {
+  it('logs ticket, half and what was seen, and gives the receipt id', async () => {
     const { clock, ledger, issued, settle } = setUp()
     const { receiptId, durability, costMicroCredits } = await settle()
     expect(Buffer.from(receiptId)).to.deep.equal(Buffer.from(receiptIdOf(issued.ticket.jobId)))
     expect([durability, costMicroCredits]).to.deep.equal(['replicated', 0n])
     const [receipt] = ledger.appended
-    expect(receipt!.ticket).to.equal(issued.signed)
-    const observation = openDocument('observation', observationSchema, receipt!.observation)
-    expect(observation).to.deep.include({ path: 'direct', observedMs: 12, endedAt: clock.now(), jobId: issued.ticket.jobId, ticketHash: ticketHashOf(issued.signed) })
+    expect(receipt!.ticket).to.equal(issued.signed.body)
+    expect(receipt!.observation).to.deep.include({ path: 'direct', observedMs: 12, endedAt: clock.now(), finish: 'stop' })
     expect(receipt!.half).to.not.equal(undefined)
     expect(ledger.devices).to.deep.equal([[CPU_DEVICE]])
   })
