@@ -2,13 +2,14 @@ import { expect } from 'chai'
 import type { z } from 'zod'
 import { decode, encode } from '../../../protocol/codec.ts'
 import { completionRequestSchema, type AnswerDelta } from '../../../protocol/completion.ts'
-import { COMPLETION_TOKENS_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX } from '../../../protocol/limits.ts'
+import { COMPLETION_TOKENS_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, SPEED_BYTES_MAX } from '../../../protocol/limits.ts'
 import { capacitySchema } from '../../../protocol/messages/capacity.ts'
 import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
 import {
   accountRequestSchema, deltaOfTell, hashedText, jobAskSchema, jobTellSchema, progressNoteSchema, tellOfDelta, type JobDeltaTell,
 } from '../../../protocol/messages/job.ts'
 import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
+import { contributorAskSchema, speedAskSchema } from '../../../protocol/messages/contributor.ts'
 import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, receiptIdOf, signedHalfSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../../protocol/messages/ticket.ts'
@@ -88,6 +89,10 @@ const vectors: Readonly<Record<string, Vector>> = {
   'receipt half': { schema: receiptHalfSchema, good: [half, { ...half, devices: [half.device, 'b'] }, { ...half, devices: Array.from({ length: 16 }, () => half.device) }], bad: { 'one in a list': { devices: [half.device] }, 'too many devices': { devices: Array.from({ length: 17 }, () => half.device) }, 'digest of no hash': { modelDigest: 'x' }, 'long device': { device: 'x'.repeat(257) }, 'short hash': { outputHash: b16 } } },
   observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hash': { outputHash: b16 }, 'something else': { hub: b32 } } },
   'signed half': { schema: signedHalfSchema, good: [{ body: signed.body, signature: signed.signature }], bad: { 'short signature': { signature: b32 }, 'no body': { body: undefined } } },
+  'ask to lend': { schema: contributorAskSchema, good: [{ t: 'contributor', order: signed }, { t: 'contributor', order: signed, consent: signed }], bad: { 'no order': { order: undefined } } },
+  'ask for speed': {
+    schema: speedAskSchema, good: [{ t: 'speed', data: new Uint8Array(3) }], bad: { 'no bytes': { data: 'x' }, 'too many': { data: new Uint8Array(SPEED_BYTES_MAX + 1) } },
+  },
   'completion request': {
     schema: completionRequestSchema,
     good: [{ ...aRequest() }, { ...aRequest({ maxTokens: COMPLETION_TOKENS_MAX, temperature: 0, topP: 1, seed: 0, stop: ['a'], responseFormat: { type: 'json_schema', schema: '{}' } }) }],
