@@ -20,12 +20,12 @@ export class OllamaStatusError extends Error {
 
 export interface OllamaHttp {
   readonly address: string
-  /** A client whose requests all end when `signal` aborts. */
-  client(signal: AbortSignal): Ollama
+  /** A client whose requests all end when `signal` aborts. A line may have `lineBytesMax`, and what is not streamed is one line. */
+  client(signal: AbortSignal, options?: { readonly lineBytesMax?: number }): Ollama
   close(): Promise<void>
 }
 
-// One frame carries some text, or once the statistics; thinking models send no more either.
+// One frame carries some text, a tool call, or once the statistics.
 const LINE_BYTES_MAX = 1024 * 1024
 const ERROR_CHARS_MAX = 500
 const CONNECT_MS_MAX = 5_000
@@ -36,7 +36,7 @@ export function createOllamaHttp(host: string | undefined): OllamaHttp {
 
   return {
     address,
-    client(signal) {
+    client(signal, { lineBytesMax = LINE_BYTES_MAX } = {}) {
       return new Ollama({
         host: address,
         fetch: async (input, init) => {
@@ -45,7 +45,7 @@ export function createOllamaHttp(host: string | undefined): OllamaHttp {
           const both = own === undefined || own === null ? signal : AbortSignal.any([signal, own])
           const response = await undiciFetch(url, { ...init, signal: both, dispatcher: agent } as Parameters<typeof undiciFetch>[1])
           if (!response.ok) throw new OllamaStatusError(response.status, await errorText(response))
-          return new Response(response.body?.pipeThrough(wholeLines()) ?? null, { status: response.status })
+          return new Response(response.body?.pipeThrough(wholeLines(lineBytesMax)) ?? null, { status: response.status })
         },
       })
     },
@@ -79,7 +79,7 @@ async function errorText(response: Awaited<ReturnType<typeof undiciFetch>>): Pro
 }
 
 /** Lets whole lines of bounded length pass; a line that was cut off is dropped, since the client would print it. */
-function wholeLines(): TransformStream<Uint8Array, Uint8Array> {
+function wholeLines(bytesMax: number): TransformStream<Uint8Array, Uint8Array> {
   let tail: Uint8Array[] = []
   let tailBytes = 0
   return new TransformStream({
@@ -93,7 +93,7 @@ function wholeLines(): TransformStream<Uint8Array, Uint8Array> {
       }
       const rest = chunk.subarray(end)
       tailBytes += rest.byteLength
-      if (tailBytes > LINE_BYTES_MAX) throw new Error('a frame of Ollama is longer than 1 MiB')
+      if (tailBytes > bytesMax) throw new Error(`a frame of Ollama is longer than ${bytesMax} bytes`)
       if (rest.byteLength > 0) tail.push(rest)
     },
     flush(controller) {

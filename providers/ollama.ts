@@ -2,18 +2,18 @@
  * Ollama, through its native API: /v1 hides errors in the middle of a stream and cannot set the context size.
  *
  * Takes:  the address of a server, which may come and go.
- * Gives:  a Provider. Usage is Ollama's own count; of a cancelled run it is the frames taken, since Ollama sends a frame
- *         for each token (it joins a few only inside a character or a possible stop string).
+ * Gives:  a Provider. Usage is Ollama's own count; of a cancelled run it is what was taken, see ollama-answer.ts.
  */
-import type { ChatRequest } from 'ollama'
 import { z } from 'zod'
-import { textOf, type CompletionRequest, type FinishReason } from '../protocol/completion.ts'
+import { textOf, type CompletionRequest, type EmbeddingRequest } from '../protocol/completion.ts'
 import { TriforceError, toTriforceError } from '../protocol/errors.ts'
 import type { Clock, Log, Random } from '../protocol/ports.ts'
 import { createEventBox, type EventBox } from './event-box.ts'
-import type { Provider, ProviderEvent, ProviderHealth } from './interface.ts'
+import type { Embeddings, Provider, ProviderEvent, ProviderHealth } from './interface.ts'
+import { createOllamaAnswer, type OllamaFrame } from './ollama-answer.ts'
 import { createOllamaCatalogue, offeredOf, type OllamaModel } from './ollama-catalogue.ts'
 import { createOllamaHttp, OllamaStatusError } from './ollama-http.ts'
+import { ollamaChat, type OllamaChat } from './ollama-request.ts'
 import { createSlotQueue } from './slot-queue.ts'
 
 export interface OllamaProviderComponents {
@@ -44,27 +44,25 @@ export const ollamaProviderDefaults = Object.freeze({
 })
 
 export interface OllamaProvider extends Provider {
+  embed(request: EmbeddingRequest, options: { readonly signal: AbortSignal }): Promise<Embeddings>
   /** Looks for the server and goes on looking; resolves after the first look, found or not. Call it once. */
   start(): Promise<void>
   /** Looks now. */
   refresh(): Promise<void>
 }
 
-/** What we read of a frame; the client's own types promise more than old servers send. */
-const frameSchema = z.object({
-  message: z.object({ content: z.string().default(''), thinking: z.string().default('') }).default({ content: '', thinking: '' }),
-  done: z.boolean(),
-  done_reason: z.string().optional(),
-  prompt_eval_count: z.number().int().min(0).optional(),
-  eval_count: z.number().int().min(0).optional(),
-  /** Nanoseconds. */
-  eval_duration: z.number().min(0).optional(),
-})
-type Frame = z.output<typeof frameSchema>
+// Longer than those of any model of Ollama's library, by far.
+const VECTOR_MAX = 65_536
+
+/** A vector for each input; the client's own types promise more than a foreign program keeps. */
+const embeddingsSchema = z.object({ embeddings: z.array(z.array(z.number()).min(1).max(VECTOR_MAX)), prompt_eval_count: z.number().int().min(0).optional() })
 
 // As in the embedded engine: weight of the newest run, and runs too short to say anything.
 const SPEED_WEIGHT = 0.2
 const SPEED_TOKENS_MIN = 8
+
+// 2,048 vectors of 1,024 numbers of 20 digits, or fewer longer ones.
+const EMBEDDINGS_BYTES_MAX = 48 * 1024 * 1024
 
 export function createOllamaProvider(components: OllamaProviderComponents, options: OllamaProviderOptions = {}): OllamaProvider {
   const { clock, random, log } = components
@@ -94,6 +92,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
     start: refresh,
     refresh,
     run,
+    embed,
     async close() {
       cancelTimer()
       closing.abort()
@@ -104,7 +103,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
 
   function health(): ProviderHealth {
     if (found !== true) return { ok: false, text: `there is no Ollama at ${http.address}; start it, or set OLLAMA_HOST` }
-    if (models.length === 0) return { ok: false, text: `Ollama at ${http.address} has no model that can chat; get one with \`ollama pull\`` }
+    if (models.length === 0) return { ok: false, text: `Ollama at ${http.address} has no model; get one with \`ollama pull\`` }
     return { ok: true, text: `Ollama at ${http.address} serves ${models.length} ${models.length === 1 ? 'model' : 'models'}` }
   }
 
@@ -160,15 +159,14 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
   }
 
   async function serve(request: CompletionRequest, box: EventBox, leaving: AbortSignal): Promise<void> {
-    const model = models.find((one) => one.id === request.model)
-    if (model === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: request.model })
-    const body = chatRequest(request, model, Math.floor(random.unit() * 2 ** 31))
+    const model = modelNamed(request.model)
+    const chat = ollamaChat(request, model, Math.floor(random.unit() * 2 ** 31))
     const release = await slots.acquire({ signal: leaving, onPosition: (position) => box.state({ state: 'queued', position }) })
     try {
       // Ollama tells nothing while it loads: a model that it does not list as running is said to load until its first frame.
       box.state(loaded.has(model.id) ? { state: 'running' } : { state: 'loading', part: 0 })
       box.started(promptEstimate(request))
-      await stream(body, model, request, box, AbortSignal.any([leaving, closing.signal]))
+      await stream(chat, model, request, box, AbortSignal.any([leaving, closing.signal]))
     } catch (error) {
       if (leaving.aborted) return
       if (closing.signal.aborted) throw new TriforceError('STOPPING')
@@ -180,21 +178,19 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
     }
   }
 
-  async function stream(body: ChatRequest & { stream: true }, model: OllamaModel, request: CompletionRequest, box: EventBox, signal: AbortSignal): Promise<void> {
-    let tokens = 0
-    let firstAtMs = 0
+  async function stream({ body, forcedTool }: OllamaChat, model: OllamaModel, request: CompletionRequest, box: EventBox, signal: AbortSignal): Promise<void> {
+    const answer = createOllamaAnswer({ request, forcedTool, random })
+    let begun = false
     for await (const raw of await http.client(signal).chat(body)) {
-      const frame = frameSchema.parse(raw)
-      const { content, thinking } = frame.message
-      if (content !== '' || thinking !== '') tokens += 1
-      if (tokens === 1 && firstAtMs === 0) {
-        firstAtMs = clock.monotonicMs()
+      const { frame, deltas } = answer.read(raw)
+      if (deltas.length > 0 && !begun) {
+        begun = true
         box.state({ state: 'running' })
         loaded = new Set([...loaded, model.id])
       }
-      if (content !== '') box.delta({ type: 'text', text: content, tokens: tokens })
+      for (const delta of deltas) box.delta(delta)
       if (frame.done) {
-        box.end(finishOf(frame.done_reason), usageOf(frame, tokens, request))
+        box.end(answer.finish(frame), answer.usage(frame, promptEstimate(request)))
         measure(model.id, frame)
         return
       }
@@ -203,7 +199,37 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
     }
   }
 
-  function measure(id: string, { eval_count: count = 0, eval_duration: nanoseconds = 0 }: Frame): void {
+  async function embed(request: EmbeddingRequest, { signal }: { readonly signal: AbortSignal }): Promise<Embeddings> {
+    const model = modelNamed(request.model)
+    if (!model.capabilities.includes('embedding')) throw new TriforceError('CAPABILITY_MISSING', { model: request.model }, { detail: 'this model makes no embeddings' })
+    const release = await slots.acquire({ signal, onPosition: () => undefined })
+    try {
+      const { inputs, dimensions } = request
+      const raw = await http.client(AbortSignal.any([signal, closing.signal]), { lineBytesMax: EMBEDDINGS_BYTES_MAX }).embed({
+        // `truncate`: an error in place of a vector of half the text.
+        model: request.model, input: [...inputs], truncate: false, ...(dimensions === undefined ? {} : { dimensions }),
+      })
+      const { embeddings, prompt_eval_count: counted } = embeddingsSchema.parse(raw)
+      if (embeddings.length !== inputs.length || embeddings.some((vector) => vector.length !== embeddings[0]!.length)) throw new TriforceError('ENGINE_FAILED', {}, { detail: 'Ollama gave other vectors than were asked for' })
+      loaded = new Set([...loaded, model.id])
+      return { vectors: embeddings.map((vector) => Float32Array.from(vector)), usage: { promptTokens: counted ?? inputs.reduce((sum, input) => sum + tokensIn(input), 0), completionTokens: 0 } }
+    } catch (error) {
+      if (signal.aborted) throw new TriforceError('CANCELLED')
+      if (closing.signal.aborted) throw new TriforceError('STOPPING')
+      void refresh()
+      throw runError(error, request.model)
+    } finally {
+      release()
+    }
+  }
+
+  function modelNamed(id: string): OllamaModel {
+    const model = models.find((one) => one.id === id)
+    if (model === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: id })
+    return model
+  }
+
+  function measure(id: string, { eval_count: count = 0, eval_duration: nanoseconds = 0 }: OllamaFrame): void {
     if (count < SPEED_TOKENS_MIN || nanoseconds <= 0) return
     const speed = count * 1e9 / nanoseconds
     const before = speeds.get(id)
@@ -211,55 +237,13 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
   }
 }
 
-function chatRequest(request: CompletionRequest, model: OllamaModel, seed: number): ChatRequest & { stream: true } {
-  const { responseFormat: format } = request
-  const body = {
-    model: request.model,
-    // The assistant's message last: Ollama leaves it open and goes on from its end.
-    messages: request.messages.map((message) => ({ role: message.role, content: textOf(message) })),
-    stream: true as const,
-    options: {
-      num_ctx: model.contextTokens,
-      // Absent means 1 at OpenAI; Ollama's own compatible API sets the same.
-      temperature: request.temperature ?? 1,
-      top_p: request.topP ?? 1,
-      seed: request.seed ?? seed,
-      ...(request.maxTokens === undefined ? {} : { num_predict: request.maxTokens }),
-      ...(request.stop.length === 0 ? {} : { stop: [...request.stop] }),
-    },
-    ...(format.type === 'text' ? {} : { format: format.type === 'json_object' ? 'json' : schemaOf(format.schema) }),
-    // Not in the client's types: an error in place of a prompt that lost its beginning. Older servers ignore both.
-    truncate: false,
-    shift: false,
-  }
-  return body
-}
-
-function schemaOf(text: string): object {
-  try {
-    const schema: unknown = JSON.parse(text)
-    if (typeof schema === 'object' && schema !== null) return schema
-  } catch {
-    // Told below, like a schema that is no object.
-  }
-  throw new TriforceError('BAD_REQUEST', { param: 'response_format' }, { detail: 'the JSON schema cannot be used: it is not a JSON object' })
-}
-
-function finishOf(reason: string | undefined): FinishReason {
-  return reason === 'length' ? 'length' : 'stop'
-}
-
-function usageOf(frame: Frame, frames: number, request: CompletionRequest): { promptTokens: number; completionTokens: number } {
-  const counted = frame.eval_count ?? frames
-  // Ollama counts the end-of-answer token, which has no frame; ours do not.
-  const withoutEnd = frame.done_reason === 'stop' && counted > frames ? counted - 1 : counted
-  // Servers before 0.4 leave the prompt's count out when it was cached.
-  return { promptTokens: frame.prompt_eval_count ?? promptEstimate(request), completionTokens: withoutEnd }
-}
-
 /** Ollama tells the prompt's tokens only in the last frame. Until then: four bytes a token, the rule of thumb for English. */
 function promptEstimate(request: CompletionRequest): number {
-  return request.messages.reduce((sum, message) => sum + Math.ceil(Buffer.byteLength(textOf(message)) / 4), 0)
+  return request.messages.reduce((sum, message) => sum + tokensIn(textOf(message)), 0)
+}
+
+function tokensIn(text: string): number {
+  return Math.ceil(Buffer.byteLength(text) / 4)
 }
 
 function runError(error: unknown, model: string): TriforceError {
@@ -267,6 +251,7 @@ function runError(error: unknown, model: string): TriforceError {
   if (!(error instanceof OllamaStatusError)) return known
   if (error.status === 404) return new TriforceError('MODEL_NOT_FOUND', { model }, { cause: error })
   if (error.status === 400 && /context length|exceed.*context/i.test(error.message)) return new TriforceError('CONTEXT_LENGTH_EXCEEDED', {}, { detail: error.message, cause: error })
+  if (error.status === 400 && /does not support/i.test(error.message)) return new TriforceError('CAPABILITY_MISSING', { model }, { detail: error.message, cause: error })
   if (error.status === 400) return new TriforceError('BAD_REQUEST', {}, { detail: `Ollama refuses the request: ${error.message}`, cause: error })
   if (error.status === 503) return new TriforceError('QUEUE_FULL', {}, { cause: error })
   return known

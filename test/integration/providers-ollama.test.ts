@@ -1,4 +1,6 @@
 import { expect } from 'chai'
+import type { CompletionRequest } from '../../protocol/completion.ts'
+import type { ProviderEvent } from '../../providers/interface.ts'
 import { createOllamaProvider, type OllamaProvider, type OllamaProviderOptions } from '../../providers/ollama.ts'
 import { fakeClock, settled } from '../support/fake-clock.ts'
 import { startOllamaServer, type OllamaServer } from '../support/ollama-server.ts'
@@ -22,22 +24,151 @@ describe('providers/ollama against its native wire format', () => {
     await server.stop()
   })
 
-  it('describes models as Ollama does, and leaves out embedding and cloud models', async () => {
+  it('describes models with what Ollama says they can do, and leaves out cloud models', async () => {
     server.models = [
       { name: MODEL, contextLength: 131_072 },
       { name: 'short:1b', contextLength: 2_048, digest: `sha256:${'1'.repeat(64)}` },
       { name: 'deep:8b', capabilities: ['completion', 'thinking', 'tools'], digest: '2'.repeat(64) },
-      { name: 'nomic-embed-text:latest', capabilities: ['embedding'], digest: '3'.repeat(64) },
+      { name: 'nomic-embed-text:latest', capabilities: ['embedding'], digest: '3'.repeat(64), contextLength: 2_048 },
+      { name: 'see:4b', capabilities: ['completion', 'vision'], digest: '6'.repeat(64) },
+      { name: 'insert-only:1b', capabilities: ['insert'], digest: '7'.repeat(64) },
       { name: 'gpt-oss:120b-cloud', digest: '4'.repeat(64) },
       { name: 'rented:latest', remoteHost: 'https://ollama.com:443', digest: '5'.repeat(64) },
     ]
     server.loaded.add('short:1b')
     await start()
     expect(provider.models()).to.deep.equal([
-      { id: MODEL, digest: 'a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72', quantization: 'Q4_K_M', contextTokens: 8_192, parameters: 3_212_749_888, capabilities: ['chat', 'json', 'continue'], tokensPerSecond: 0, loaded: false, demo: false },
-      { id: 'short:1b', digest: '1'.repeat(64), quantization: 'Q4_K_M', contextTokens: 2_048, parameters: 3_212_749_888, capabilities: ['chat', 'json', 'continue'], tokensPerSecond: 0, loaded: true, demo: false },
-      { id: 'deep:8b', digest: '2'.repeat(64), quantization: 'Q4_K_M', contextTokens: 8_192, parameters: 3_212_749_888, capabilities: ['chat', 'json'], tokensPerSecond: 0, loaded: false, demo: false },
+      { id: MODEL, digest: 'a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72', quantization: 'Q4_K_M', contextTokens: 8_192, parameters: 3_212_749_888, capabilities: ['chat', 'json', 'continue', 'logprobs'], tokensPerSecond: 0, loaded: false, demo: false },
+      { id: 'short:1b', digest: '1'.repeat(64), quantization: 'Q4_K_M', contextTokens: 2_048, parameters: 3_212_749_888, capabilities: ['chat', 'json', 'continue', 'logprobs'], tokensPerSecond: 0, loaded: true, demo: false },
+      { id: 'deep:8b', digest: '2'.repeat(64), quantization: 'Q4_K_M', contextTokens: 8_192, parameters: 3_212_749_888, capabilities: ['chat', 'json', 'tools', 'reasoning', 'logprobs'], tokensPerSecond: 0, loaded: false, demo: false },
+      { id: 'nomic-embed-text:latest', digest: '3'.repeat(64), quantization: 'Q4_K_M', contextTokens: 2_048, parameters: 3_212_749_888, capabilities: ['embedding'], tokensPerSecond: 0, loaded: false, demo: false },
+      { id: 'see:4b', digest: '6'.repeat(64), quantization: 'Q4_K_M', contextTokens: 8_192, parameters: 3_212_749_888, capabilities: ['chat', 'json', 'vision', 'continue', 'logprobs'], tokensPerSecond: 0, loaded: false, demo: false },
     ])
+  })
+
+  it('offers log probabilities from the version of Ollama on that has them, also after an update', async () => {
+    const offers = (): boolean => provider.models()[0]?.capabilities.includes('logprobs') ?? false
+    server.version = '0.12.10'
+    await start()
+    expect(offers()).to.equal(false)
+    for (const [version, has] of [['0.12.11', true], ['0.9.99', false], ['1.0.0', true], ['0.12.11-rc1', true], ['0.0.0', false]] as const) {
+      server.version = version
+      await provider.refresh()
+      expect(offers(), version).to.equal(has)
+    }
+  })
+
+  it('hands over tools, their calls and results, images and thoughts as Ollama has them', async () => {
+    server.models = [{ name: MODEL, capabilities: ['completion', 'tools', 'vision', 'thinking'] }]
+    await start()
+    await collect(provider, chatRequest(MODEL, {
+      messages: [
+        { role: 'user', content: [{ type: 'text', text: 'what is this?' }, { type: 'image', mediaType: 'image/png', data: new Uint8Array([1, 2, 3]) }] },
+        {
+          role: 'assistant', content: 'let me look', reasoning: [{ text: 'hm', signature: 'sig' }, { text: 'cipher', redacted: true }],
+          toolCalls: [{ id: 'call_a', name: 'weather', arguments: '{"city":"Bonn"}' }, { id: 'call_b', name: 'clock', arguments: '' }],
+        },
+        { role: 'tool', toolCallId: 'call_b', content: 'no clock', toolFailed: true },
+        { role: 'tool', toolCallId: 'call_a', content: 'rain' },
+      ],
+      tools: [{ name: 'weather', description: 'of a city', parameters: '{"type":"object"}', strict: true }], topK: 40, frequencyPenalty: 0.5, presencePenalty: -0.5, logprobs: 3,
+      reasoning: { effort: 'low' },
+    }))
+    expect(server.chats[0]).to.deep.include({
+      messages: [
+        { role: 'user', content: 'what is this?', images: ['AQID'] },
+        {
+          role: 'assistant', content: 'let me look', thinking: 'hm',
+          tool_calls: [{ id: 'call_a', function: { name: 'weather', arguments: { city: 'Bonn' } } }, { id: 'call_b', function: { name: 'clock', arguments: {} } }],
+        },
+        { role: 'tool', content: 'Error: no clock', tool_call_id: 'call_b', tool_name: 'clock' },
+        { role: 'tool', content: 'rain', tool_call_id: 'call_a', tool_name: 'weather' },
+      ],
+      tools: [{ type: 'function', function: { name: 'weather', description: 'of a city', parameters: { type: 'object' } } }],
+      logprobs: true, top_logprobs: 3, think: true,
+    })
+    expect(server.chats[0]?.['options']).to.include({ top_k: 40, frequency_penalty: 0.5, presence_penalty: -0.5 })
+  })
+
+  it('gives calls out whole, with ids of their own, and the server\'s count', async () => {
+    server.models = [{ name: MODEL, capabilities: ['completion', 'tools'] }]
+    await start()
+    const tools = ['weather', 'clock'].map((name) => ({ name, parameters: '{"type":"object"}' }))
+    const calls = (events: readonly ProviderEvent[]) => events.flatMap((event) => event.type === 'toolCall' ? [event] : [])
+    const both = await collect(provider, chatRequest(MODEL, { tools }))
+    expect(calls(both.events).map(({ index, name, arguments: json }) => [index, name, json])).to.deep.equal([[0, 'weather', '{"city":"Bonn"}'], [1, 'clock', '{"city":"Bonn"}']])
+    expect(calls(both.events)[0]?.id).to.match(/^call_[0-9a-f]{24}$/)
+    expect(both.end).to.deep.equal({ type: 'end', finish: 'toolCalls', usage: { promptTokens: 26, completionTokens: 36 } })
+    const one = await collect(provider, chatRequest(MODEL, { tools, parallelToolCalls: false }))
+    expect(calls(one.events).map(({ name }) => name)).to.deep.equal(['weather'])
+    const none = await collect(provider, chatRequest(MODEL, { tools, toolChoice: { type: 'none' }, maxTokens: 2 }))
+    expect(none.text).to.equal('w0 w1 ')
+  })
+
+  it('forces a call by the schema of its arguments, and refuses to force one of several', async () => {
+    await start()
+    const [weather, clock] = [{ name: 'weather', description: 'of a city', parameters: '{"type":"object","required":["city"]}' }, { name: 'clock', parameters: '{}' }]
+    for (const fields of [{ tools: [weather, clock], toolChoice: { type: 'tool' as const, name: 'weather' } }, { tools: [weather], toolChoice: { type: 'required' as const } }]) {
+      const { events, text, end } = await collect(provider, chatRequest(MODEL, fields))
+      const calls = events.flatMap((event) => event.type === 'toolCall' ? [event] : [])
+      expect(calls[0]).to.include({ index: 0, name: 'weather' })
+      expect(calls.map(({ arguments: json }) => json).join('')).to.equal('{"ok":true}')
+      expect({ text, finish: end.finish }).to.deep.equal({ text: '', finish: 'toolCalls' })
+      const sent = server.chats.at(-1)!
+      expect(sent).to.deep.include({ format: { type: 'object', required: ['city'] } }).and.not.have.property('tools')
+      expect((sent['messages'] as { role: string; content: string }[]).at(-1)).to.deep.equal({
+        role: 'system', content: 'Call the tool "weather" now: reply with its arguments as one JSON object and nothing else. What the tool does: of a city',
+      })
+    }
+    expect(await codeOf(collect(provider, chatRequest(MODEL, { tools: [weather, clock], toolChoice: { type: 'required' } })))).to.equal('CAPABILITY_MISSING')
+    expect(await codeOf(collect(provider, chatRequest(MODEL, { tools: [weather], toolChoice: { type: 'tool', name: 'clock' } })))).to.equal('BAD_REQUEST')
+  })
+
+  it('gives thoughts and text out apart, and each counts', async () => {
+    server.models = [{ name: MODEL, capabilities: ['completion', 'thinking'] }]
+    server.behaviour.words = 3
+    await start()
+    const { events, text, end } = await collect(provider, chatRequest(MODEL))
+    expect(events.flatMap((event) => event.type === 'reasoning' ? [event.text] : []).join('')).to.equal('Let me think.')
+    expect(text).to.equal('w0 w1 w2 ')
+    expect(end.usage.completionTokens).to.equal(5)
+  })
+
+  it('asks a model to think in the words that it knows', async () => {
+    server.models = [
+      { name: MODEL }, { name: 'deep:8b', capabilities: ['completion', 'thinking'], digest: '2'.repeat(64) },
+      { name: 'gpt-oss:20b', capabilities: ['completion', 'thinking'], architecture: 'gptoss', digest: '3'.repeat(64) },
+    ]
+    await start()
+    const thinkOf = async (model: string, reasoning: CompletionRequest['reasoning']): Promise<unknown> => {
+      await collect(provider, chatRequest(model, { maxTokens: 1, ...(reasoning === undefined ? {} : { reasoning }) }))
+      return server.chats.at(-1)?.['think']
+    }
+    expect(await thinkOf('deep:8b', undefined)).to.equal(undefined)
+    expect(await thinkOf('deep:8b', {})).to.equal(true)
+    expect(await thinkOf('deep:8b', { effort: 'high', tokensMax: 1_000 })).to.equal(true)
+    expect(await thinkOf('deep:8b', { effort: 'none' })).to.equal(false)
+    expect(await thinkOf('gpt-oss:20b', { effort: 'minimal' })).to.equal('low')
+    expect(await thinkOf('gpt-oss:20b', { adaptive: true, effort: 'medium' })).to.equal('medium')
+    expect(await thinkOf(MODEL, { adaptive: true, effort: 'high' })).to.equal(undefined)
+    expect(await thinkOf(MODEL, { effort: 'none' })).to.equal(undefined)
+    expect(await codeOf(thinkOf(MODEL, { effort: 'low' }))).to.equal('CAPABILITY_MISSING')
+  })
+
+  it('makes embeddings, of the length that was asked for', async () => {
+    server.models = [{ name: MODEL }, { name: 'embed:latest', capabilities: ['embedding'], digest: '2'.repeat(64) }]
+    await start()
+    const options = { signal: new AbortController().signal }
+    const { vectors, usage } = await provider.embed({ kind: 'embedding', model: 'embed:latest', inputs: ['ab', 'abcd'], dimensions: 2 }, options)
+    expect(vectors).to.deep.equal([Float32Array.of(2, 1), Float32Array.of(4, 2)])
+    expect(usage).to.deep.equal({ promptTokens: 4, completionTokens: 0 })
+    expect(server.embeds[0]).to.deep.include({ model: 'embed:latest', input: ['ab', 'abcd'], truncate: false, dimensions: 2 })
+    // A body of over 1 MiB, more than a frame of a chat may have.
+    const many = await provider.embed({ kind: 'embedding', model: 'embed:latest', inputs: Array.from({ length: 100 }, () => 'abc'), dimensions: 1_024 }, options)
+    expect(many.vectors).to.have.length(100)
+    expect(await codeOf(provider.embed({ kind: 'embedding', model: MODEL, inputs: ['ab'] }, options))).to.equal('CAPABILITY_MISSING')
+    expect(await codeOf(provider.embed({ kind: 'embedding', model: 'nowhere', inputs: ['ab'] }, options))).to.equal('MODEL_NOT_FOUND')
+    expect(await codeOf(provider.embed({ kind: 'embedding', model: 'embed:latest', inputs: ['ab'] }, { signal: AbortSignal.abort() }))).to.equal('CANCELLED')
   })
 
   it('asks for what the request says, and for OpenAI\'s defaults where it says nothing', async () => {
@@ -113,7 +244,7 @@ describe('providers/ollama against its native wire format', () => {
     await start()
     const refusals = [
       [404, `model '${MODEL}' not found`, 'MODEL_NOT_FOUND'], [400, 'the input length exceeds the context length', 'CONTEXT_LENGTH_EXCEEDED'],
-      [400, 'invalid options', 'BAD_REQUEST'], [503, 'server busy, please try again', 'QUEUE_FULL'], [500, 'llama runner process has terminated', 'ENGINE_FAILED'],
+      [400, 'invalid options', 'BAD_REQUEST'], [400, '"x" does not support tools', 'CAPABILITY_MISSING'], [503, 'server busy, please try again', 'QUEUE_FULL'], [500, 'llama runner process has terminated', 'ENGINE_FAILED'],
     ] as const
     for (const [status, error, code] of refusals) {
       await provider.refresh()

@@ -1,6 +1,7 @@
 /**
- * A server that speaks Ollama's native API: /api/tags, /api/show, /api/ps and /api/chat as NDJSON, with its error
- * forms. It answers with numbered words and can be told to fail in the ways that Ollama fails.
+ * A server that speaks Ollama's native API: /api/version, tags, show, ps, embed, /api/chat as NDJSON, and /api/generate
+ * without a prompt, which loads and unloads; with its error forms. It answers with numbered words, calls the tools it is
+ * given, thinks where it is told to, and can be told to fail in the ways that Ollama fails.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,6 +12,7 @@ export interface FakeOllamaModel {
   readonly capabilities?: readonly string[]
   readonly contextLength?: number
   readonly remoteHost?: string
+  readonly architecture?: string
 }
 
 export interface OllamaBehaviour {
@@ -25,6 +27,8 @@ export interface OllamaBehaviour {
   stopAfter: number | undefined
   /** Before the first frame. */
   loadMs: number
+  /** Answers with these messages in place of words, one in each frame. */
+  messages: readonly object[] | undefined
   /** Answer every request with this status and error. */
   refuse: { readonly status: number; readonly error: string } | undefined
 }
@@ -33,9 +37,11 @@ export interface OllamaServer {
   readonly host: string
   readonly behaviour: OllamaBehaviour
   models: FakeOllamaModel[]
+  version: string
   readonly loaded: Set<string>
-  /** Bodies of /api/chat. */
+  /** Bodies of /api/chat and of /api/embed. */
   readonly chats: Record<string, unknown>[]
+  readonly embeds: Record<string, unknown>[]
   /** Frames with text that the server has written, over all answers. */
   readonly framesWritten: number
   /** Answers whose client went away before the end. */
@@ -54,10 +60,12 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
   let abandoned = 0
   const state: OllamaServer = {
     get host() { return `127.0.0.1:${port}` },
-    behaviour: { words: 50, gapMs: 0, wordChars: 0, failAfter: undefined, cutAfter: undefined, stopAfter: undefined, loadMs: 0, refuse: undefined },
+    behaviour: { words: 50, gapMs: 0, wordChars: 0, failAfter: undefined, cutAfter: undefined, stopAfter: undefined, loadMs: 0, messages: undefined, refuse: undefined },
     models,
+    version: '0.13.0',
     loaded: new Set(),
     chats: [],
+    embeds: [],
     requests: {},
     get framesWritten() { return framesWritten },
     get abandoned() { return abandoned },
@@ -81,6 +89,7 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     state.requests[path] = (state.requests[path] ?? 0) + 1
     const { refuse } = state.behaviour
     if (refuse !== undefined) return json(response, refuse.status, { error: refuse.error })
+    if (path === '/api/version') return json(response, 200, { version: state.version })
     if (path === '/api/tags') return json(response, 200, { models: state.models.map(tag) })
     if (path === '/api/ps') return json(response, 200, { models: [...state.loaded].map((name) => ({ name, model: name })) })
     const body = await bodyOf(request)
@@ -89,15 +98,33 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     if (path === '/api/show') {
       return json(response, 200, {
         details, capabilities: model.capabilities ?? ['completion'],
-        model_info: { 'general.architecture': 'llama', 'general.parameter_count': 3_212_749_888, 'llama.context_length': model.contextLength ?? 131_072 },
+        model_info: {
+          'general.architecture': model.architecture ?? 'llama', 'general.parameter_count': 3_212_749_888, [`${model.architecture ?? 'llama'}.context_length`]: model.contextLength ?? 131_072,
+        },
       })
+    }
+    if (path === '/api/generate') return json(response, 200, load(model, body))
+    const unable = inabilityOf(model, path, body)
+    if (unable !== undefined) return json(response, 400, { error: `"${model.name}" does not support ${unable}` })
+    if (path === '/api/embed') {
+      state.embeds.push(body)
+      state.loaded.add(model.name)
+      return json(response, 200, embeddings(body))
     }
     state.chats.push(body)
     await chat(model, body, response)
   }
 
+  /** A prompt is nothing that a provider sends here. */
+  function load(model: FakeOllamaModel, body: Record<string, unknown>): object {
+    const unloads = body['keep_alive'] === 0
+    if (unloads) state.loaded.delete(model.name)
+    else state.loaded.add(model.name)
+    return { model: model.name, created_at: new Date().toISOString(), response: '', done: true, done_reason: unloads ? 'unload' : 'load' }
+  }
+
   async function chat(model: FakeOllamaModel, body: Record<string, unknown>, response: ServerResponse): Promise<void> {
-    const { words, gapMs, wordChars, failAfter, cutAfter, stopAfter, loadMs } = state.behaviour
+    const { words, gapMs, wordChars, failAfter, cutAfter, stopAfter, loadMs, messages: scripted } = state.behaviour
     const options = (body['options'] ?? {}) as { num_predict?: number; stop?: string[] }
     const messages = body['messages'] as { role: string; content: string }[]
     const last = messages.at(-1)
@@ -113,7 +140,25 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     response.writeHead(200, { 'content-type': 'application/x-ndjson' })
     const frame = (fields: object): string => `${JSON.stringify({ model: model.name, created_at: new Date().toISOString(), ...fields })}\n`
 
+    if (scripted !== undefined) {
+      for (const message of scripted) response.write(frame({ message: { role: 'assistant', content: '', ...message }, done: false }))
+      response.end(frame({ message: { role: 'assistant', content: '' }, done_reason: 'stop', done: true, prompt_eval_count: 26, eval_count: 40, eval_duration: 5e8 }))
+      return
+    }
+    const thoughts = model.capabilities?.includes('thinking') === true && body['think'] !== false ? ['Let me ', 'think.'] : []
+    for (const thinking of thoughts) response.write(frame({ message: { role: 'assistant', content: '', thinking }, done: false }))
+    const tools = (body['tools'] ?? []) as { function: { name: string } }[]
+    if (tools.length > 0 && last?.role === 'user') {
+      // Whole, and each in a frame of its own.
+      for (const [index, tool] of tools.entries()) {
+        response.write(frame({ message: { role: 'assistant', content: '', tool_calls: [{ function: { index, name: tool.function.name, arguments: { city: 'Bonn' } } }] }, done: false }))
+      }
+      response.end(frame({ message: { role: 'assistant', content: '' }, done_reason: 'stop', done: true, prompt_eval_count: 26, eval_count: 18 * tools.length + 1, eval_duration: 5e8 }))
+      return
+    }
     const all = body['format'] === undefined ? Array.from({ length: words }, (_, index) => word(index, wordChars)).slice(from) : ['{', '"ok"', ':', 'true', '}']
+    const logprobsOf = (text: string): object => body['logprobs'] !== true ? {}
+      : { logprobs: [{ token: text, logprob: -0.25, bytes: [...Buffer.from(text)], top_logprobs: Array.from({ length: Number(body['top_logprobs'] ?? 0) }, (_, index) => ({ token: `t${index}`, logprob: -1 - index })) }] }
     const limit = options.num_predict ?? Infinity
     let sent = 0
     let stopped = false
@@ -138,7 +183,7 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
       }
       sent += 1
       framesWritten += 1
-      if (!response.write(frame({ message: { role: 'assistant', content: text }, done: false }))) await happened(response, 'drain')
+      if (!response.write(frame({ message: { role: 'assistant', content: text }, done: false, ...logprobsOf(text) }))) await happened(response, 'drain')
       if (gapMs > 0) await happened(response, 'close', gapMs)
     }
     if (gone) return
@@ -146,8 +191,27 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     response.end(frame({
       message: { role: 'assistant', content: '' }, done_reason: length ? 'length' : 'stop', done: true, total_duration: 9e8, load_duration: 1e6,
       // The end token is sampled and counted, but has no frame of its own.
-      prompt_eval_count: 26, prompt_eval_duration: 1e8, eval_count: length ? sent : sent + 1, eval_duration: 5e8,
+      prompt_eval_count: 26, prompt_eval_duration: 1e8, eval_count: thoughts.length + (length ? sent : sent + 1), eval_duration: 5e8,
     }))
+  }
+}
+
+/** What Ollama says that a model cannot do. */
+function inabilityOf(model: FakeOllamaModel, path: string, body: Record<string, unknown>): string | undefined {
+  const can = model.capabilities ?? ['completion']
+  if (path === '/api/embed') return can.includes('embedding') ? undefined : 'embeddings'
+  if (!can.includes('completion')) return 'chat'
+  if (body['tools'] !== undefined && !can.includes('tools')) return 'tools'
+  return body['think'] === true && !can.includes('thinking') ? 'thinking' : undefined
+}
+
+/** A vector of three numbers, or of as many as were asked for, made of the text's length. */
+function embeddings(body: Record<string, unknown>): object {
+  const inputs = [body['input']].flat() as string[]
+  const dimensions = Number(body['dimensions'] ?? 3)
+  return {
+    model: body['model'], total_duration: 9e6, load_duration: 1e6, prompt_eval_count: inputs.length * 2,
+    embeddings: inputs.map((input) => Array.from({ length: dimensions }, (_, index) => input.length / (index + 1))),
   }
 }
 
