@@ -7,10 +7,12 @@ import { hubIndexOf } from '../protocol/federation.ts'
 import { peerIdOf } from '../protocol/peer-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { HubLedger } from '../ledger/interface.ts'
-import type { Provider } from '../providers/interface.ts'
+import type { CloudProvider, Provider } from '../providers/interface.ts'
 import { createBridge } from '../node/bridge/server.ts'
 import { createAnnouncer } from '../node/capacity/announcer.ts'
-import { createCapacityTable } from '../node/capacity/table.ts'
+import { createCapacityTable, type CapacityTable } from '../node/capacity/table.ts'
+import { createOwnClouds, type OwnClouds } from '../node/clouds/own-clouds.ts'
+import { catalogueAnswer, serveEither } from '../node/clouds/serve-clouds.ts'
 import type { ContributorGateway } from '../node/contributor/contributor-gateway.ts'
 import type { Registry } from '../node/contributor/registry.ts'
 import { createModelHosts, type ModelHosts } from '../node/discovery/model-hosts.ts'
@@ -26,7 +28,7 @@ import { createRelay } from '../node/jobs/relay.ts'
 import { createReach } from '../node/jobs/reach.ts'
 import { createRelayRights, type RelayRights } from '../node/jobs/relay-rights.ts'
 import { createRemoteJobs } from '../node/jobs/remote-job.ts'
-import { createTicketGate } from '../node/jobs/tickets.ts'
+import { createTicketGate, type TicketGate } from '../node/jobs/tickets.ts'
 import { createLifecycle, type LifecyclePart } from '../node/lifecycle.ts'
 import type { Channel, ChannelHandler } from '../node/net/channel.ts'
 import { createChannelPool, type ChannelPool } from '../node/net/channel-pool.ts'
@@ -41,12 +43,14 @@ import { createRemoteGateway } from '../node/remote-gateway.ts'
 import { createAccountClient } from '../node/settlement/account-client.ts'
 import { createAccountDesk } from '../node/settlement/account-desk.ts'
 import { createAccountGate } from '../node/settlement/account-gate.ts'
+import { createHostPrivacy } from '../node/settlement/host-privacy.ts'
 import { createHubLinks } from '../node/settlement/hub-links.ts'
 import { startPresence } from '../node/settlement/presence.ts'
 import { createPriorities } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
 import { createNodeLending } from './node-lending.ts'
+import { createHubClouds } from './hub-clouds.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
 import type { NodeConfig } from './config.ts'
@@ -77,6 +81,8 @@ export async function startNode(config: NodeConfig, system: System): Promise<Run
 
 export interface NodeParts {
   readonly provider: Provider
+  /** Vendors that this hub has keys for. */
+  readonly clouds?: readonly CloudProvider[]
   readonly hardware: LentHardware
   /** Hubs only. */
   readonly ledger?: HubLedger
@@ -88,7 +94,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const { federation, identity } = config
   const { clock, random, log } = system
   const { signer } = identity
-  const { provider, hardware, ledger } = parts
+  const { provider, hardware, ledger, clouds = [] } = parts
   const ids = protocolIds(federation.network)
   const isHub = (peer: string) => federation.hubs.some((hub) => hub.peerId === peer)
   const hubIndex = hubIndexOf(federation, signer.publicKey) ?? -1
@@ -112,17 +118,18 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   // What this machine lends.
   const queue: JobQueue = createJobQueue({ clock }, { slots: () => provider.slots, onChange: () => announcer.changed() })
   const boot = random.bytes(16)
+  const gate = createTicketGate({ clock }, { federation, publicKey: signer.publicKey })
   const executor = createExecutor({
-    traffic: host.traffic, provider, queue, signer, clock, log, boot, devices: hardware.devices,
-    gate: createTicketGate({ clock }, { federation, publicKey: signer.publicKey }),
+    traffic: host.traffic, provider, queue, signer, clock, log, boot, devices: hardware.devices, gate,
     onRefused: (code) => lending?.onRefused(code),
   })
-  const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local' })
+  const own = createOwnClouds(ledger === undefined ? [] : clouds)
+  const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local', isHub })
   const announcer = createAnnouncer({ host, clock, random, log }, {
     topic: ids.capacityTopic,
     measure: () => ({
       peer: signer.publicKey, name: config.name, mode: config.mode, gpus: [...hardware.gpus()], models: [...provider.models()],
-      slots: { total: provider.slots, busy: queue.running, queued: queue.waiting },
+      slots: { total: provider.slots, busy: queue.running, queued: queue.waiting }, ...(ledger === undefined ? {} : { clouds: [...own.offers()] }),
       clock: { boot, ms: Math.floor(clock.monotonicMs()) },
     }),
     ...(ledger === undefined ? {} : { onAnnounced: (capacity) => table.put(capacity) }),
@@ -141,10 +148,10 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const status = createStatus({
     host, clock, jobs: () => side.jobs(), offered: () => provider.models().map((model) => model.id), ...(ledger === undefined ? {} : { ledger, table }),
   }, { name: config.name, mode: config.mode, federation, version: version })
-  const shared: SharedParts = { config, system, host, requests, jobPool, modelHosts, executor, queue, status, isSelf: (peer) => peer === host.peerId, isHub }
+  const shared: SharedParts = { config, system, host, requests, jobPool, modelHosts, executor, gate, boot, queue, status, isSelf: (peer) => peer === host.peerId, isHub }
   const side = ledger === undefined
     ? consumerSide(shared, lending!.gateway)
-    : hubSide(shared, ledger, table, { ids, hubIndex, relayRights, registry: await openHubRegistry(config, system) })
+    : hubSide(shared, { ledger, table, own }, { ids, hubIndex, relayRights, registry: await openHubRegistry(config, system) })
 
   host.handle(ids.job, side.jobServer)
   host.handle(ids.control, side.controlServer)
@@ -196,6 +203,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
           lending?.registrar?.changed()
         }
         provider.onChange(offer)
+        own.onChange(() => announcer.changed())
         announcer.start()
         offer()
       },
@@ -238,10 +246,13 @@ interface SharedParts {
   readonly config: NodeConfig
   readonly system: System
   readonly host: Host
-  readonly requests: Requests
   readonly jobPool: ChannelPool
+  readonly requests: Requests
   readonly modelHosts: ModelHosts
   readonly executor: Executor
+  readonly gate: TicketGate
+  /** Of this start of the node. */
+  readonly boot: Uint8Array
   readonly queue: JobQueue
   readonly status: () => NodeStatus
   readonly isSelf: (peer: string) => boolean
@@ -258,13 +269,13 @@ interface Side {
   readonly jobs: () => NodeStatus['jobs']
 }
 
-function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeof createCapacityTable>, options: {
+function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger: HubLedger; readonly table: CapacityTable; readonly own: OwnClouds }, options: {
   readonly ids: ReturnType<typeof protocolIds>
   readonly hubIndex: number
   readonly relayRights: RelayRights
   readonly registry: Registry
 }): Side {
-  const { config, system, host, requests, jobPool, modelHosts, executor, queue, status, isSelf, isHub } = shared
+  const { config, system, host, requests, jobPool, modelHosts, executor, gate: ticketGate, boot, queue, status, isSelf, isHub } = shared
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
   const { ids, hubIndex, relayRights, registry } = options
@@ -281,14 +292,19 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
     presence.left(peer)
   })
 
-  const localServer = createJobServer({ serveOpen: executor.serveOpen })
+  // A vendor's answer costs this machine next to nothing, so it waits for no slot of an engine.
+  const cloudQueue = createJobQueue({ clock }, { slots: () => CLOUD_JOBS_MAX })
+  const cloudExecutor = createExecutor({ provider: own.source, queue: cloudQueue, signer, clock, log, boot, devices: () => [CLOUD_DEVICE], gate: ticketGate })
+  const serveOpen = serveEither(cloudExecutor.serveOpen, executor.serveOpen)
+  const { market, hosts: cloudHosts } = createHubClouds(system, { table, ledger, requests, own, federation, peerId: host.peerId })
+  const localServer = createJobServer({ serveOpen })
   const record = createHostRecord({ clock })
   const lending = createHubLending({
     config, system, ledger, table, registry, requests, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
   })
   const dispatcher = createDispatcher({
-    table, modelHosts, ledger, signer, clock, random, log,
-    record, watch: lending.watch,
+    table, modelHosts, ledger, signer, clock, random, log, isSelf, clouds: market, record, watch: lending.watch,
+    privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)
       ? Promise.resolve(localChannel(localServer, candidate.row.peer))
@@ -298,7 +314,7 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey, isNodeKey: lending.isNodeKey })
   const priorityOf = createPriorities({ ledger })
   const desk = createAccountDesk({
-    gate, ledger, table, dispatcher, priorityOf, signer, clock, log, relayRights, traffic: host.traffic,
+    gate, ledger, table, clouds: market, dispatcher, priorityOf, signer, clock, log, relayRights, traffic: host.traffic,
     hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,
     addressesOf: (peer) => host.addressesOf(peer),
     devicesOf: (contributor) => presence.devicesOf(contributor),
@@ -307,11 +323,14 @@ function hubSide(shared: SharedParts, ledger: HubLedger, table: ReturnType<typeo
   host.handle(ids.ledger, links.handler)
 
   return {
-    gateway: createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status, isNodeKey: lending.isNodeKey }),
+    gateway: createHubGateway({ ledger, table, clouds: market, dispatcher, priorityOf, clock, status, isNodeKey: lending.isNodeKey }),
     contributor: lending.gateway,
-    jobServer: createJobServer({ serveOpen: executor.serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf, traffic: host.traffic }) }),
-    controlServer: createRequestHandler((peer, question) => question.t === 'account' ? desk.answer(peer, question) : lending.answer(peer, question)),
+    jobServer: createJobServer({ serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf, traffic: host.traffic }) }),
+    controlServer: createRequestHandler((peer, question) => question.t === 'account' ? desk.answer(peer, question)
+      : question.t === 'catalogue' ? catalogueAnswer(own, federation, peer, question) : lending.answer(peer, question)),
     parts: [
+      { name: 'cloud jobs', stop: () => cloudQueue.idle(), stopMsMax: 4_000 },
+      { name: 'cloud catalogues', stop: () => cloudHosts.stop() },
       { name: 'hub links', stop: () => links.stop() },
       { name: 'presence', stop: () => presence.stop() },
       { name: 'dispatcher', stop: () => dispatcher.idle() },
@@ -340,6 +359,11 @@ function consumerSide(shared: SharedParts, contributor: ContributorGateway): Sid
     }),
   }
 }
+
+/** Vendors' answers that this hub fetches at once. */
+const CLOUD_JOBS_MAX = 2_000
+/** What receipts of a vendor's answers name in place of a device; it earns nothing. */
+const CLOUD_DEVICE = 'cloud'
 
 /** A channel to this process's own job server. */
 function localChannel(server: ChannelHandler, peer: string): Channel {

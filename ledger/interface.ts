@@ -203,6 +203,14 @@ export interface RuleTable {
   readonly content: unknown
 }
 
+/** What a model costs by the newest price table, µcr for 1,000 tokens. */
+export interface PriceQuote {
+  readonly row: string
+  readonly rev: number
+  readonly promptMicroCredits: bigint
+  readonly completionMicroCredits: bigint
+}
+
 /** Money at one hub. Bodies that do not fit are ENTRY_INVALID; where no other hub can be reached, HUB_ISOLATED. */
 export interface LedgerMoney {
   money(account: Uint8Array): AccountMoney | undefined
@@ -210,6 +218,8 @@ export interface LedgerMoney {
   earningRate(hardware: Pick<DeviceHardware, 'name' | 'vramBytes'> | undefined, tier: string): EarningRate | undefined
   /** What the contributors of an account did; undefined where there is no such account. */
   lending(account: Uint8Array): LendingRecord | undefined
+  /** `provider` as a hold names it: a vendor, or `local`; `model` without its vendor. An unlisted model takes its vendor's dearest row. */
+  price(provider: string, model: string): PriceQuote
   /** Logs that a contributor was there; nobody waits for it. Nothing where its key is of no account. */
   presence(fact: PresenceFact): void
   /** Newest first. `from` is inclusive and `to` exclusive, Unix milliseconds. */

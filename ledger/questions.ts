@@ -1,5 +1,6 @@
 /** Questions about accounts, keys, money and logs, answered from the live state. */
 import { fromHex, toHex } from '../protocol/bytes.ts'
+import { TriforceError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/ports.ts'
 import { coveredMs, payOf } from './earning/pay.ts'
 import { UNLIMITED_TOKENS, type AccountId, type DeviceState, type LedgerState } from './fold/state.ts'
@@ -9,7 +10,7 @@ import { isNewcomer } from './hub/pay-duty.ts'
 import type { AccountMoney, DeviceRecord, HubLedger, LendingRecord, LogHead } from './interface.ts'
 import { dayOf, NEWCOMER_MS, NEWCOMER_RECEIPTS } from './rules.ts'
 import type { LogStore } from './store/log-store.ts'
-import { hardwareRate, newestRev, tierRow } from './tables/lookup.ts'
+import { hardwareRate, newestRev, priceOf, priceRowOf, tierRow } from './tables/lookup.ts'
 
 export interface QuestionsComponents {
   readonly clock: Clock
@@ -17,7 +18,7 @@ export interface QuestionsComponents {
   readonly store: Pick<LogStore, 'tails'>
 }
 
-export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'money' | 'earningRate' | 'lending' | 'heads'>
+export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'money' | 'price' | 'earningRate' | 'lending' | 'heads'>
 
 export function createQuestions({ clock, hub, store }: QuestionsComponents): Questions {
   /** Devices by contributor; no device ever goes, so their number tells whether it is complete. */
@@ -81,6 +82,14 @@ export function createQuestions({ clock, hub, store }: QuestionsComponents): Que
     lending: (account) => {
       const id = toHex(account)
       return hub.state.accounts.get(id)?.opened === undefined ? undefined : lendingOf(id)
+    },
+    price: (provider, model) => {
+      const rev = newestRev(hub.state, 'prices')
+      const row = priceRowOf(hub.state, rev, provider, model)
+      // The row for unlisted models need not be in the table; then nothing can be held for it either.
+      const price = priceOf(hub.state, rev, row)
+      if (price === undefined) throw new TriforceError('ENTRY_INVALID', { problem: 'unknown price', row })
+      return { row, rev, promptMicroCredits: price.promptMicroCredits, completionMicroCredits: price.completionMicroCredits }
     },
     heads: () => {
       const heads = [...store.tails.values()].map(({ log, no, tree, hash }): LogHead => ({ ...log, frames: no, entries: tree.size, hash }))

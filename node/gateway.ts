@@ -9,7 +9,7 @@ import type { AnswerDelta, CompletionRequest, DetailedUsage, FinishReason } from
 import type { ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { Signer } from '../protocol/ports.ts'
-import type { RoutingWishes } from '../protocol/routing.ts'
+import type { PrivacyClass, RoutingWishes } from '../protocol/routing.ts'
 import type { RelayCounts } from './net/relay-server.ts'
 import type { TrafficByPath } from './net/traffic.ts'
 
@@ -19,6 +19,8 @@ export interface Principal {
   readonly account: Uint8Array
   readonly accountName: string
   readonly tier: string
+  /** Who may see what is sent with this key; absent: everybody, vendors too. */
+  readonly privacy?: PrivacyClass
   /** Signs requests to hubs; the key's text is not kept. */
   readonly signer: Signer
 }
@@ -33,6 +35,11 @@ export interface ModelInfo {
   readonly demo: boolean
   /** Unix milliseconds since when this node knows it. */
   readonly firstSeenAt: number
+  /** Of a vendor's model. */
+  readonly vendor?: string
+  readonly name?: string
+  readonly outputTokensMax?: number
+  readonly price?: TokenPrice
 }
 
 /** How an answer came to be; goes into the last chunk as `triforce`. */
@@ -47,11 +54,32 @@ export interface Served {
   readonly costMicroCredits: bigint
   /** Hosts asked, the last one included. */
   readonly attempts: number
+  /** The model that answered. */
+  readonly model: string
+  /** What the account can spend afterwards. */
+  readonly remainingMicroCredits?: bigint
+  /** The answer ends with `length` because the account could pay for no more. */
+  readonly stoppedBy?: 'credits'
+}
+
+/** A host is asked now; comes before anything else of that host, once for each that is tried. */
+export interface PlacedEvent {
+  readonly type: 'placed'
+  readonly host: string
+  readonly hostName: string
+  /** Hosts asked so far, this one included. */
+  readonly attempts: number
+  /** The model that is asked for there: another than the request's where that had no host. */
+  readonly model: string
+  /** Of a vendor's model. */
+  readonly vendor?: string
+  readonly price?: TokenPrice
+  /** What the account can spend besides what is held for this answer. */
+  readonly remainingMicroCredits?: bigint
 }
 
 export type CompletionEvent =
-  /** A host has taken the job; comes before its first delta, once for each host that was tried up to then. */
-  | { readonly type: 'placed'; readonly host: string; readonly hostName: string; readonly attempts: number; readonly price?: TokenPrice }
+  | PlacedEvent
   /** Nothing to send yet; the bridge shows it as an SSE comment. `at`: place in the queue (1 is next), or the loaded part (0 to 1). */
   | { readonly type: 'waiting'; readonly state: 'placing' | 'queued' | 'loading' | 'running'; readonly at?: number }
   | AnswerDelta

@@ -5,6 +5,7 @@ import { TriforceError } from '../protocol/errors.ts'
 import type { CapacityTable } from './capacity/table.ts'
 import { listModels } from './capacity/model-list.ts'
 import type { AccountInfo, AdminGateway, Gateway, NodeStatus, Principal } from './gateway.ts'
+import type { CloudMarket } from './jobs/candidates.ts'
 import type { Dispatcher } from './jobs/dispatcher.ts'
 import type { Clock } from '../protocol/ports.ts'
 import { belongsTo } from './settlement/account-desk.ts'
@@ -15,6 +16,7 @@ import type { PriorityOf } from './settlement/tiers.ts'
 export interface HubGatewayComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
+  readonly clouds: CloudMarket
   readonly dispatcher: Dispatcher
   readonly priorityOf: PriorityOf
   readonly clock: Clock
@@ -23,7 +25,7 @@ export interface HubGatewayComponents {
   readonly isNodeKey?: (publicKey: Uint8Array) => boolean
 }
 
-export function createHubGateway({ ledger, table, dispatcher, priorityOf, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
+export function createHubGateway({ ledger, table, clouds, dispatcher, priorityOf, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
   function accountOf(principal: Principal): Account {
     const account = ledger.account(principal.account)
     if (account === undefined) throw new TriforceError('INVALID_API_KEY')
@@ -38,9 +40,11 @@ export function createHubGateway({ ledger, table, dispatcher, priorityOf, clock,
       if (signer === undefined || account === undefined) throw new TriforceError('INVALID_API_KEY')
       return { account: account.id, accountName: account.name, tier: account.tier, signer }
     },
-    models: () => Promise.resolve(listModels(table)),
-    complete: (principal, request, { signal }) =>
-      dispatcher.run({ account: principal.account, request, priority: priorityOf(principal.tier), signal }),
+    models: () => Promise.resolve(listModels(table, clouds)),
+    complete: (principal, request, { signal, routing }) => dispatcher.run({
+      account: principal.account, request, priority: priorityOf(principal.tier), signal, ...(routing === undefined ? {} : { routing }),
+      ...(principal.privacy === undefined ? {} : { privacy: principal.privacy }),
+    }),
     account: async (principal) => accountInfo(accountOf(principal)),
     async receipts(principal, options) {
       return (await ledger.receipts({ account: principal.account, ...options })).map(summarize)

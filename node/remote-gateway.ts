@@ -1,6 +1,7 @@
 /** The gateway of a node that is no hub: it asks a hub for everything, in the name of the key that asks it. */
 import { apiKeySigner } from '../protocol/api-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
+import { modelFromWire } from './capacity/model-list.ts'
 import type { Gateway, NodeStatus } from './gateway.ts'
 import type { RemoteJobs } from './jobs/remote-job.ts'
 import type { AccountClient } from './settlement/account-client.ts'
@@ -21,7 +22,7 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
       return { account: answer.account, accountName: answer.name, tier: answer.tier, signer }
     },
     async models(principal) {
-      return (await client.ask(principal.signer, 'models', {})).answer.models
+      return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
     },
     complete: (principal, request, options) => jobs.run(principal.signer, request, options),
     async account(principal) {

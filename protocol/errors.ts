@@ -27,6 +27,7 @@ export const errorTable = {
   FORBIDDEN: { blame: 'client', http: 403, type: 'permission_error', retry: false, text: 'this key may not do that' },
   NOT_FOUND: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'there is nothing at this address' },
   MODEL_NOT_FOUND: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'no peer of the federation offers this model' },
+  NO_ALLOWED_HOST: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'the model has hosts, but the wishes of the request or the privacy class of the key allow none of them' },
   RECEIPT_NOT_FOUND: { blame: 'client', http: 404, type: 'invalid_request_error', retry: false, text: 'no receipt with this id is known' },
   UNREGISTERED: { blame: 'client', http: 410, type: 'invalid_request_error', retry: false, text: 'this machine was unregistered; start it again to lend it again' },
   METHOD_NOT_ALLOWED: { blame: 'client', http: 405, type: 'invalid_request_error', retry: false, text: 'this address does not take this method' },

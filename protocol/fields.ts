@@ -15,6 +15,9 @@ export const countField = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 /** Unix milliseconds. */
 export const timeField = countField
 
+/** Microcredits on the wire: decimal text, since a double cannot hold every amount. */
+export const microCreditsField = z.string().regex(/^-?\d{1,20}$/)
+
 export const hashField = bytesOf(32)
 export const publicKeyField = bytesOf(32)
 

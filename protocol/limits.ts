@@ -12,6 +12,15 @@ export const CAPACITY_BYTES_MAX = 8 * 1024
 /** Models in one announcement: 32 of about 200 bytes fit CAPACITY_BYTES_MAX. */
 export const CAPACITY_MODELS_MAX = 32
 
+/** Vendors in one announcement, about 70 bytes each. */
+export const CLOUDS_MAX = 32
+
+/** Models in the catalogue of one vendor; the largest has about 500. */
+export const CATALOGUE_MODELS_MAX = 2_000
+
+/** Models in one page of a catalogue: about 200 bytes each. */
+export const CATALOGUE_PAGE_MAX = 500
+
 /** GPUs in one announcement. */
 export const CAPACITY_GPUS_MAX = 16
 
@@ -56,6 +65,9 @@ export const TOOL_CALLS_MAX = 128
 /** Images in one request, and bytes of each: two of the largest still fit a frame. */
 export const IMAGES_MAX = 32
 export const IMAGE_BYTES_MAX = 1_500_000
+
+/** What travels beside a request: wishes of 100 hosts' names and 8 models. */
+export const JOB_OPTIONS_BYTES_MAX = 32 * 1024
 
 /** A slow source's tokens are collected at most this long before they are sent; the first goes out at once. */
 export const CHUNK_WAIT_MS_MAX = 10

@@ -1,8 +1,15 @@
-/** The models that the federation offers now, from fresh capacity announcements. */
+/** The models that the federation offers now: of hosts, from fresh capacity announcements, and of vendors, from the hubs' catalogues. */
+import type { z } from 'zod'
+import type { accountActions } from '../../protocol/messages/control.ts'
+import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { ModelInfo } from '../gateway.ts'
+import type { CloudMarket } from '../jobs/candidates.ts'
 import type { CapacityTable } from './table.ts'
 
-export function listModels(table: Pick<CapacityTable, 'fresh' | 'firstSeenAt'>): ModelInfo[] {
+type ModelWire = z.output<typeof accountActions.models.tell>['models'][number]
+
+/** Hosts' models first, then the vendors' where they are asked for, each by id. */
+export function listModels(table: Pick<CapacityTable, 'fresh' | 'firstSeenAt'>, clouds?: Pick<CloudMarket, 'hosts' | 'priceOf'>): ModelInfo[] {
   const models = new Map<string, ModelInfo>()
   for (const row of table.fresh()) {
     if (row.capacity.draining) continue
@@ -19,5 +26,24 @@ export function listModels(table: Pick<CapacityTable, 'fresh' | 'firstSeenAt'>):
       })
     }
   }
-  return [...models.values()].sort((a, b) => a.id.localeCompare(b.id))
+  const ofHosts = [...models.values()].sort((a, b) => a.id.localeCompare(b.id))
+  if (clouds === undefined) return ofHosts
+  return [...ofHosts, ...clouds.hosts.models().filter(({ model }) => !models.has(model.id)).map(({ model, vendor, hosts, firstSeenAt }): ModelInfo => ({
+    id: model.id, hosts, contextTokens: model.contextTokens, capabilities: model.capabilities, quantizations: [], demo: false, firstSeenAt,
+    vendor, name: model.name, outputTokensMax: model.outputTokensMax, price: clouds.priceOf(vendor, ownIdOf(model.id)),
+  }))]
+}
+
+export function modelToWire({ price, capabilities, quantizations, ...model }: ModelInfo): ModelWire {
+  return {
+    ...model, capabilities: [...capabilities], quantizations: [...quantizations],
+    ...(price === undefined ? {} : { price: { prompt: price.promptMicroCredits.toString(), completion: price.completionMicroCredits.toString() } }),
+  }
+}
+
+export function modelFromWire({ price, vendor, name, outputTokensMax, ...model }: ModelWire): ModelInfo {
+  return {
+    ...model, ...(vendor === undefined ? {} : { vendor }), ...(name === undefined ? {} : { name }), ...(outputTokensMax === undefined ? {} : { outputTokensMax }),
+    ...(price === undefined ? {} : { price: { promptMicroCredits: BigInt(price.prompt), completionMicroCredits: BigInt(price.completion) } }),
+  }
 }

@@ -19,6 +19,8 @@ export interface CapacityRow {
 export interface CapacityTableOptions {
   /** The demo model is offered in a local federation only; elsewhere such an announcement is refused. */
   readonly demoAllowed: boolean
+  /** Only a hub may offer vendors; from others such an announcement is refused. Default: nobody. */
+  readonly isHub?: (peer: string) => boolean
   /** Rows; the oldest is dropped. 20,000 rows of about 1 KiB are 20 MB. Default 20,000. */
   readonly rowsMax?: number
 }
@@ -39,7 +41,7 @@ export interface CapacityTable {
 
 export function createCapacityTable(components: { readonly clock: Clock }, options: CapacityTableOptions): CapacityTable {
   const { clock } = components
-  const { demoAllowed, rowsMax = 20_000 } = options
+  const { demoAllowed, isHub = () => false, rowsMax = 20_000 } = options
   const rows = new Map<string, CapacityRow>()
   const modelsSeen = new Map<string, number>()
   const listeners = new Set<() => void>()
@@ -70,6 +72,7 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
         return 'reject'
       }
       if (!bytesEqual(capacity.peer, from)) return 'reject'
+      if ((capacity.clouds ?? []).length > 0 && !isHub(peerIdOf(from))) return 'reject'
       if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return 'reject'
       if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return 'ignore'
       const known = rows.get(peerIdOf(from))

@@ -1,23 +1,48 @@
 /**
- * Hosts that may take a job: named by provider records in the DHT and by capacity announcements, kept only where the
- * announcement is fresh, offers the model with what the request needs, and the host can be reached.
+ * Hosts that offer a model: named by provider records in the DHT, by capacity announcements and by the catalogues of
+ * hubs with keys for vendors. The router decides which of them may be asked and in which order.
  */
 import type { CompletionRequest } from '../../protocol/completion.ts'
-import type { ModelCapability, OfferedModel } from '../../protocol/messages/capacity.ts'
+import type { ModelCapability } from '../../protocol/messages/capacity.ts'
+import type { PrivacyClass } from '../../protocol/routing.ts'
 import type { CapacityRow, CapacityTable } from '../capacity/table.ts'
+import type { CloudHosts } from '../clouds/cloud-hosts.ts'
+import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { ModelHosts } from '../discovery/model-hosts.ts'
+import type { TokenPrice } from '../gateway.ts'
+import type { HostRecord } from './host-record.ts'
+import type { RouteOffer } from './router.ts'
 
 export interface HostCandidate {
   readonly row: CapacityRow
-  readonly model: OfferedModel
   /** From provider records; how to reach a host that has no connection to this hub. */
   readonly addresses: readonly string[]
+}
+
+/** An offer and how to reach it. */
+export interface HostOffer extends RouteOffer, HostCandidate {
+  /** Most tokens of an answer; 0 where unknown. */
+  readonly outputTokensMax: number
 }
 
 export interface CandidatesComponents {
   readonly table: Pick<CapacityTable, 'fresh'>
   readonly modelHosts: Pick<ModelHosts, 'find'>
+  readonly record: Pick<HostRecord, 'load' | 'coolingDown'>
   readonly isConnected: (peer: string) => boolean
+  readonly isSelf: (peer: string) => boolean
+  /** The class of a host for this account. */
+  readonly privacyOf: (account: Uint8Array, row: CapacityRow) => PrivacyClass
+  readonly clouds: CloudMarket
+}
+
+/** What the vendors have, and for how much. */
+export interface CloudMarket {
+  readonly hosts: Pick<CloudHosts, 'find' | 'models'>
+  /** The vendors' models that a name means, the first choice first: the id itself, or an alias such as `claude-sonnet`. */
+  readonly resolve: (name: string) => readonly string[]
+  /** The price of a vendor's model. */
+  readonly priceOf: (vendor: string, ownId: string) => TokenPrice
 }
 
 /** What a host must be able to do for this request. */
@@ -33,26 +58,40 @@ export function needsOf(request: CompletionRequest): ModelCapability[] {
   ]
 }
 
-export interface Candidates {
-  readonly hosts: readonly HostCandidate[]
-  /** Fresh offers of the model, also those that were left out. */
-  readonly offers: number
+/** Everybody who offers what `modelId` names, reachable or not. */
+export async function findOffers(components: CandidatesComponents, account: Uint8Array, modelId: string): Promise<HostOffer[]> {
+  return [...await findPeers(components, account, modelId), ...findClouds(components, modelId)]
 }
 
-export async function findCandidates(
-  components: CandidatesComponents, modelId: string, needs: readonly ModelCapability[],
-): Promise<Candidates> {
+async function findPeers(components: CandidatesComponents, account: Uint8Array, modelId: string): Promise<HostOffer[]> {
+  const { record, isConnected, isSelf, privacyOf } = components
   const recorded = new Map((await components.modelHosts.find(modelId)).map((host) => [host.peer, host.addresses]))
-  const hosts: HostCandidate[] = []
-  let offers = 0
-  for (const row of components.table.fresh()) {
-    const model = row.capacity.models.find((one) => one.id === modelId)
-    if (model === undefined) continue
-    offers += 1
-    const addresses = recorded.get(row.peer) ?? []
-    const isReachable = components.isConnected(row.peer) || addresses.length > 0
-    const isAble = needs.every((need) => model.capabilities.includes(need))
-    if (!row.capacity.draining && isReachable && isAble) hosts.push({ row, model, addresses })
-  }
-  return { hosts, offers }
+  return components.table.fresh().flatMap((row): HostOffer[] => {
+    const { peer, capacity } = row
+    const model = capacity.models.find((one) => one.id === modelId)
+    if (model === undefined) return []
+    const addresses = recorded.get(peer) ?? []
+    return [{
+      row, addresses, peer, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(account, row),
+      capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
+      loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
+      slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
+      coolingDown: record.coolingDown(peer), outputTokensMax: 0,
+    }]
+  })
+}
+
+function findClouds({ clouds, isConnected, isSelf, record }: CandidatesComponents, modelId: string): HostOffer[] {
+  return clouds.resolve(modelId).flatMap((id) => clouds.hosts.find(id).map(({ row, offer, model }): HostOffer => ({
+    row, addresses: [], peer: row.peer, model: id, name: row.capacity.name, isHub: true, privacy: 'cloud',
+    capabilities: model.capabilities, quantization: '', parameters: 0, tokensPerSecond: 0, loaded: true, draining: row.capacity.draining,
+    reachable: isSelf(row.peer) || isConnected(row.peer), slotsTotal: 1, announcedLoad: 0, ownLoad: 0,
+    coolingDown: record.coolingDown(cloudRecordName(row.peer, offer.vendor)), outputTokensMax: model.outputTokensMax,
+    cloud: { vendor: offer.vendor, price: clouds.priceOf(offer.vendor, ownIdOf(id)), keepsPrompts: offer.keepsPrompts, isSelf: isSelf(row.peer) },
+  })))
+}
+
+/** A vendor that fails at a hub says nothing of the hub's own engines, nor of its other vendors. */
+export function cloudRecordName(peer: string, vendor: string): string {
+  return `${peer} ${vendor}`
 }

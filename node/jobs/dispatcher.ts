@@ -1,53 +1,33 @@
 /**
- * The hub's side of a job: finds hosts, issues the ticket, follows the stream, settles. Before the first text it goes on
- * to the next host; a job that was cancelled is followed to its exact end in the background.
+ * The hub's side of a job: plans where it may go, asks one host after the other, follows the stream, settles. Before the
+ * first text it goes on to the next host; a job that was cancelled is followed to its exact end in the background.
  */
-import type { HubLedger } from '../../ledger/interface.ts'
-import { encode } from '../../protocol/codec.ts'
-import type { CompletionRequest } from '../../protocol/completion.ts'
-import { sha256 } from '../../protocol/crypto.ts'
-import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
-import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
-import { devicesOf } from '../capacity/devices.ts'
-import type { CapacityTable } from '../capacity/table.ts'
-import type { ModelHosts } from '../discovery/model-hosts.ts'
+import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent } from '../gateway.ts'
-import type { Channel } from '../net/channel.ts'
-import { settleJob, type Settled } from '../settlement/settle.ts'
-import { findCandidates, needsOf, type HostCandidate } from './candidates.ts'
-import { createHandoff, type Handoff } from './handoff.ts'
-import { fromHost, REQUEST_CODES } from './host-errors.ts'
-import type { HostRecord } from './host-record.ts'
-import { runJob, type JobSeen } from './job-run.ts'
-import { placeJob } from './placement.ts'
-import { issueTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
-import { startPulse, waitingOf, type Pulse } from './waiting.ts'
+import { createAttempts, type AttemptComponents, type Told } from './attempt.ts'
+import { needsOf, type CandidatesComponents, type HostCandidate } from './candidates.ts'
+import { createHandoff } from './handoff.ts'
+import type { JobOrder } from './job-order.ts'
+import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
+import type { IssuedTicket, TicketOrder } from './tickets.ts'
+import { startPulse } from './waiting.ts'
 
-export interface DispatcherComponents {
-  readonly table: CapacityTable
-  readonly modelHosts: ModelHosts
-  readonly record: HostRecord
-  /** A channel to a host: over its connection, by its addresses, or within this process. */
-  readonly lease: (host: HostCandidate) => Promise<Channel>
-  readonly giveBack: (channel: Channel) => void
+export interface DispatcherComponents extends AttemptComponents, Omit<CandidatesComponents, 'record'> {
   /** Hears of every placement, for the report of why jobs pass a machine by. */
   readonly watch?: PlacementWatch
-  readonly isConnected: (peer: string) => boolean
-  readonly ledger: Pick<HubLedger, 'appendReceipt'>
-  readonly signer: Signer
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
 }
 
 export interface DispatcherOptions {
   readonly network: string
   readonly hubName: string
-  /** Hosts asked for one request. Default 4. */
+  /** Hosts of one model asked for one request. Default 4. */
   readonly attemptsMax?: number
+  /** Hosts of all its models together. Default 12. */
+  readonly attemptsInAllMax?: number
   /** Jobs of this hub at once; more are refused with QUEUE_FULL. Default 2,000. */
   readonly runningMax?: number
   /** Longest wait for the first text, loading included. Default 120_000 ms. */
@@ -61,128 +41,78 @@ export interface PlacementWatch {
   failed(peer: string): void
 }
 
-export interface JobOrder {
-  /** 16 bytes. */
-  readonly account: Uint8Array
-  readonly request: CompletionRequest
-  /** The request's bytes where it came as bytes, so that they are hashed as they are. */
-  readonly requestBytes?: Uint8Array
-  readonly priority: number
-  readonly signal: AbortSignal
-}
-
 export interface PlacedTicket {
   readonly issued: IssuedTicket
   readonly host: HostCandidate
 }
 
+export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud'> {
+  readonly exclude: readonly string[]
+  readonly needs: readonly ModelCapability[]
+  readonly routing?: RoutingWishes
+  readonly privacy?: PrivacyClass
+}
+
 export interface Dispatcher {
   /** See Gateway.complete. */
   run(order: JobOrder): AsyncIterable<CompletionEvent>
-  /** Chooses a host and issues a ticket, for a consumer that streams on its own. */
-  place(order: Omit<TicketOrder, 'contributor'> & { readonly exclude: readonly string[]; readonly needs: readonly ModelCapability[] }): Promise<PlacedTicket>
+  /**
+   * Chooses a host and issues a ticket, for a consumer that streams on its own. Undefined where the first choice is a
+   * vendor or another model: such a job goes through this hub.
+   */
+  place(order: PlaceOrder): Promise<PlacedTicket | undefined>
+  /** Where a request would go now, with what was left out and why. */
+  explain(order: PlanOrder): Promise<RoutePlan>
   readonly counts: { readonly running: number; readonly served: number; readonly failed: number }
   /** Resolves when no job runs any more. */
   idle(): Promise<void>
 }
 
-/** Where to tell what happens to a job. */
-interface Told {
-  readonly handoff: Handoff<CompletionEvent>
-  readonly pulse: Pulse
-}
-
 export function createDispatcher(components: DispatcherComponents, options: DispatcherOptions): Dispatcher {
-  const { record, clock, random } = components
+  const { clock, random } = components
   const log = components.log.child('dispatcher')
-  const { network, hubName, attemptsMax = 4, runningMax = 2_000, firstTextMsMax = 120_000 } = options
+  const { network, hubName, attemptsMax = 4, attemptsInAllMax = 12, runningMax = 2_000, firstTextMsMax = 120_000 } = options
+  const attempts = createAttempts({ ...components, log }, { network, hubName, firstTextMsMax })
   const counts = { running: 0, served: 0, failed: 0 }
   const startedMs = clock.monotonicMs()
   let idleWaiters: (() => void)[] = []
 
-  async function rankedHosts(model: string, needs: readonly ModelCapability[], exclude: readonly string[] = []): Promise<HostCandidate[]> {
-    const { hosts, offers } = await findCandidates(components, model, needs)
-    const usable = hosts.filter((host) => !exclude.includes(host.row.peer))
-    if (components.table.fresh().length === 0 && clock.monotonicMs() - startedMs < SETTLING_MS) throw stillSettling(model)
-    if (usable.length === 0) throw nothingFor(model, offers, hosts.length)
-    const order = placeJob(usable.map(({ row, model: offer }) => ({
-      peer: row.peer,
-      slotsTotal: row.capacity.slots.total,
-      announcedLoad: row.capacity.slots.busy + row.capacity.slots.queued,
-      ownLoad: record.load(row.peer),
-      loaded: offer.loaded,
-      coolingDown: record.coolingDown(row.peer),
-    })), () => random.unit())
-    components.watch?.placed(model, needs, order)
-    return order.map((peer) => usable.find((host) => host.row.peer === peer)!)
-  }
-
-  async function attempt(host: HostCandidate, issued: IssuedTicket, request: Uint8Array, order: JobOrder, { handoff, pulse }: Told): Promise<JobSeen> {
-    const { peer } = host.row
-    record.started(peer)
-    let seen: JobSeen | undefined
-    try {
-      const channel = await components.lease(host)
-      seen = await runJob(channel, clock, {
-        ask: { t: 'open', ticket: issued.signed, request },
-        signal: order.signal,
-        tokensMax: issued.ticket.tokensMax,
-        firstTextMsMax,
-        listener: {
-          onBeat: (beat) => pulse.say(waitingOf(beat)),
-          onDelta: (delta) => handoff.offer(delta),
-        },
-      })
-      if (seen.clean) components.giveBack(channel)
-      else channel.abort(seen.error ?? new TriforceError('HOST_LOST'))
-      return seen
-    } catch (reason) {
-      return { ...nothingSeen, error: toTriforceError(reason, 'NO_HOST') }
-    } finally {
-      record.ended(peer, seen !== undefined && (seen.error === undefined || isNoFault(seen.error, order.signal)))
+  /** Throws MODEL_NOT_FOUND, CAPABILITY_MISSING, NO_ALLOWED_HOST or NO_HOST where nobody can be asked. */
+  async function plan(order: PlanOrder): Promise<RoutePlan> {
+    const planned = await planRoute(components, order, () => random.unit())
+    if (planned.steps.length > 0) {
+      components.watch?.placed(order.model, order.needs, planned.steps.filter((step) => step.cloud === undefined && step.model === order.model).map(({ peer }) => peer))
+      return planned
     }
+    if (planned.offers === 0 && components.table.fresh().length === 0 && clock.monotonicMs() - startedMs < SETTLING_MS) throw stillSettling(order.model)
+    throw nothingFor(order, planned)
   }
 
   async function follow(order: JobOrder, told: Told): Promise<void> {
-    const { handoff } = told
-    const request = order.requestBytes ?? encode(order.request)
-    const requestHash = sha256(request)
-    const hosts = (await rankedHosts(order.request.model, needsOf(order.request))).slice(0, attemptsMax)
+    const { request, account, routing, privacy } = order
+    const { steps } = await plan({ account, model: request.model, needs: needsOf(request), routing, privacy })
+    const perModel = new Map<string, number>()
+    const unpaid = new Set<string>()
+    let asked = 0
     let lastError: TriforceError | undefined
-    for (const [index, host] of hosts.entries()) {
+    for (const step of steps) {
+      const count = (perModel.get(step.model) ?? 0) + 1
+      if (count > attemptsMax || unpaid.has(step.model)) continue
+      if (asked >= attemptsInAllMax) break
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
-      const issued = issueTicket(components, network, {
-        contributor: publicKeyOf(host.row.peer)!, account: order.account, model: order.request.model, requestHash,
-        tokensMax: order.request.maxTokens, priority: order.priority,
-      })
-      const seen = await attempt(host, issued, request, order, told)
-      const { usage } = seen
-      const error = seen.error === undefined ? undefined : fromHost(seen.error)
-      if (error !== undefined && !seen.delivered) {
-        if (order.signal.aborted) throw new TriforceError('CANCELLED')
-        components.watch?.failed(host.row.peer)
-        log.info('host did not answer', { host: host.row.peer, code: error.code, attempt: index + 1 })
-        if (REQUEST_CODES.has(error.code)) throw error
-        lastError = error
-        continue
+      perModel.set(step.model, count)
+      asked += 1
+      const error = await attempts.ask(step, order, asked, told)
+      if (error === undefined) {
+        counts.served += 1
+        return
       }
-      if (error === undefined) handoff.offer({ type: 'finish', finish: seen.finish, usage })?.catch(() => {})
-      const settled = await settle(issued, seen, host)
-      if (order.signal.aborted) throw new TriforceError('CANCELLED')
-      if (error !== undefined) throw error
-      handoff.offer({ type: 'settled', served: served(host, settled, index + 1) })?.catch(() => {})
-      counts.served += 1
-      return
+      if (step.cloud === undefined) components.watch?.failed(step.peer)
+      // What one hub's key costs, another's costs too; a free or cheaper model may still be there.
+      if (UNPAID.has(error.code)) unpaid.add(step.model)
+      lastError = error
     }
-    throw lastError ?? new TriforceError('NO_HOST', { model: order.request.model }, { retryAfterMs: 5_000 })
-  }
-
-  function settle(issued: IssuedTicket, seen: JobSeen, host: HostCandidate): Promise<Settled> {
-    return settleJob({ ...components, log }, { issued, seen, path: 'hub', devices: devicesOf(host.row.capacity.gpus) })
-  }
-
-  function served(host: HostCandidate, settled: Settled, attempts: number) {
-    return { host: host.row.peer, hostName: host.row.capacity.name, hub: hubName, attempts, ...settled }
+    throw lastError ?? new TriforceError('NO_HOST', { model: request.model }, { retryAfterMs: 5_000 })
   }
 
   return {
@@ -223,10 +153,12 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       })
       return handoff.events
     },
-    async place({ exclude, needs, ...order }) {
-      const host = (await rankedHosts(order.model, needs, exclude))[0]!
-      return { host, issued: issueTicket(components, network, { ...order, contributor: publicKeyOf(host.row.peer)! }) }
+    async place({ exclude, needs, routing, privacy, ...order }) {
+      const host = (await plan({ account: order.account, model: order.model, needs, routing, privacy, exclude })).steps[0]!
+      if (host.cloud !== undefined || host.model !== order.model) return undefined
+      return { host, issued: attempts.issue({ ...order, contributor: publicKeyOf(host.peer)! }) }
     },
+    explain: (order) => planRoute(components, order, () => random.unit()),
     idle() {
       if (counts.running === 0) return Promise.resolve()
       return new Promise((resolve) => {
@@ -236,18 +168,11 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
   }
 }
 
-/** The request was wrong, or it was cancelled by us: no reason to avoid the host. */
-function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
-  return REQUEST_CODES.has(error.code) || (error.code === 'CANCELLED' && signal.aborted)
-}
-
 /** Made once: a consumer also leaves when it has all it wanted, which is after every job. */
 const CONSUMER_LEFT = new TriforceError('CANCELLED')
 
-const nothingSeen: JobSeen = {
-  usage: { promptTokens: 0, completionTokens: 0 }, finish: 'error', outputHash: sha256(), observedMs: 0, delivered: false, half: undefined, relayed: undefined,
-  error: undefined, clean: false,
-}
+/** The account cannot pay. */
+const UNPAID: ReadonlySet<ErrorCode> = new Set(['INSUFFICIENT_CREDITS', 'QUOTA_EXCEEDED', 'ACCOUNT_IN_DEBT'])
 
 /** After its start a hub hears of hosts as they reconnect: redial.ts waits up to 15 s. While it knows none, "unknown" means "not yet". */
 const SETTLING_MS = 25_000
@@ -256,16 +181,4 @@ function stillSettling(model: string): TriforceError {
   return new TriforceError('NO_HOST', { model }, {
     retryAfterMs: 2_000, detail: `this hub started a moment ago and has not heard of a host for "${model}" yet; try again, or ask another hub`,
   })
-}
-
-function nothingFor(model: string, offers: number, able: number): TriforceError {
-  if (offers === 0) {
-    return new TriforceError('MODEL_NOT_FOUND', { model }, {
-      detail: `no peer of the federation offers the model "${model}"; GET /v1/models or "triforce models" lists what is there`,
-    })
-  }
-  if (able === 0) {
-    return new TriforceError('NO_HOST', { model }, { retryAfterMs: 5_000, detail: `the hosts of "${model}" cannot be reached, are leaving, or cannot do what the request asks for` })
-  }
-  return new TriforceError('NO_HOST', { model }, { retryAfterMs: 5_000 })
 }

@@ -32,6 +32,8 @@ export interface JobSeen {
 
 export interface JobListener {
   onBeat(beat: Extract<JobTell, { t: 'beat' }>): void
+  /** A hub that relays has asked a host. */
+  onPlaced?(placed: Extract<JobTell, { t: 'placed' }>): void
   /** The next frame is read when this resolves. */
   onDelta(delta: AnswerDelta): Promise<void> | undefined
 }
@@ -112,6 +114,9 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
           break
         case 'beat':
           listener.onBeat(frame)
+          break
+        case 'placed':
+          listener.onPlaced?.(frame)
           break
         case 'vectors':
           throw new TriforceError('PROTOCOL_VIOLATION', { frame: frame.t })

@@ -5,7 +5,7 @@
 import { decode, encode } from '../../protocol/codec.ts'
 import { completionRequestSchema, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import { jobOptionsSchema, tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
@@ -13,6 +13,7 @@ import type { AccountGate } from '../settlement/account-gate.ts'
 import type { PriorityOf } from '../settlement/tiers.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { ServeJob } from './job-server.ts'
+import { placedTell, relayedBody, servedTell } from './relay-frames.ts'
 import { beatOf } from './waiting.ts'
 
 export interface RelayComponents {
@@ -29,10 +30,13 @@ export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComp
     const tell = (frame: JobTell) => channel.send(encode(frame))
     let events: AsyncIterable<CompletionEvent>
     try {
-      const { action, account } = gate.admit(ask.authorization, ask.request)
+      const { action, account } = gate.admit(ask.authorization, relayedBody(ask))
       if (action !== 'relay') throw new TriforceError('FORBIDDEN', { action }, { detail: 'the request is signed for another action' })
       const request = decode(completionRequestSchema, ask.request)
-      events = dispatcher.run({ account: account.id, request, requestBytes: ask.request, priority: priorityOf(account.tier), signal })
+      const { routing } = ask.options === undefined ? {} : decode(jobOptionsSchema, ask.options)
+      events = dispatcher.run({
+        account: account.id, request, requestBytes: ask.request, priority: priorityOf(account.tier), signal, ...(routing === undefined ? {} : { routing }),
+      })
     } catch (reason) {
       tell({ ...errorTell(toTriforceError(reason)), t: 'reject' })
       return
@@ -45,6 +49,7 @@ export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComp
       for await (const event of events) {
         switch (event.type) {
           case 'placed':
+            tell(placedTell(event))
             break
           case 'waiting':
             tell(beatOf(event))
@@ -60,11 +65,7 @@ export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComp
             break
           case 'settled': {
             traffic.job('proxied')
-            const { host, hostName, hub, receiptId, durability, costMicroCredits } = event.served
-            tell({
-              t: 'end', finish: finished?.finish ?? 'error', usage: finished?.usage ?? NO_USAGE,
-              relayed: { receiptId, host, hostName, hub, durability, costMicroCredits: Number(costMicroCredits) },
-            })
+            tell({ t: 'end', finish: finished?.finish ?? 'error', usage: finished?.usage ?? NO_USAGE, relayed: servedTell(event.served) })
             break
           }
         }

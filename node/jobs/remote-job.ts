@@ -8,11 +8,14 @@ import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import type { FederationHub } from '../../protocol/federation.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
+import type { JobOptions } from '../../protocol/messages/job.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
+import type { RoutingWishes } from '../../protocol/routing.ts'
 import { openDocument, type Signed } from '../../protocol/signed.ts'
-import type { CompletionEvent } from '../gateway.ts'
+import { mayBeSeenBy } from './router.ts'
+import type { CompleteOptions, CompletionEvent } from '../gateway.ts'
 import type { ChannelPool } from '../net/channel-pool.ts'
 import type { JobPath, Traffic } from '../net/traffic.ts'
 import type { AccountClient } from '../settlement/account-client.ts'
@@ -21,6 +24,7 @@ import { createHandoff, type Handoff } from './handoff.ts'
 import { fromHost } from './host-errors.ts'
 import type { Reach } from './reach.ts'
 import { runJob, type JobListener, type JobSeen } from './job-run.ts'
+import { placedEvent, relayedBody, servedOf } from './relay-frames.ts'
 import { waitingOf } from './waiting.ts'
 
 export interface RemoteJobComponents {
@@ -38,14 +42,25 @@ export interface RemoteJobOptions {
   readonly firstTextMsMax?: number
 }
 
+/** What one request needs on its way. */
+interface Job {
+  readonly signer: Signer
+  readonly request: CompletionRequest
+  readonly bytes: Uint8Array
+  readonly routing: RoutingWishes | undefined
+  readonly signal: AbortSignal
+  readonly handoff: Handoff<CompletionEvent>
+}
+
 export interface RemoteJobs {
-  run(signer: Signer, request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<CompletionEvent>
+  run(signer: Signer, request: CompletionRequest, options: CompleteOptions): AsyncIterable<CompletionEvent>
   readonly counts: { running: number; served: number; failed: number }
 }
 
 /** Codes after which neither another host nor a relay helps. */
 const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
   'BAD_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'CAPABILITY_MISSING', 'CANCELLED', 'MODEL_NOT_FOUND', 'INVALID_API_KEY', 'FORBIDDEN', 'INSUFFICIENT_CREDITS',
+  'QUOTA_EXCEEDED', 'ACCOUNT_IN_DEBT', 'NO_ALLOWED_HOST',
 ])
 
 /** Made once: a consumer also leaves when it has all it wanted, which is after every job. */
@@ -71,10 +86,13 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 
   interface Ticketed { readonly hub: FederationHub; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly tokensMax: number; readonly addresses: readonly string[] }
 
-  async function ticketFor(signer: Signer, request: CompletionRequest, bytes: Uint8Array, exclude: readonly Uint8Array[]): Promise<Ticketed & { key: Uint8Array }> {
+  /** Undefined where the hub wants to relay the job. */
+  async function ticketFor({ signer, request, bytes, routing }: Job, exclude: readonly Uint8Array[]): Promise<(Ticketed & { key: Uint8Array }) | undefined> {
     const { hub, answer } = await client.ask(signer, 'ticket', {
       model: request.model, requestHash: sha256(bytes), tokensMax: request.maxTokens ?? 0, exclude: [...exclude], needs: needsOf(request),
+      ...(routing === undefined ? {} : { routing }),
     })
+    if (answer.ticket === undefined) return undefined
     const ticket = openDocument('ticket', ticketSchema, answer.ticket)
     return {
       hub, key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, tokensMax: ticket.tokensMax,
@@ -83,22 +101,25 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
   }
 
   /** True where the job is done; false where nothing was delivered and another way may be tried. */
-  async function direct(signer: Signer, request: CompletionRequest, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<boolean> {
+  async function direct(job: Job): Promise<boolean> {
+    const { signer, request, bytes, signal, handoff } = job
     const exclude: Uint8Array[] = []
     for (let attempt = 1; attempt <= directAttemptsMax; attempt += 1) {
       let ticketed: Awaited<ReturnType<typeof ticketFor>>
       try {
-        ticketed = await ticketFor(signer, request, bytes, exclude)
+        ticketed = await ticketFor(job, exclude)
       } catch (reason) {
         const error = toTriforceError(reason, 'NO_HUB')
         if (FINAL_CODES.has(error.code)) throw error
         // No other host is left to be reached directly: a hub may still reach the one that we could not.
         return false
       }
+      if (ticketed === undefined) return false
       exclude.push(ticketed.key)
       const isReached = await reach.to({ peer: ticketed.peer, addresses: ticketed.addresses, relay: ticketed.hub.peerId }, { signal })
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (!isReached) continue
+      void handoff.offer({ type: 'placed', host: ticketed.peer, hostName: ticketed.hostName, attempts: attempt, model: request.model })
       const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(handoff), ticketed.tokensMax)
         .catch((reason: unknown): TriforceError => toTriforceError(reason, 'HOST_LOST'))
       if (seen instanceof TriforceError || (seen.error !== undefined && !seen.delivered)) {
@@ -120,7 +141,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
         type: 'settled',
         served: {
           host: ticketed.peer, hostName: ticketed.hostName, hub: ticketed.hub.name, receiptId: answer.receiptId, durability: answer.durability,
-          costMicroCredits: BigInt(answer.costMicroCredits), attempts: attempt,
+          costMicroCredits: BigInt(answer.costMicroCredits), attempts: attempt, model: request.model,
         },
       })
       return true
@@ -143,13 +164,15 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     }
   }
 
-  async function proxied(signer: Signer, bytes: Uint8Array, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
+  async function proxied({ signer, bytes, routing, signal, handoff }: Job): Promise<void> {
+    const options = routing === undefined ? {} : { options: encode({ routing } satisfies JobOptions) }
+    const body = relayedBody({ request: bytes, ...options })
     let lastError = new TriforceError('NO_HUB', {}, { retryAfterMs: 3_000 })
     for (const hub of client.hubs()) {
       if (signal.aborted) throw new TriforceError('CANCELLED')
       let seen: JobSeen
       try {
-        seen = await askOn(hub.peerId, { t: 'relay', authorization: client.authorize(signer, hub, 'relay', bytes), request: bytes }, signal, listenerOf(handoff))
+        seen = await askOn(hub.peerId, { t: 'relay', authorization: client.authorize(signer, hub, 'relay', body), request: bytes, ...options }, signal, listenerOf(handoff))
       } catch (reason) {
         lastError = toTriforceError(reason, 'NO_HUB')
         continue
@@ -160,7 +183,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       if (error === undefined && end !== undefined) {
         traffic.job('proxied')
         void handoff.offer({ type: 'finish', finish: seen.finish, usage: seen.usage })
-        void handoff.offer({ type: 'settled', served: { ...end, costMicroCredits: BigInt(end.costMicroCredits), attempts: 1 } })
+        void handoff.offer({ type: 'settled', served: servedOf(end) })
         return
       }
       lastError = error ?? new TriforceError('PROTOCOL_VIOLATION', { frame: 'end' })
@@ -168,15 +191,18 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     throw lastError
   }
 
-  async function follow(signer: Signer, request: CompletionRequest, signal: AbortSignal, handoff: Handoff<CompletionEvent>): Promise<void> {
-    const bytes = encode(request)
-    if (!(await direct(signer, request, bytes, signal, handoff))) await proxied(signer, bytes, signal, handoff)
+  async function follow(job: Job): Promise<void> {
+    if (!(await direct(job))) {
+      // A hub that relays reads along.
+      if (!mayBeSeenBy(RELAY_PRIVACY, job.routing?.privacy ?? 'cloud')) throw notRelayed(job.request.model)
+      await proxied(job)
+    }
     counts.served += 1
   }
 
   return {
     counts,
-    run(signer, request, { signal }) {
+    run(signer, request, { signal, routing }) {
       const left = new AbortController()
       const handoff = createHandoff<CompletionEvent>({ onReturn: () => left.abort(CONSUMER_LEFT) })
       const onAbort = () => {
@@ -187,7 +213,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       signal.addEventListener('abort', onAbort)
       const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
       counts.running += 1
-      follow(signer, request, left.signal, handoff).then(
+      follow({ signer, request, bytes: encode(request), routing, signal: left.signal, handoff }).then(
         () => handoff.close(),
         (reason: unknown) => {
           const error = toTriforceError(reason)
@@ -207,6 +233,15 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 function listenerOf(handoff: Handoff<CompletionEvent>): JobListener {
   return {
     onBeat: (beat) => handoff.offerIfIdle(waitingOf(beat)),
+    onPlaced: (placed) => void handoff.offer(placedEvent(placed)),
     onDelta: (delta) => handoff.offer(delta),
   }
+}
+
+const RELAY_PRIVACY = 'verified'
+
+function notRelayed(model: string): TriforceError {
+  return new TriforceError('NO_HOST', { model }, {
+    retryAfterMs: 5_000, detail: `no host of "${model}" that may see the prompt can be reached from here, and a hub must not relay it: it would see it too`,
+  })
 }

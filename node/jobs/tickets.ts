@@ -23,6 +23,8 @@ export interface TicketOrder {
   readonly requestHash: Uint8Array
   readonly tokensMax?: number | undefined
   readonly priority: number
+  /** The model is a vendor's, and is paid for by this revision of the prices. */
+  readonly cloud?: { readonly priceRev: number }
 }
 
 export interface IssuedTicket {
@@ -30,7 +32,7 @@ export interface IssuedTicket {
   readonly signed: Signed
 }
 
-/** The revision of prices and hardware classes: 0 is "local models are free", the only rule so far. */
+/** Local models are free in every revision. */
 const REVISION = 0
 
 export function issueTicket(components: TicketDeskComponents, network: string, order: TicketOrder): IssuedTicket {
@@ -44,11 +46,12 @@ export function issueTicket(components: TicketDeskComponents, network: string, o
     contributor: order.contributor,
     account: order.account,
     model: order.model,
+    ...(order.cloud === undefined ? {} : { cloud: true }),
     requestHash: order.requestHash,
     tokensMax: Math.min(order.tokensMax ?? COMPLETION_TOKENS_MAX, COMPLETION_TOKENS_MAX),
     msMax: JOB_MS_MAX,
     priority: order.priority,
-    priceRev: REVISION,
+    priceRev: order.cloud?.priceRev ?? REVISION,
     classRev: REVISION,
     issuedAt: now,
     expiresAt: now + TICKET_VALID_MS,

@@ -13,7 +13,8 @@ import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { openDocument } from '../../protocol/signed.ts'
 import type { CapacityTable } from '../capacity/table.ts'
-import { listModels } from '../capacity/model-list.ts'
+import { listModels, modelToWire } from '../capacity/model-list.ts'
+import type { CloudMarket } from '../jobs/candidates.ts'
 import type { Dispatcher } from '../jobs/dispatcher.ts'
 import type { RelayRights } from '../jobs/relay-rights.ts'
 import type { Traffic } from '../net/traffic.ts'
@@ -27,6 +28,7 @@ export interface AccountDeskComponents {
   readonly gate: AccountGate
   readonly ledger: HubLedger
   readonly table: CapacityTable
+  readonly clouds: CloudMarket
   readonly dispatcher: Pick<Dispatcher, 'place'>
   /** Whoever gets a ticket may also reach its contributor through this hub. */
   readonly relayRights: Pick<RelayRights, 'grant'>
@@ -49,10 +51,10 @@ export interface AccountDesk {
 }
 
 export function createAccountDesk(components: AccountDeskComponents): AccountDesk {
-  const { gate, ledger, table, dispatcher, priorityOf, signer, clock } = components
+  const { gate, ledger, table, clouds, dispatcher, priorityOf, signer, clock } = components
 
   async function models(): Promise<Uint8Array> {
-    return encode({ models: listModels(table).slice(0, MODELS_LISTED_MAX) })
+    return encode({ models: listModels(table, clouds).slice(0, MODELS_LISTED_MAX).map(modelToWire) })
   }
 
   async function receipts(account: Account, body: Uint8Array): Promise<Uint8Array> {
@@ -90,10 +92,13 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
 
   async function ticket(peer: string, account: Account, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.ticket.ask, body)
-    const { issued, host } = await dispatcher.place({
+    const placed = await dispatcher.place({
       account: account.id, model: ask.model, requestHash: ask.requestHash, priority: priorityOf(account.tier),
       exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
+      ...(ask.routing === undefined ? {} : { routing: ask.routing }),
     })
+    if (placed === undefined) return encode({ hostName: '', addresses: [] })
+    const { issued, host } = placed
     components.relayRights.grant(peer, host.row.peer)
     const addresses = host.addresses.length > 0 ? host.addresses : await components.addressesOf(host.row.peer)
     return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: addresses.filter((address) => address.length <= 256).slice(0, 16) })

@@ -135,12 +135,25 @@ export async function startSpend(components: SpendComponents, order: SpendOrder,
     })
   }
 
+  /** The prompt was longer than it seemed, or the vendor counts what nobody saw: the exact use is reserved before it is charged. */
+  async function coverExactly(usage: Usage): Promise<void> {
+    if (held.settled !== undefined || (usage.promptTokens <= promptTokens && usage.completionTokens <= covered)) return
+    try {
+      await ledger.extend({ hold: held.hold, step: step + 1, promptTokens: usage.promptTokens, completionTokensMax: usage.completionTokens, holdMs: HOLD_MS })
+      step += 1
+    } catch (reason) {
+      // The account cannot pay for all of it; it pays what is held.
+      log.warn('the use is above what can be reserved', { code: toTriforceError(reason).code, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens })
+    }
+  }
+
   async function settle(usage: Usage, receipt: Uint8Array | undefined): Promise<Settlement> {
     over = true
     await growing
+    await coverExactly(usage)
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await ledger.settle({ hold: held.hold, ...usage, ...(receipt === undefined ? {} : { receipt }) })
+        return await ledger.settle({ hold: held.hold, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens, ...(receipt === undefined ? {} : { receipt }) })
       } catch (reason) {
         const error = toTriforceError(reason)
         if (!error.spec.retry || attempt >= settleTriesMax) throw error

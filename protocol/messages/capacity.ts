@@ -3,7 +3,7 @@
  * the peer it speaks of, before it is passed on.
  */
 import { z } from 'zod'
-import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX } from '../limits.ts'
+import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CLOUDS_MAX } from '../limits.ts'
 import { countField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 
 export const nodeModeSchema = z.enum(['hub', 'contributor', 'consumer', 'hybrid'])
@@ -33,6 +33,19 @@ export type OfferedModel = z.output<typeof offeredModelSchema>
 export const gpuSchema = z.object({ name: shortText, vramBytes: countField, vramFreeBytes: countField })
 export type Gpu = z.output<typeof gpuSchema>
 
+export const vendorField = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
+
+/** A vendor that a hub reaches with a key of its own. What it has is asked for over the control protocol, see catalogue.ts. */
+export const cloudOfferSchema = z.object({
+  vendor: vendorField,
+  models: countField,
+  /** Of the catalogue: equal revisions are equal catalogues, at whichever hub. */
+  revision: idField,
+  /** Keeps what it is sent, or trains on it. */
+  keepsPrompts: z.boolean(),
+})
+export type CloudOffer = z.output<typeof cloudOfferSchema>
+
 export const capacitySchema = z.object({
   v: z.literal(1),
   peer: publicKeyField,
@@ -44,6 +57,8 @@ export const capacitySchema = z.object({
   gpus: z.array(gpuSchema).max(CAPACITY_GPUS_MAX),
   slots: z.object({ total: countField, busy: countField, queued: countField }),
   models: z.array(offeredModelSchema).max(CAPACITY_MODELS_MAX),
+  /** Hubs only. */
+  clouds: z.array(cloudOfferSchema).max(CLOUDS_MAX).optional(),
   /** True: finishes what it has and takes no more. */
   draining: z.boolean(),
   /** The device's own time at `sentAt`: milliseconds of this boot, the same boot as in its receipt halves. Without it standby earns nothing. */

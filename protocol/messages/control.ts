@@ -6,9 +6,11 @@
  */
 import { z } from 'zod'
 import { usageSchema, finishReasonSchema } from '../completion.ts'
-import { bytesField, countField, hashField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { routingWishesSchema } from '../routing.ts'
 import { signedSchema } from '../signed.ts'
-import { modelCapabilitySchema } from './capacity.ts'
+import { modelCapabilitySchema, vendorField } from './capacity.ts'
+import { catalogueAskSchema } from './catalogue.ts'
 import { contributorAskSchema, speedAskSchema } from './contributor.ts'
 
 /** Models in one list. 4,096 of about 300 bytes stay below FRAME_BYTES_MAX. */
@@ -20,6 +22,8 @@ export const RECEIPTS_LISTED_MAX = 100
 export const controlAskSchema = z.discriminatedUnion('t', [
   z.object({ t: z.literal('ping') }),
   z.object({ t: z.literal('account'), authorization: signedSchema, body: bytesField }),
+  /** Between hubs. */
+  catalogueAskSchema,
   contributorAskSchema,
   speedAskSchema,
 ])
@@ -35,8 +39,8 @@ export const controlTellSchema = z.discriminatedUnion('t', [
 ])
 export type ControlTell = z.output<typeof controlTellSchema>
 
-/** Microcredits on the wire: decimal text, since a double cannot hold every amount. */
-const microCreditsField = z.string().regex(/^-?\d{1,20}$/)
+/** µcr for 1,000 tokens. */
+export const priceSchema = z.object({ prompt: microCreditsField, completion: microCreditsField })
 
 /** A receipt for people and programs; every value is taken from the signed documents. */
 export const receiptSummarySchema = z.object({
@@ -85,6 +89,8 @@ export const accountActions = {
       models: z.array(z.object({
         id: modelIdField, hosts: countField, contextTokens: countField, capabilities: z.array(modelCapabilitySchema).max(16),
         quantizations: z.array(z.string().max(32)).max(16), demo: z.boolean(), firstSeenAt: timeField,
+        /** Of a vendor's model: who sells it, its name for people, most tokens of an answer, and the price of 1,000 tokens. */
+        vendor: vendorField.optional(), name: shortText.optional(), outputTokensMax: countField.optional(), price: priceSchema.optional(),
       })).max(MODELS_LISTED_MAX),
     }),
   },
@@ -120,8 +126,10 @@ export const accountActions = {
       model: modelIdField, requestHash: hashField, tokensMax: countField, exclude: z.array(publicKeyField).max(8),
       /** What the host must be able to do: the hub does not see the request. */
       needs: z.array(modelCapabilitySchema).max(16),
+      routing: routingWishesSchema.optional(),
     }),
-    tell: z.object({ ticket: signedSchema, hostName: shortText, addresses: z.array(z.string().max(256)).max(16) }),
+    /** Without `ticket` the job is to be relayed: it costs credits, which a hub counts as it passes the answer on, or goes to another model. */
+    tell: z.object({ ticket: signedSchema.optional(), hostName: shortText, addresses: z.array(z.string().max(256)).max(16) }),
   },
   /** The end of such a job: the contributor's half, and what the consumer saw. */
   settle: {

@@ -3,16 +3,18 @@
  *
  * asking side → host: open, cancel
  * host → asking side: beat* while it waits for a slot, then reject, or accept and
- * (beat | chunk | reasoning | tool | vectors | progress)* and exactly one of end | fail
+ * (beat | placed | chunk | reasoning | tool | vectors | progress)* and exactly one of end | fail
  *
  * After `end`, `fail` or `reject` both sides may use the stream for the next job. A stream that ends without one of
  * them is a failure: an end of file never means "complete".
  */
 import { z } from 'zod'
 import { detailedUsageSchema, finishReasonSchema, tokenLogprobSchema, usageSchema, type AnswerDelta } from '../completion.ts'
-import { TOOL_CALLS_MAX } from '../limits.ts'
-import { bytesField, countField, hashField, idField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { JOB_OPTIONS_BYTES_MAX, TOOL_CALLS_MAX } from '../limits.ts'
+import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+import { routingWishesSchema } from '../routing.ts'
 import { signedSchema } from '../signed.ts'
+import { vendorField } from './capacity.ts'
 
 export const jobOpenSchema = z.object({
   t: z.literal('open'),
@@ -21,12 +23,21 @@ export const jobOpenSchema = z.object({
   request: bytesField,
 })
 
-/** A hub is asked to place the job itself and to relay the stream; `authorization` opens to an AccountRequest. */
+/**
+ * A hub is asked to place the job itself and to relay the stream; `authorization` opens to an AccountRequest whose
+ * `bodyHash` is that of `request`, followed by `options` where it is there.
+ */
 export const jobRelaySchema = z.object({
   t: z.literal('relay'),
   authorization: signedSchema,
   request: bytesField,
+  /** DAG-CBOR of JobOptions. */
+  options: bytesField.refine((bytes) => bytes.byteLength <= JOB_OPTIONS_BYTES_MAX, `may have ${JOB_OPTIONS_BYTES_MAX} bytes`).optional(),
 })
+
+/** What travels beside a request and is not for its host. */
+export const jobOptionsSchema = z.object({ routing: routingWishesSchema.optional() })
+export type JobOptions = z.output<typeof jobOptionsSchema>
 
 /** Stop soon and end in order, with the exact usage. */
 export const jobCancelSchema = z.object({ t: z.literal('cancel') })
@@ -46,6 +57,12 @@ export const jobBeatSchema = z.object({
   state: z.enum(['queued', 'loading', 'running']),
   /** Place in the queue (1 is next), or the loaded part in thousandths. */
   at: countField.optional(),
+})
+
+/** On the relayed leg: the hub asks this host now, the `attempts`th. `price`: µcr for 1,000 tokens; `remaining`: µcr that the account has left. */
+export const jobPlacedSchema = z.object({
+  t: z.literal('placed'), host: shortText, hostName: shortText, attempts: countField, model: modelIdField, vendor: vendorField.optional(),
+  price: z.object({ prompt: microCreditsField, completion: microCreditsField }).optional(), remaining: microCreditsField.optional(),
 })
 
 /** Text as the engine made it; `tokens` is cumulative, so a lost count cannot pass unseen. */
@@ -76,6 +93,9 @@ export const jobEndSchema = z.object({
   half: signedSchema.optional(),
   relayed: z.object({
     receiptId: idField, host: shortText, hostName: shortText, hub: shortText, durability: z.enum(['replicated', 'local']), costMicroCredits: countField,
+    model: modelIdField, attempts: countField, remaining: microCreditsField.optional(),
+    /** The account could pay for no more, so the answer ends with `length`. */
+    stoppedBy: z.literal('credits').optional(),
   }).optional(),
 })
 
@@ -85,7 +105,7 @@ export const jobFailSchema = z.object({
 })
 
 export const jobTellSchema = z.discriminatedUnion('t', [
-  jobAcceptSchema, jobRejectSchema, jobBeatSchema, jobChunkSchema, jobReasoningSchema, jobToolSchema, jobVectorsSchema, jobProgressSchema, jobEndSchema,
+  jobAcceptSchema, jobRejectSchema, jobBeatSchema, jobPlacedSchema, jobChunkSchema, jobReasoningSchema, jobToolSchema, jobVectorsSchema, jobProgressSchema, jobEndSchema,
   jobFailSchema,
 ])
 export type JobTell = z.output<typeof jobTellSchema>

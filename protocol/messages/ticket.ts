@@ -14,6 +14,8 @@ export const ticketSchema = z.object({
   contributor: publicKeyField,
   account: idField,
   model: modelIdField,
+  /** The model is a vendor's, and the contributor a hub that has a key for it. */
+  cloud: z.literal(true).optional(),
   /** SHA-256 of the encoded CompletionRequest; the prompt itself is in no ticket and no receipt. */
   requestHash: hashField,
   tokensMax: countField,

@@ -19,6 +19,7 @@ export const testServed: Served = {
   durability: 'replicated',
   costMicroCredits: 0n,
   attempts: 1,
+  model: 'demo',
 }
 
 export const testStatus: NodeStatus = {

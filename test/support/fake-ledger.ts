@@ -12,7 +12,7 @@ import { ticketSchema } from '../../protocol/messages/ticket.ts'
 
 export interface FakeLedger extends Pick<
   HubLedger, 'appendReceipt' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
-  | 'money' | 'statement' | 'statementFile' | 'presence' | 'earningRate' | 'lending'
+  | 'money' | 'statement' | 'statementFile' | 'presence' | 'earningRate' | 'lending' | 'price' | 'hold' | 'extend' | 'progress' | 'settle' | 'expire'
 > {
   readonly appended: Receipt[]
   /** Devices that came with each receipt. */
@@ -25,6 +25,9 @@ export interface FakeLedger extends Pick<
   /** Keys that were revoked: they never come back. */
   readonly revoked: Set<string>
   file: string | undefined
+  /** µcr that every account has for holds, and what happened to them in order: `hold 12`, `extend 34`, `settle 3+4`, `expire`. */
+  credits: bigint
+  readonly spending: string[]
   /** Called before an append is taken; a throw refuses it, a pending promise holds it. */
   onAppend: (receipt: Receipt) => Promise<void> | void
   /** Opens an account whose own key is an API key too. */
@@ -48,6 +51,8 @@ export function fakeLedger(): FakeLedger {
     lendingOf: { devices: [], probation: { active: true, receipts: 0, receiptsMin: 50, firstAt: undefined, ageMsMin: 604_800_000 } },
     revoked: new Set(),
     file: undefined,
+    credits: 1_000_000_000n,
+    spending: [],
     onAppend: () => {},
     addAccount(publicKey, part = {}) {
       const account: Account = { id: accountIdOf(publicKey), publicKey, name: 'someone', tier: 'free', balanceMicroCredits: 0n, ...part }
@@ -103,6 +108,54 @@ export function fakeLedger(): FakeLedger {
     lending: (id) => accounts.has(toHex(id)) ? ledger.lendingOf : undefined,
     statementFile: () => Promise.resolve(ledger.file),
     presence: (fact) => void ledger.presences.push(fact),
+    ...fakeSpending(() => ledger),
   }
   return ledger
+}
+
+/** 1 µcr a token, whoever asks; a hold covers what the credits pay for. */
+function fakeSpending(ledger: () => FakeLedger): Pick<FakeLedger, 'price' | 'hold' | 'extend' | 'progress' | 'settle' | 'expire'> {
+  const holds = new Map<string, { tokens: bigint }>()
+
+  function cover(hold: Uint8Array, promptTokens: number, most: number, least: number, known: bigint): Awaited<ReturnType<HubLedger['hold']>> {
+    const room = ledger().credits + known - BigInt(promptTokens)
+    const completionTokensMax = Number(room < BigInt(most) ? room : BigInt(most))
+    if (completionTokensMax < least) throw new TriforceError('INSUFFICIENT_CREDITS')
+    const tokens = BigInt(promptTokens + completionTokensMax)
+    ledger().credits += known - tokens
+    holds.set(toHex(hold), { tokens })
+    return {
+      hold, hub: 0, epoch: 0, priceRow: 'row', priceRev: 3, creditsMicroCredits: tokens, quotaTokens: 0, completionTokensMax, expiresAt: 0,
+      durability: 'replicated', known: false, settled: undefined,
+    }
+  }
+
+  return {
+    price: () => ({ row: 'row', rev: 3, promptMicroCredits: 1_000n, completionMicroCredits: 1_000n }),
+    async hold({ request, promptTokens, completionTokensMax, completionTokensMin = completionTokensMax }) {
+      const held = cover(request, promptTokens, completionTokensMax, completionTokensMin, 0n)
+      ledger().spending.push(`hold ${promptTokens}+${held.completionTokensMax}`)
+      return held
+    },
+    async extend({ hold, promptTokens, completionTokensMax }) {
+      const held = cover(hold, promptTokens, completionTokensMax, completionTokensMax, holds.get(toHex(hold))!.tokens)
+      ledger().spending.push(`extend ${promptTokens}+${completionTokensMax}`)
+      return held
+    },
+    progress: () => Promise.resolve(),
+    async settle({ hold, promptTokens, completionTokens }) {
+      const { tokens } = holds.get(toHex(hold))!
+      const used = BigInt(promptTokens + completionTokens)
+      const chargeMicroCredits = used < tokens ? used : tokens
+      holds.delete(toHex(hold))
+      ledger().credits += tokens - chargeMicroCredits
+      ledger().spending.push(`settle ${promptTokens}+${completionTokens}`)
+      return { promptTokens, completionTokens, chargeMicroCredits, quotaTokens: 0 }
+    },
+    async expire(hold) {
+      ledger().credits += holds.get(toHex(hold))!.tokens
+      holds.delete(toHex(hold))
+      ledger().spending.push('expire')
+    },
+  }
 }

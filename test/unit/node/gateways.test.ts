@@ -2,13 +2,15 @@ import { createTraffic } from '../../../node/net/traffic.ts'
 import { expect } from 'chai'
 import { createCapacityTable } from '../../../node/capacity/table.ts'
 import { createAdminGateway, createHubGateway } from '../../../node/hub-gateway.ts'
-import type { Dispatcher, JobOrder } from '../../../node/jobs/dispatcher.ts'
+import type { Dispatcher } from '../../../node/jobs/dispatcher.ts'
+import type { JobOrder } from '../../../node/jobs/job-order.ts'
 import type { NodeStatus } from '../../../node/gateway.ts'
 import { createRemoteGateway } from '../../../node/remote-gateway.ts'
 import { createStatus } from '../../../node/status.ts'
 import type { AccountClient } from '../../../node/settlement/account-client.ts'
 import type { HubLedger } from '../../../ledger/interface.ts'
 import { apiKeyFromSeed } from '../../../protocol/api-key.ts'
+import { noClouds } from '../../support/cloud-market.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { aCapacity, aRequest } from '../../support/completions.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
@@ -26,7 +28,7 @@ describe('node/hub-gateway', () => {
     table.put(aCapacity({ peer: testKey().signer.publicKey }, clock.now()))
     const orders: JobOrder[] = []
     const dispatcher = { run: (order: JobOrder) => { orders.push(order); return (async function* () { yield* [] })() } } as unknown as Dispatcher
-    return { fake, orders, gateway: createHubGateway({ ledger, table, dispatcher, priorityOf: (tier) => tier === 'unlimited' ? 0 : 3, clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
+    return { fake, orders, gateway: createHubGateway({ ledger, table, clouds: noClouds, dispatcher, priorityOf: (tier) => tier === 'unlimited' ? 0 : 3, clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
   }
 
   it('knows a key by its public half, and refuses others', async () => {

@@ -1,34 +1,67 @@
 import { expect } from 'chai'
-import { findCandidates, needsOf } from '../../../../node/jobs/candidates.ts'
+import { cloudRecordName, findOffers, needsOf, type CloudMarket } from '../../../../node/jobs/candidates.ts'
 import type { Capacity } from '../../../../protocol/messages/capacity.ts'
+import { aCloudModel, cloudMarket, noClouds } from '../../../support/cloud-market.ts'
 import { aCapacity, aModel, aRequest } from '../../../support/completions.ts'
 
-function find(rows: Readonly<Record<string, Partial<Capacity>>>, options: { connected?: readonly string[]; recorded?: Readonly<Record<string, readonly string[]>> } = {}) {
-  return findCandidates({
-    table: { fresh: () => Object.entries(rows).map(([peer, part]) => ({ peer, capacity: aCapacity({ peer: new Uint8Array(32), ...part }, 1), receivedAt: 0 })) },
-    modelHosts: { find: () => Promise.resolve(Object.entries(options.recorded ?? {}).map(([peer, addresses]) => ({ peer, addresses }))) },
-    isConnected: (peer) => (options.connected ?? []).includes(peer),
-  }, 'tiny', ['chat', 'json'])
+interface World {
+  readonly connected?: readonly string[]
+  readonly recorded?: Readonly<Record<string, readonly string[]>>
+  readonly clouds?: CloudMarket
+  readonly coolingDown?: string
+}
+
+const row = (peer: string, part: Partial<Capacity> = {}) => ({ peer, capacity: aCapacity({ peer: new Uint8Array(32), name: `n-${peer}`, ...part }, 1), receivedAt: 0 })
+
+function find(rows: Readonly<Record<string, Partial<Capacity>>>, world: World = {}, model = 'tiny') {
+  return findOffers({
+    table: { fresh: () => Object.entries(rows).map(([peer, part]) => row(peer, part)) },
+    modelHosts: { find: () => Promise.resolve(Object.entries(world.recorded ?? {}).map(([peer, addresses]) => ({ peer, addresses }))) },
+    record: { load: () => 3, coolingDown: (peer) => peer === world.coolingDown },
+    isConnected: (peer) => (world.connected ?? []).includes(peer), isSelf: (peer) => peer === 'self',
+    privacyOf: (_account, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds,
+  }, new Uint8Array(16), model)
 }
 
 describe('node/jobs/candidates', () => {
-  it('takes hosts that are connected, or that gave an address with their provider record', async () => {
-    const { hosts, offers } = await find({ near: {}, far: {}, lost: {} }, { connected: ['near'], recorded: { far: ['/ip4/1.2.3.4/tcp/1/p2p/far'], gone: ['/x'] } })
-    expect(hosts.map((host) => host.row.peer)).to.deep.equal(['near', 'far'])
-    expect(hosts[1]!.addresses).to.deep.equal(['/ip4/1.2.3.4/tcp/1/p2p/far'])
-    expect(offers).to.equal(3)
-  })
-
-  it('leaves out a host that leaves, lacks the model or cannot do what is needed, and counts the offers', async () => {
-    const { hosts, offers } = await find({
-      leaving: { draining: true }, other: { models: [aModel({ id: 'big' })] }, unable: { models: [aModel({ capabilities: ['chat'] })] }, good: {},
-    }, { connected: ['leaving', 'other', 'unable', 'good'] })
-    expect(hosts.map((host) => host.row.peer)).to.deep.equal(['good'])
-    expect(offers).to.equal(3)
+  it('finds who offers the model, and tells who can be reached: connected, by an address of its provider record, or itself', async () => {
+    const offers = await find({ near: {}, far: {}, lost: {}, self: {}, other: { models: [aModel({ id: 'big' })] } }, { connected: ['near'], recorded: { far: ['/ip4/1.2.3.4/tcp/1/p2p/far'], gone: ['/x'] } })
+    expect(offers.map(({ peer, reachable }) => [peer, reachable])).to.deep.equal([['near', true], ['far', true], ['lost', false], ['self', true]])
+    expect(offers[1]!.addresses).to.deep.equal(['/ip4/1.2.3.4/tcp/1/p2p/far'])
   })
 
   it('never takes a host from the DHT alone', async () => {
-    expect(await find({}, { recorded: { stale: ['/ip4/1.2.3.4/tcp/1'] }, connected: ['stale'] })).to.deep.equal({ hosts: [], offers: 0 })
+    expect(await find({}, { recorded: { stale: ['/ip4/1.2.3.4/tcp/1'] }, connected: ['stale'] })).to.deep.equal([])
+  })
+
+  it('tells what the router needs', async () => {
+    const [mine, hub] = await find({
+      mine: { draining: true, slots: { total: 4, busy: 2, queued: 1 }, models: [aModel({ quantization: 'Q4', parameters: 7, tokensPerSecond: 30, loaded: false })] }, hub: { mode: 'hub' },
+    }, { connected: ['mine', 'hub'], coolingDown: 'mine' })
+    expect(mine).to.deep.include({
+      model: 'tiny', name: 'n-mine', isHub: false, privacy: 'own', draining: true, slotsTotal: 4, announcedLoad: 3, ownLoad: 3, coolingDown: true, quantization: 'Q4', parameters: 7,
+      tokensPerSecond: 30, loaded: false, outputTokensMax: 0,
+    })
+    expect(mine).to.not.have.property('cloud')
+    expect(hub).to.include({ isHub: true, privacy: 'any', coolingDown: false })
+  })
+
+  it('adds the hubs that reach the model at a vendor, by its id or by a name that means it', async () => {
+    const clouds = cloudMarket([
+      { row: row('self', { mode: 'hub' }), models: [aCloudModel('openai/gpt-4o', { outputTokensMax: 16_384, capabilities: ['chat', 'vision'] })], keepsPrompts: true },
+      { row: row('away', { mode: 'hub' }), models: [aCloudModel('openai/gpt-4o')] },
+    ])
+    const world = { clouds, coolingDown: cloudRecordName('self', 'openai') }
+    const offers = await find({ near: {} }, world, 'gpt-4o')
+    expect(offers.map(({ peer, model, privacy, reachable, isHub, coolingDown }) => ({ peer, model, privacy, reachable, isHub, coolingDown }))).to.deep.equal([
+      { peer: 'self', model: 'openai/gpt-4o', privacy: 'cloud', reachable: true, isHub: true, coolingDown: true },
+      { peer: 'away', model: 'openai/gpt-4o', privacy: 'cloud', reachable: false, isHub: true, coolingDown: false },
+    ])
+    expect(offers[0]).to.deep.include({ capabilities: ['chat', 'vision'], outputTokensMax: 16_384 })
+    expect(offers.map(({ cloud }) => cloud)).to.deep.equal([
+      { vendor: 'openai', price: { promptMicroCredits: 1_000n, completionMicroCredits: 1_000n }, keepsPrompts: true, isSelf: true },
+      { vendor: 'openai', price: { promptMicroCredits: 1_000n, completionMicroCredits: 1_000n }, keepsPrompts: false, isSelf: false },
+    ])
   })
 
   it('reads from the request what a host must be able to do', () => {

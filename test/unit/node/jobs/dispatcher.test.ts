@@ -1,9 +1,10 @@
 import { expect } from 'chai'
-import { createCapacityTable } from '../../../../node/capacity/table.ts'
+import { createCapacityTable, type CapacityTable } from '../../../../node/capacity/table.ts'
 import type { CompletionEvent } from '../../../../node/gateway.ts'
-import { createDispatcher, type DispatcherOptions, type JobOrder } from '../../../../node/jobs/dispatcher.ts'
+import { createDispatcher, type DispatcherOptions } from '../../../../node/jobs/dispatcher.ts'
+import type { JobOrder } from '../../../../node/jobs/job-order.ts'
 import { createHostRecord } from '../../../../node/jobs/host-record.ts'
-import type { HostCandidate } from '../../../../node/jobs/candidates.ts'
+import type { CloudMarket, HostCandidate } from '../../../../node/jobs/candidates.ts'
 import type { Channel } from '../../../../node/net/channel.ts'
 import { decode } from '../../../../protocol/codec.ts'
 import { TriforceError, type ErrorCode } from '../../../../protocol/errors.ts'
@@ -11,6 +12,7 @@ import { JOB_BEAT_MS, JOB_MS_MAX, JOB_SILENCE_MS_MAX } from '../../../../protoco
 import type { OfferedModel } from '../../../../protocol/messages/capacity.ts'
 import type { JobAsk } from '../../../../protocol/messages/job.ts'
 import { ticketSchema } from '../../../../protocol/messages/ticket.ts'
+import { noClouds } from '../../../support/cloud-market.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity, aModel, aRequest } from '../../../support/completions.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
@@ -40,7 +42,7 @@ const refusing = (code: string): Behaviour => (host) => void host.tell({ t: 'rej
 const usageOf = (completionTokens: number) => ({ promptTokens: 0, completionTokens })
 
 /** Hosts are asked in the order of `behaviours`: each later one is busier. */
-function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial<DispatcherOptions>; models?: readonly OfferedModel[] } = {}) {
+function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial<DispatcherOptions>; models?: readonly OfferedModel[]; clouds?: (table: CapacityTable) => CloudMarket } = {}) {
   const clock = fakeClock()
   const ledger = fakeLedger()
   const table = createCapacityTable({ clock }, { demoAllowed: true })
@@ -53,8 +55,8 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
   const hosts: ScriptedHost[] = []
   const dispatcher = createDispatcher({
     table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: testKey().signer,
-    modelHosts: { provide: () => {}, find: () => Promise.resolve([]), stop: () => {} },
-    isConnected: () => true,
+    modelHosts: { find: () => Promise.resolve([]) },
+    isConnected: () => true, isSelf: () => false, privacyOf: () => 'any', clouds: options.clouds?.(table) ?? noClouds,
     lease(candidate: HostCandidate) {
       const index = keys.findIndex((key) => key.peerId === candidate.row.peer)
       asked.push(index)
@@ -78,7 +80,7 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
       }
       outcome.isOver = true
     })()
-    return { leaving, events, outcome, text: () => events.map((event) => event.type === 'text' ? event.text : '').join(''), types: () => events.map((event) => event.type).filter((type) => type !== 'waiting') }
+    return { leaving, events, outcome, text: () => events.map((event) => event.type === 'text' ? event.text : '').join(''), types: () => events.map((event) => event.type).filter((type) => type !== 'waiting' && type !== 'placed') }
   }
   async function pass(ms: number): Promise<void> {
     clock.advance(ms)
@@ -355,11 +357,11 @@ describe('node/jobs/dispatcher', () => {
     const unknown = run({ request: aRequest({ model: 'unknown' }) })
     const unable = run({ request: aRequest({ messages: [{ role: 'assistant', content: 'x' }], continueLast: true }) })
     await settled()
-    expect([unknown.outcome.code, unable.outcome.code]).to.deep.equal(['MODEL_NOT_FOUND', 'NO_HOST'])
+    expect([unknown.outcome.code, unable.outcome.code]).to.deep.equal(['MODEL_NOT_FOUND', 'CAPABILITY_MISSING'])
     const order = { account: new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), priority: 1, needs: [] }
     expect(await codeOf(dispatcher.place({ ...order, exclude: [keys[0]!.peerId] }))).to.equal('NO_HOST')
-    expect(await codeOf(dispatcher.place({ ...order, exclude: [], needs: ['vision'] }))).to.equal('NO_HOST')
-    const { issued, host } = await dispatcher.place({ ...order, exclude: [] })
+    expect(await codeOf(dispatcher.place({ ...order, exclude: [], needs: ['vision'] }))).to.equal('CAPABILITY_MISSING')
+    const { issued, host } = (await dispatcher.place({ ...order, exclude: [] }))!
     expect(host.row.peer).to.equal(keys[0]!.peerId)
     expect(Buffer.from(decode(ticketSchema, issued.signed.body).contributor)).to.deep.equal(Buffer.from(keys[0]!.signer.publicKey))
   })

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { CompletionEvent } from '../../../../node/gateway.ts'
-import type { JobOrder } from '../../../../node/jobs/dispatcher.ts'
+import type { JobOrder } from '../../../../node/jobs/job-order.ts'
 import { createRelay } from '../../../../node/jobs/relay.ts'
 import { createTraffic } from '../../../../node/net/traffic.ts'
 import { createLocalChannels } from '../../../../node/net/local-channel.ts'
@@ -17,7 +17,7 @@ import { testKey } from '../../../support/federation.ts'
 const key = testKey()
 const account = fakeLedger().addAccount(key.signer.publicKey, { tier: 'pro' })
 const authorization = signDocument(key.signer, 'accountRequest', {})
-const served = { host: 'H', hostName: 'h', hub: 'hub1', receiptId: new Uint8Array(16).fill(7), durability: 'replicated' as const, costMicroCredits: 12n, attempts: 1 }
+const served = { host: 'H', hostName: 'h', hub: 'hub1', receiptId: new Uint8Array(16).fill(7), durability: 'replicated' as const, costMicroCredits: 12n, attempts: 1, model: 'tiny' }
 
 async function relay(events: (order: JobOrder) => AsyncIterable<CompletionEvent>, options: { action?: AccountRequest['action']; request?: Uint8Array; admit?: AccountGate['admit'] } = {}) {
   const [near, far] = createLocalChannels('consumer')
@@ -54,7 +54,7 @@ describe('node/jobs/relay', () => {
       { t: 'beat', state: 'queued' },
       { t: 'beat', state: 'loading', at: 500 },
       { t: 'chunk', text: 'Hi', tokens: 1 },
-      { t: 'end', finish: 'stop', usage: { promptTokens: 2, completionTokens: 1 }, relayed: { host: 'H', hostName: 'h', hub: 'hub1', receiptId: served.receiptId, durability: 'replicated', costMicroCredits: 12 } },
+      { t: 'end', finish: 'stop', usage: { promptTokens: 2, completionTokens: 1 }, relayed: { host: 'H', hostName: 'h', hub: 'hub1', receiptId: served.receiptId, durability: 'replicated', costMicroCredits: 12, attempts: 1, model: 'tiny' } },
     ])
     expect(orders[0]).to.include({ account: account.id, priority: 1 })
     expect(traffic.byPath.proxied.jobs).to.equal(1)

@@ -25,7 +25,7 @@ const answer = (text: string, relayed = false): Behaviour => (host) => {
   host.tell({ t: 'chunk', text, tokens: 1 })
   host.tell({
     t: 'end', finish: 'stop', usage: { promptTokens: 1, completionTokens: 1 },
-    ...(relayed ? { relayed: { receiptId: new Uint8Array(16), host: 'H', hostName: 'far', hub: 'hub1', durability: 'replicated' as const, costMicroCredits: 3 } } : {}),
+    ...(relayed ? { relayed: { receiptId: new Uint8Array(16), host: 'H', hostName: 'far', hub: 'hub1', durability: 'replicated' as const, costMicroCredits: 3, model: 'tiny', attempts: 1 } } : {}),
   })
 }
 
@@ -198,7 +198,7 @@ describe('node/jobs/remote-job', () => {
     const { run } = setUp({ peers: { [first]: answer('Hi') }, settle: () => promise })
     const job = run()
     await settled()
-    expect(job.events.map((event) => event.type)).to.deep.equal(['text', 'finish'])
+    expect(job.events.map((event) => event.type)).to.deep.equal(['placed', 'text', 'finish'])
     resolve()
     await settled()
     expect(job.last().type).to.equal('settled')

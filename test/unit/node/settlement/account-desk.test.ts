@@ -20,6 +20,7 @@ import { aCapacity } from '../../../support/completions.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
 import { fakeLedger } from '../../../support/fake-ledger.ts'
 import { testKey, type TestKey } from '../../../support/federation.ts'
+import { noClouds } from '../../../support/cloud-market.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
 
@@ -44,14 +45,14 @@ function setUp({ relayed = false } = {}) {
     contributor: contributor.signer.publicKey, account: forAccount, model: 'tiny', requestHash: new Uint8Array(32), priority: 1,
   })
   const desk = createAccountDesk({
-    ledger: ledger as unknown as HubLedger, table, signer: hub.signer, clock, log: quietLog(),
+    ledger: ledger as unknown as HubLedger, table, clouds: noClouds, signer: hub.signer, clock, log: quietLog(),
     addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE], priorityOf: (tier) => tier === 'pro' ? 1 : 3,
     relayRights, hasRelayed: (peer, host) => peer === 'peer' && host === contributor.peerId && relayed, traffic,
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
       place(order) {
         placed.push(order)
-        return Promise.resolve({ issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, model: capacity.models[0]!, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
+        return Promise.resolve({ issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
       },
     },
   })

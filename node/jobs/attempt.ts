@@ -1,0 +1,242 @@
+/**
+ * One host is asked for one answer: what it may cost is held, the ticket issued, the stream followed, and the end settled
+ * exactly once, whatever it is. A host that delivered nothing costs nothing, and another one may be asked.
+ */
+import type { HubLedger } from '../../ledger/interface.ts'
+import { encode } from '../../protocol/codec.ts'
+import type { AnswerDelta, CompletionRequest, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
+import { sha256 } from '../../protocol/crypto.ts'
+import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { receiptIdOf } from '../../protocol/messages/receipt.ts'
+import { publicKeyOf } from '../../protocol/peer-key.ts'
+import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
+import { devicesOf } from '../capacity/devices.ts'
+import { ownIdOf } from '../clouds/own-clouds.ts'
+import type { CompletionEvent, Served } from '../gateway.ts'
+import type { Channel } from '../net/channel.ts'
+import { paidUsage } from '../settlement/paid-usage.ts'
+import { settleJob, type Settled } from '../settlement/settle.ts'
+import { startSpend, type Spend } from '../settlement/spend.ts'
+import { estimatePromptTokens } from '../settlement/token-estimate.ts'
+import { cloudRecordName, type HostCandidate, type HostOffer } from './candidates.ts'
+import type { Handoff } from './handoff.ts'
+import { fromHost, REQUEST_CODES } from './host-errors.ts'
+import type { HostRecord } from './host-record.ts'
+import type { JobOrder } from './job-order.ts'
+import { runJob, type JobListener, type JobSeen } from './job-run.ts'
+import { issueTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
+import { waitingOf, type Pulse } from './waiting.ts'
+
+export interface AttemptComponents {
+  readonly record: HostRecord
+  /** A channel to a host: over its connection, by its addresses, or within this process. */
+  readonly lease: (host: HostCandidate) => Promise<Channel>
+  readonly giveBack: (channel: Channel) => void
+  readonly ledger: Pick<HubLedger, 'appendReceipt' | 'account' | 'hold' | 'extend' | 'progress' | 'settle' | 'expire'>
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export interface AttemptOptions {
+  readonly network: string
+  readonly hubName: string
+  readonly firstTextMsMax: number
+}
+
+/** Where to tell what happens to a job. */
+export interface Told {
+  readonly handoff: Handoff<CompletionEvent>
+  readonly pulse: Pulse
+}
+
+export interface Attempts {
+  /**
+   * Undefined: the answer was delivered and settled. An error: nothing was, and another host may be asked.
+   * Throws where no other host may be: text was delivered, the request is at fault, or the client left (CANCELLED).
+   */
+  ask(step: HostOffer, order: JobOrder, attempts: number, told: Told): Promise<TriforceError | undefined>
+  issue(order: TicketOrder): IssuedTicket
+}
+
+/** What a vendor without a limit of its own may write at most. */
+const CLOUD_TOKENS_MAX = 131_072
+
+export function createAttempts(components: AttemptComponents, options: AttemptOptions): Attempts {
+  const { record, ledger, clock, random, log } = components
+  const { network, hubName, firstTextMsMax } = options
+
+  function issue(order: TicketOrder): IssuedTicket {
+    return issueTicket(components, network, order)
+  }
+
+  function remaining(account: Uint8Array): Pick<Served, 'remainingMicroCredits'> {
+    const known = ledger.account(account)
+    return known === undefined ? {} : { remainingMicroCredits: known.balanceMicroCredits }
+  }
+
+  /** Throws what the ledger refuses with. */
+  function hold(step: HostOffer, request: CompletionRequest, requestHash: Uint8Array, account: Uint8Array): Promise<Spend> {
+    return startSpend(components, {
+      account, request: random.bytes(16), requestHash, provider: step.cloud!.vendor, model: ownIdOf(step.model),
+      promptTokens: estimatePromptTokens(request), completionTokensMax: mostTokens(step, request),
+    })
+  }
+
+  async function follow(step: HostOffer, issued: IssuedTicket, request: Uint8Array, signal: AbortSignal, listener: JobListener): Promise<JobSeen> {
+    const name = step.cloud === undefined ? step.peer : cloudRecordName(step.peer, step.cloud.vendor)
+    record.started(name)
+    let seen: JobSeen | undefined
+    try {
+      const channel = await components.lease(step)
+      seen = await runJob(channel, clock, {
+        ask: { t: 'open', ticket: issued.signed, request }, signal, firstTextMsMax, listener,
+        // A vendor counts as it likes; what it is paid is bounded by what is held.
+        tokensMax: step.cloud === undefined ? issued.ticket.tokensMax : Number.MAX_SAFE_INTEGER,
+      })
+      if (seen.clean) components.giveBack(channel)
+      else channel.abort(seen.error ?? new TriforceError('HOST_LOST'))
+      return seen
+    } catch (reason) {
+      return { ...nothingSeen, error: toTriforceError(reason, 'NO_HOST') }
+    } finally {
+      record.ended(name, seen !== undefined && (seen.error === undefined || isNoFault(seen.error, signal)))
+    }
+  }
+
+  return {
+    issue,
+    async ask(step, order, attempts, { handoff, pulse }) {
+      const { model, cloud } = step
+      const isSame = model === order.request.model
+      const request = isSame ? order.request : { ...order.request, model }
+      const bytes = (isSame ? order.requestBytes : undefined) ?? encode(request)
+      const requestHash = sha256(bytes)
+      let spend: Spend | undefined
+      try {
+        spend = cloud === undefined ? undefined : await hold(step, request, requestHash, order.account)
+      } catch (reason) {
+        return toTriforceError(reason)
+      }
+      handoff.offer({
+        type: 'placed', host: step.peer, hostName: step.name, attempts, model, ...remaining(order.account),
+        ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }),
+      })?.catch(() => {})
+      const issued = issue({
+        contributor: publicKeyOf(step.peer)!, account: order.account, model, requestHash, tokensMax: request.maxTokens, priority: order.priority,
+        ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
+      })
+      const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)
+      const seen = await follow(step, issued, bytes, meter.signal, { onBeat: (beat) => pulse.say(waitingOf(beat)), onDelta: meter.onDelta })
+      const error = seen.error === undefined || meter.stopped ? undefined : fromHost(seen.error)
+      if (error !== undefined && !seen.delivered) {
+        await spend?.cancel().catch((reason: unknown) => log.warn('a hold was not let go and will expire', { code: toTriforceError(reason).code }))
+        if (order.signal.aborted) throw new TriforceError('CANCELLED')
+        log.info('host did not answer', { host: step.peer, model, code: error.code, attempts })
+        if (REQUEST_CODES.has(error.code)) throw error
+        return error
+      }
+      const paid = spend === undefined ? undefined : paidUsage({ ...seen, ...meter.seen }, estimatePromptTokens(request))
+      if (paid?.implausible === true) log.warn('a hub says that its vendor counted more tokens than it sent', { host: step.peer, said: seen.usage.completionTokens })
+      const usage = paid?.usage ?? seen.usage
+      const finish: FinishReason = meter.stopped ? 'length' : seen.finish
+      if (error === undefined) handoff.offer({ type: 'finish', finish, usage })?.catch(() => {})
+      const settled = await settle(issued, { ...seen, usage }, step, spend)
+      if (order.signal.aborted) throw new TriforceError('CANCELLED')
+      if (error !== undefined) throw error
+      handoff.offer({
+        type: 'settled', served: {
+          host: step.peer, hostName: step.name, hub: hubName, attempts, model, ...settled, ...remaining(order.account),
+          ...(meter.stoppedBy === undefined ? {} : { stoppedBy: meter.stoppedBy }),
+        },
+      })?.catch(() => {})
+      return undefined
+    },
+  }
+
+  /** Receipt and charge stand in one frame of the log; nothing is charged for an answer without tokens. */
+  async function settle(issued: IssuedTicket, seen: JobSeen, step: HostOffer, spend: Spend | undefined): Promise<Settled> {
+    const receipt = settleJob(components, { issued, seen, path: 'hub', devices: spend === undefined ? devicesOf(step.row.capacity.gpus) : undefined })
+    if (spend === undefined) return await receipt
+    const { usage } = seen
+    const isFree = usage.promptTokens === 0 && usage.completionTokens === 0
+    const charged = isFree ? spend.cancel().then(() => 0n) : spend.settle(usage, receiptIdOf(issued.ticket.jobId)).then((settlement) => settlement.chargeMicroCredits)
+    const [logged, costMicroCredits] = await Promise.all([receipt, charged])
+    return { ...logged, costMicroCredits }
+  }
+}
+
+/** What stands between the host and the client. */
+interface Meter {
+  /** Aborts when the client has left, or when its answer ends early. */
+  readonly signal: AbortSignal
+  readonly stopped: boolean
+  readonly stoppedBy: Served['stoppedBy']
+  readonly seen: { readonly deliveredTokens: number; readonly chars: number; readonly toolCalls: number; readonly stopped: boolean }
+  onDelta(delta: AnswerDelta): Promise<void> | undefined
+}
+
+function freeMeter(handoff: Handoff<CompletionEvent>, signal: AbortSignal): Meter {
+  return {
+    signal, stopped: false, stoppedBy: undefined, seen: { deliveredTokens: 0, chars: 0, toolCalls: 0, stopped: false },
+    onDelta: (delta) => handoff.offer(delta),
+  }
+}
+
+/** Passes pieces on for as long as they are paid for, and counts them. */
+function createMeter(handoff: Handoff<CompletionEvent>, spend: Spend, tokensMost: number, left: AbortSignal): Meter {
+  const cut = new AbortController()
+  const onLeft = () => cut.abort(left.reason)
+  if (left.aborted) onLeft()
+  else left.addEventListener('abort', onLeft, { once: true })
+  const seen = { deliveredTokens: 0, chars: 0, toolCalls: 0 }
+  let stopped = false
+  let stoppedBy: Served['stoppedBy']
+
+  function pass(delta: AnswerDelta): Promise<void> | undefined {
+    seen.deliveredTokens = delta.tokens
+    return handoff.offer(delta)
+  }
+
+  async function passIfPaid(delta: AnswerDelta, more: boolean | Promise<boolean>): Promise<void> {
+    const goOn = await more
+    // Up to the most that the request allows everything is reserved; only money can end it before.
+    const isPaid = spend.coveredTokens >= Math.min(delta.tokens, tokensMost)
+    if (isPaid) await pass(delta)
+    if (goOn || spend.coveredTokens >= tokensMost) return
+    stopped = true
+    stoppedBy = 'credits'
+    cut.abort(new TriforceError('CANCELLED'))
+  }
+
+  return {
+    signal: cut.signal,
+    get stopped() { return stopped },
+    get stoppedBy() { return stoppedBy },
+    get seen() { return { ...seen, stopped } },
+    onDelta(delta: AnswerDelta): Promise<void> | undefined {
+      if (stopped) return undefined
+      seen.chars += delta.type === 'toolCall' ? delta.arguments.length : delta.text.length
+      if (delta.type === 'toolCall') seen.toolCalls = Math.max(seen.toolCalls, delta.index + 1)
+      const more = spend.used(delta.tokens)
+      return more === true ? pass(delta) : passIfPaid(delta, more)
+    },
+  }
+}
+
+function mostTokens({ outputTokensMax }: HostOffer, { maxTokens }: CompletionRequest): number {
+  const most = outputTokensMax > 0 ? outputTokensMax : CLOUD_TOKENS_MAX
+  return Math.min(maxTokens ?? most, most)
+}
+
+/** The request was wrong, or it was cancelled by us: no reason to avoid the host. */
+function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
+  return REQUEST_CODES.has(error.code) || (error.code === 'CANCELLED' && signal.aborted)
+}
+
+const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
+
+const nothingSeen: JobSeen = {
+  usage: NO_USAGE, finish: 'error', outputHash: sha256(), observedMs: 0, delivered: false, half: undefined, relayed: undefined, error: undefined, clean: false,
+}

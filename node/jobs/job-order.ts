@@ -1,0 +1,16 @@
+/** What the hub is asked to have answered, for whom, and where it may go. */
+import type { CompletionRequest } from '../../protocol/completion.ts'
+import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
+
+export interface JobOrder {
+  /** 16 bytes. */
+  readonly account: Uint8Array
+  readonly request: CompletionRequest
+  /** The request's bytes where it came as bytes, so that they are hashed as they are. */
+  readonly requestBytes?: Uint8Array
+  readonly priority: number
+  readonly signal: AbortSignal
+  readonly routing?: RoutingWishes
+  /** Who may see the prompt at most, by the key that asks; a wish can only narrow it. Default `cloud`. */
+  readonly privacy?: PrivacyClass
+}

@@ -1,0 +1,41 @@
+/** What a hub that relays tells of a job beside its text, as frames and back as events. Amounts are µcr. */
+import { concatBytes } from '../../protocol/bytes.ts'
+import type { JobAsk, JobTell } from '../../protocol/messages/job.ts'
+import type { PlacedEvent, Served } from '../gateway.ts'
+
+type PlacedTell = Extract<JobTell, { t: 'placed' }>
+type ServedTell = NonNullable<Extract<JobTell, { t: 'end' }>['relayed']>
+
+/** What the authorization of a relayed job is signed for. A request is one item of CBOR, so where it ends is not in doubt. */
+export function relayedBody({ request, options }: Pick<Extract<JobAsk, { t: 'relay' }>, 'request' | 'options'>): Uint8Array {
+  return options === undefined ? request : concatBytes(request, options)
+}
+
+export function placedTell({ price, remainingMicroCredits, host, hostName, attempts, model, vendor }: PlacedEvent): PlacedTell {
+  return {
+    t: 'placed', host, hostName, attempts, model, ...(vendor === undefined ? {} : { vendor }),
+    ...(price === undefined ? {} : { price: { prompt: price.promptMicroCredits.toString(), completion: price.completionMicroCredits.toString() } }),
+    ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
+  }
+}
+
+export function placedEvent({ price, remaining, host, hostName, attempts, model, vendor }: PlacedTell): PlacedEvent {
+  return {
+    type: 'placed', host, hostName, attempts, model, ...(vendor === undefined ? {} : { vendor }),
+    ...(price === undefined ? {} : { price: { promptMicroCredits: BigInt(price.prompt), completionMicroCredits: BigInt(price.completion) } }),
+    ...(remaining === undefined ? {} : { remainingMicroCredits: BigInt(remaining) }),
+  }
+}
+
+export function servedTell({ costMicroCredits, remainingMicroCredits, ...served }: Served): ServedTell {
+  return {
+    ...served, costMicroCredits: Number(costMicroCredits), ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
+  }
+}
+
+export function servedOf({ costMicroCredits, remaining, stoppedBy, ...served }: ServedTell): Served {
+  return {
+    ...served, costMicroCredits: BigInt(costMicroCredits), ...(remaining === undefined ? {} : { remainingMicroCredits: BigInt(remaining) }),
+    ...(stoppedBy === undefined ? {} : { stoppedBy }),
+  }
+}

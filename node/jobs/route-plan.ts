@@ -1,0 +1,82 @@
+/**
+ * From an order to the hosts that are to be asked: which models count, who offers them, what the router makes of it; and
+ * where nobody is left, the error that says why.
+ */
+import { TriforceError } from '../../protocol/errors.ts'
+import type { ModelCapability } from '../../protocol/messages/capacity.ts'
+import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
+import { modelKin } from '../clouds/same-model.ts'
+import { findOffers, type CandidatesComponents, type HostOffer } from './candidates.ts'
+import { mayBeSeenBy, route, type RouteDecision } from './router.ts'
+
+export interface PlanOrder {
+  readonly account: Uint8Array
+  readonly model: string
+  readonly needs: readonly ModelCapability[]
+  readonly routing?: RoutingWishes | undefined
+  readonly privacy?: PrivacyClass | undefined
+  readonly exclude?: readonly string[]
+}
+
+export interface RoutePlan extends RouteDecision<HostOffer> {
+  /** Hosts that offer one of the models, also those that were left out. */
+  readonly offers: number
+}
+
+export async function planRoute(components: CandidatesComponents, order: PlanOrder, unit: () => number): Promise<RoutePlan> {
+  const { account, needs, exclude = [], routing: wishes = {} } = order
+  const privacy = narrower(order.privacy ?? 'cloud', wishes.privacy ?? 'cloud')
+  const alike = privacy === 'cloud' && (wishes.privacy ?? order.privacy) === 'cloud' ? sameAtVendors(components, order.model) : []
+  const models = [...new Set([order.model, ...wishes.fallbackModels ?? [], ...alike])]
+  const offers = await Promise.all(models.map((model) => findOffers(components, account, model)))
+  const decision = route(offers, { needs, wishes, privacy, exclude }, unit)
+  return { ...decision, steps: beforeQueues(decision.steps, new Set(alike)), offers: offers.reduce((sum, { length }) => sum + length, 0) }
+}
+
+/** The same weights at a vendor: only for who said `cloud` in so many words, for they cost credits and the prompt leaves the federation. */
+function sameAtVendors({ clouds }: CandidatesComponents, model: string): readonly string[] {
+  const kin = modelKin(model)
+  if (kin === undefined) return []
+  const models = clouds.hosts.models()
+  let byKin = kinOf.get(models)
+  if (byKin === undefined) {
+    byKin = Map.groupBy(models.map((one) => one.model.id), modelKin)
+    kinOf.set(models, byKin)
+  }
+  return byKin.get(kin) ?? []
+}
+
+/** By list, which stays the same object while the vendors have the same models. */
+const kinOf = new WeakMap<object, ReadonlyMap<string | undefined, readonly string[]>>()
+
+/** A vendor is asked before a host at which the job would only wait. */
+function beforeQueues(steps: readonly HostOffer[], alike: ReadonlySet<string>): readonly HostOffer[] {
+  if (!steps.some(({ model }) => alike.has(model))) return steps
+  const waits = (step: HostOffer) => step.cloud === undefined && Math.max(step.announcedLoad, step.ownLoad) >= step.slotsTotal
+  return [...steps.filter((step) => !waits(step)), ...steps.filter(waits)]
+}
+
+function narrower(a: PrivacyClass, b: PrivacyClass): PrivacyClass {
+  return mayBeSeenBy(a, b) ? a : b
+}
+
+/** For a plan without a step. */
+export function nothingFor({ model }: Pick<PlanOrder, 'model'>, { offers, leftOut }: Pick<RoutePlan, 'offers' | 'leftOut'>): TriforceError {
+  if (offers === 0) {
+    return new TriforceError('MODEL_NOT_FOUND', { model, param: 'model' }, {
+      detail: `no peer of the federation offers the model "${model}"; GET /v1/models or "triforce models" lists what is there`,
+    })
+  }
+  const reasons = [...new Set(leftOut.map(({ reason }) => reason))]
+  const only = reasons.length === 1 ? reasons[0] : undefined
+  if (only === 'incapable') return new TriforceError('CAPABILITY_MISSING', { model }, { detail: `no host of "${model}" can do what the request asks for` })
+  if (reasons.every((reason) => PASSING.has(reason))) {
+    return new TriforceError('NO_HOST', { model }, { retryAfterMs: 5_000, detail: `the hosts of "${model}" cannot be reached, are leaving, or were asked already` })
+  }
+  return new TriforceError('NO_ALLOWED_HOST', { model, reasons: reasons.join(', ') }, {
+    detail: `"${model}" has ${offers} host${offers === 1 ? '' : 's'}, and each was left out: ${reasons.join(', ')}; loosen the wishes of the request, or use a key with a wider privacy class`,
+  })
+}
+
+/** Another moment may be better. */
+const PASSING: ReadonlySet<string> = new Set(['draining', 'unreachable', 'excluded'])
