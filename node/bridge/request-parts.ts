@@ -41,6 +41,11 @@ export function effortOf(effort: z.output<typeof effortField>): NonNullable<Reas
   return effort === 'xhigh' ? 'high' : effort
 }
 
+/** A penalty of 0 asks for nothing. */
+export function unlessZero(value: number | undefined): number | undefined {
+  return value === 0 ? undefined : value
+}
+
 export function cappedTokens(tokens: number): number {
   return Math.min(tokens, COMPLETION_TOKENS_MAX)
 }

@@ -27,6 +27,8 @@ import { createBridgeMetrics } from './metrics.ts'
 import { routeModels } from './models.ts'
 import { keyInPath, routeOllama } from './ollama/routes.ts'
 import { routeChatCompletions } from './openai/chat-completions.ts'
+import { routeCompletions } from './openai/completions.ts'
+import { routeResponses } from './openai/responses.ts'
 import { createRequestIds } from './request-ids.ts'
 
 export interface BridgeComponents {
@@ -115,6 +117,8 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const requireKey = createKeyHook(createAuthenticator({ gateway, clock }))
   const runner = createCompletionRunner({ gateway, clock, log, metrics }, settings)
   routeChatCompletions(app, { runner, requireKey, clock })
+  routeCompletions(app, { runner, requireKey, clock })
+  routeResponses(app, { runner, requireKey, clock })
   routeAnthropicMessages(app, { runner, requireKey })
   routeOllama(app, { gateway, runner, requireKey, clock })
   routeModels(app, { gateway, requireKey })

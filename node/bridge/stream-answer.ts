@@ -55,13 +55,16 @@ export function createStreamAnswer(components: StreamAnswerComponents, options: 
   let spokeAtMs = startedAtMs
   let cancelLook = clock.after(Math.min(quietMs, keepAliveMs), breakSilence)
 
+  function open(): void {
+    if (headSent) return
+    headSent = true
+    sendHead(reply, writer, stalledMsMax)
+  }
+
   function say(text: string): void {
     // A dialect may have no word for a piece, and then nothing breaks the silence.
     if (text === '') return
-    if (!headSent) {
-      headSent = true
-      sendHead(reply, writer, stalledMsMax)
-    }
+    open()
     spokeAtMs = clock.monotonicMs()
     out.push(text)
   }
@@ -101,8 +104,8 @@ export function createStreamAnswer(components: StreamAnswerComponents, options: 
     room: () => out.room(),
 
     end(end) {
-      say(begin())
-      out.end(writer.end(end))
+      open()
+      out.end(begin() + writer.end(end))
     },
 
     failed: (error) => out.end(writer.failed(error)),

@@ -119,7 +119,7 @@ function readReasoning(message: Message, path: string): Reasoning[] {
   return message.reasoning_details.map((detail, index) => {
     switch (detail.type) {
       case 'reasoning.text':
-        return defined<Reasoning>({ text: (detail.text ?? '').toWellFormed(), signature: detail.signature, redacted: undefined })
+        return defined<Reasoning>({ text: (detail.text ?? '').toWellFormed(), signature: detail.signature })
       case 'reasoning.encrypted':
         if (detail.data === undefined) throw invalid(`${path}.reasoning_details[${index}].data`, 'must be a string')
         return { text: detail.data, redacted: true }

@@ -12,7 +12,7 @@ import type { RoutingWishes } from '../../../protocol/routing.ts'
 import { checkBody, invalid } from '../request-check.ts'
 import {
   cappedTokens, checkPromptSize, defined, effortField, effortOf, foldSeed, isEmptyList, isEmptyObject, jsonText, objectField, oneOf, optional, refuseFields,
-  stopsField, stopsOf, type RefusedFields,
+  stopsField, stopsOf, unlessZero, type RefusedFields,
 } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
 import { messageSchema, readMessage } from './chat-messages.ts'
@@ -124,10 +124,6 @@ function isBegun(last: CompletionRequest['messages'][number] | undefined): boole
   return last?.role === 'assistant' && last.toolCalls === undefined
 }
 
-function unlessZero(value: number | undefined): number | undefined {
-  return value === 0 ? undefined : value
-}
-
 function readLogprobs({ logprobs, top_logprobs: top }: Body): number | undefined {
   if (logprobs === true) return top ?? 0
   if (top !== undefined && top > 0) throw invalid('top_logprobs', 'needs `logprobs: true`')
@@ -140,7 +136,6 @@ function readReasoningWish({ reasoning, reasoning_effort: ownEffort }: Body): Re
   const wish = defined<ReasoningWish>({
     effort: reasoning?.enabled === false ? 'none' : wished === undefined ? undefined : effortOf(wished),
     tokensMax: reasoning?.max_tokens === undefined ? undefined : cappedTokens(reasoning.max_tokens),
-    adaptive: undefined,
   })
   if (Object.keys(wish).length > 0) return wish
   // Where no more is said than that it may think, one that never does will do.
