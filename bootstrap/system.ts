@@ -11,7 +11,7 @@ export interface System {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** IP addresses of this machine now. */
+  /** IP addresses of this machine now, without loopback and link-local ones. */
   readonly addresses: () => readonly string[]
 }
 
@@ -41,6 +41,9 @@ export function createRandom(): Random {
   }
 }
 
+/** Those that others may use: what stays within a link, or comes and goes with every container, is left out. */
 function listAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
+  return Object.values(networkInterfaces()).flatMap((found) => (found ?? []).filter(({ internal, address }) => !internal && !LINK_LOCAL.test(address)).map(({ address }) => address))
 }
+
+const LINK_LOCAL = /^(fe80:|169\.254\.)/i
