@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createTokenBucket } from '../../../../node/net/token-bucket.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
 
