@@ -4,6 +4,7 @@ import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import type { CloudProvider, CloudRunOptions } from '../interface.ts'
 import { runAnswer } from './answer-run.ts'
 import { createCatalogue, type CatalogueOptions } from './catalogue.ts'
+import { createAnthropicWire } from './anthropic-wire.ts'
 import { createOpenAiWire } from './openai-wire.ts'
 import { checkSettings } from './refusals.ts'
 import { promptTokens } from './token-estimate.ts'
@@ -43,7 +44,7 @@ export function createCloudProvider({ clock, random, log }: CloudProviderCompone
   const { vendor, key } = options
   const drainMsMax = options.drainMsMax ?? cloudProviderDefaults.drainMsMax
   const transport = createTransport({ clock, connect: options.connect }, { ...options.transport, headers: vendor.headers })
-  const wire = createOpenAiWire({ vendor, baseUrl: (options.baseUrl ?? vendor.baseUrl).replace(/\/+$/, ''), transport, random })
+  const wire = (vendor.family === 'openai' ? createOpenAiWire : createAnthropicWire)({ vendor, baseUrl: (options.baseUrl ?? vendor.baseUrl).replace(/\/+$/, ''), transport, random })
   const closing = new AbortController()
   const catalogue = createCatalogue({
     clock, random, log,

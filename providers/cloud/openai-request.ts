@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import type { ChatCompletionCreateParamsStreaming, ChatCompletionMessageParam } from 'openai/resources/chat/completions'
 import { textOf, type ChatMessage, type CompletionRequest, type ImagePart, type ReasoningWish, type ToolCall } from '../../protocol/completion.ts'
-import { TriforceError } from '../../protocol/errors.ts'
+import { objectOf } from './json-text.ts'
+import { effortOf } from './reasoning-effort.ts'
 import type { OpenAiQuirks, Vendor } from './vendor.ts'
 
 export type OpenAiBody = ChatCompletionCreateParamsStreaming & Readonly<Record<string, unknown>>
@@ -50,27 +51,6 @@ export function openAiBody(request: CompletionRequest, parts: OpenAiRequestParts
     ...Object.assign({}, ...quirks.extras.filter(({ models }) => models.test(model)).map(({ fields }) => fields)) as Record<string, unknown>,
   }
   return body as unknown as OpenAiBody
-}
-
-/** Parses text that must be a JSON object. Throws BAD_REQUEST. */
-export function objectOf(text: string, param: string, what: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  } catch {
-    // Told below, like a value that is no object.
-  }
-  throw new TriforceError('BAD_REQUEST', { param }, { detail: `${what} cannot be used: it is not a JSON object` })
-}
-
-// The words for a budget: about what OpenAI's efforts use.
-const LOW_TOKENS_MAX = 2_048
-const MEDIUM_TOKENS_MAX = 12_288
-
-export function effortOf({ effort, tokensMax }: ReasoningWish): NonNullable<ReasoningWish['effort']> {
-  if (effort !== undefined) return effort
-  if (tokensMax === undefined) return 'medium'
-  return tokensMax <= LOW_TOKENS_MAX ? 'low' : tokensMax <= MEDIUM_TOKENS_MAX ? 'medium' : 'high'
 }
 
 function reasoningFields(wish: ReasoningWish, quirks: OpenAiQuirks): Record<string, unknown> {

@@ -72,7 +72,7 @@ function codeOf({ status, message, kind, retryAfter }: VendorSaying, vendor: Ven
     case 400: case 422:
       if (CONTEXT.test(all)) return 'CONTEXT_LENGTH_EXCEEDED'
       if (MODEL_FAILED.test(all)) return 'VENDOR_FAILED'
-      if (/invalid.?api.?key|api key not valid|API_KEY_INVALID/i.test(all)) return 'VENDOR_REFUSED'
+      if (/(invalid|incorrect).?api.?key|api key not valid|API_KEY_INVALID/i.test(all)) return 'VENDOR_REFUSED'
       // Anthropic tells an empty balance so.
       if (QUOTA.test(all) && /balance|credit/i.test(all)) return 'VENDOR_REFUSED'
       return MODEL.test(all) ? 'MODEL_NOT_FOUND' : 'BAD_REQUEST'

@@ -42,6 +42,8 @@ export const vendors: readonly Vendor[] = [
     refuses: [
       { settings: ['seed', 'logprobs', 'frequencyPenalty', 'presencePenalty'] },
       { models: /^claude-(2|3-[05h-s]|3-5|instant)/, settings: ['reasoning'] },
+      // Claude 4.6 and later refuse an assistant message at the end.
+      { models: /^claude-((opus|sonnet|haiku)-(4-[6-9](?!\d)|[5-9])|[5-9])/, settings: ['continueLast'] },
     ],
   }),
   vendor({

@@ -2,10 +2,12 @@ import { expect } from 'chai'
 import { createClouds, type Clouds } from '../../providers/cloud/clouds.ts'
 import { chatRequest, collect, fixedRandom, realClock } from '../support/provider-world.ts'
 import { quietLog } from '../support/quiet-log.ts'
+import { errorOf } from '../support/error-of.ts'
 import type { PlayedAnswer } from '../support/vendors/answers.ts'
-import { startOpenAiVendor, type OpenAiVendorId, type OpenAiVendorServer } from '../support/vendors/openai-vendor.ts'
+import { openAiErrorCases } from '../support/vendors/error-cases.ts'
+import { startOpenAiVendor, type OpenAiVendorServer } from '../support/vendors/openai-vendor.ts'
 
-const VENDORS: readonly OpenAiVendorId[] = ['openai', 'gemini', 'groq', 'cerebras', 'mistral', 'together', 'openrouter', 'deepseek', 'xai']
+const VENDORS = Object.keys(openAiErrorCases) as (keyof typeof openAiErrorCases)[]
 
 const tools = [{ name: 'weather', description: 'Weather of a city', parameters: '{"type":"object","properties":{"city":{"type":"string"}}}' }]
 
@@ -76,6 +78,19 @@ for (const id of VENDORS) {
       expect(body[['openai', 'groq', 'cerebras', 'xai'].includes(id) ? 'max_completion_tokens' : 'max_tokens']).to.equal(7)
       expect('stream_options' in body).to.equal(!['groq', 'mistral', 'together', 'openrouter'].includes(id))
     })
+
+    for (const error of openAiErrorCases[id]) {
+      it(`makes ${error.code} of ${error.name} (${error.status}), after one attempt, without its key`, async () => {
+        const asked = server.requests.length
+        server.script.push({ status: error.status, headers: error.headers ?? {}, parts: [JSON.stringify(error.body)] })
+        const thrown = await errorOf(collect(clouds.vendor(id)!, chatRequest(model)))
+        expect(thrown.code, thrown.message).to.equal(error.code)
+        if (error.retryAfterMs !== undefined) expect(thrown.retryAfterMs).to.equal(error.retryAfterMs)
+        if (error.says !== undefined) expect(thrown.message).to.include(error.says)
+        expect(thrown.message).not.to.match(/key-of-hub|sk-|\*{3}|https?:/)
+        expect(server.requests.length - asked).to.equal(1)
+      })
+    }
 
     it('lists chat and embedding models only', () => {
       expect(clouds.models().length).to.be.greaterThan(1)

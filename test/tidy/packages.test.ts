@@ -14,7 +14,7 @@ const devDependencies = Object.keys(manifest.devDependencies)
 const owners: Readonly<Record<string, string>> = {
   '@ipld/dag-cbor': 'protocol', 'multiformats': 'protocol',
   'level': 'ledger',
-  'ollama': 'providers', 'node-llama-cpp': 'providers', 'openai': 'providers', 'undici': 'providers', 'systeminformation': 'providers',
+  'ollama': 'providers', 'node-llama-cpp': 'providers', 'openai': 'providers', '@anthropic-ai/sdk': 'providers', 'ipaddr.js': 'providers', 'undici': 'providers', 'systeminformation': 'providers',
   'libp2p': 'node', '@libp2p/': 'node', '@multiformats/': 'node', 'it-pipe': 'node', 'fastify': 'node', '@fastify/': 'node', 'prom-client': 'node', 'uint8-varint': 'node',
   'uint8arraylist': 'node',
   'eventsource-parser': 'bootstrap', 'commander': 'bootstrap', 'pino': 'bootstrap', 'tweetnacl': 'bootstrap',

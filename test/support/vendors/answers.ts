@@ -52,8 +52,8 @@ export function wordsAnswer(words: number, prompt: number): PlayedAnswer {
 /** Four bytes a token and four tokens a message, as token-estimate.ts documents; for texts only. */
 export function countedPrompt(messages: readonly unknown[]): number {
   return messages.reduce<number>((sum, message) => {
-    const { content } = message as { content: unknown }
-    const texts = typeof content === 'string' ? [content] : (content as { text?: string }[]).flatMap(({ text }) => text ?? [])
+    const { content } = message as { content: string | null | readonly { readonly text?: string }[] }
+    const texts = typeof content === 'string' ? [content] : (content ?? []).flatMap(({ text }) => text ?? [])
     return sum + 4 + texts.reduce((inner, text) => inner + Math.ceil(Buffer.byteLength(text) / 4), 0)
   }, 0)
 }
