@@ -2,12 +2,14 @@
  * The composition root: the only file that builds every part of a node, top to bottom, so that the order can be read.
  * A mode is data here: a node with a provider lends, a node with a ledger is a hub, and every node has a bridge.
  */
+import { join } from 'node:path'
 import { protocolIds } from '../protocol/ids.ts'
 import { hubIndexOf } from '../protocol/federation.ts'
 import { peerIdOf } from '../protocol/peer-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { HubLedger } from '../ledger/interface.ts'
-import type { CloudProvider, Provider } from '../providers/interface.ts'
+import type { Provider } from '../providers/interface.ts'
+import { createClouds, type Clouds } from '../providers/cloud/clouds.ts'
 import { createBridge } from '../node/bridge/server.ts'
 import { createAnnouncer } from '../node/capacity/announcer.ts'
 import { createCapacityTable, type CapacityTable } from '../node/capacity/table.ts'
@@ -68,21 +70,22 @@ const HUB_SECOND_DIAL_MS = 8_000
 export async function startNode(config: NodeConfig, system: System): Promise<RunningNode> {
   const hubIndex = hubIndexOf(config.federation, config.identity.signer.publicKey)
   const lent = await openProviders(config, system)
+  const clouds = createClouds(system, { access: config.cloudAccess, cacheDir: join(config.dir, 'clouds') })
   let opened: NodeLedger | undefined
   try {
     opened = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
-    return await composeNode(config, system, { ...lent, ...opened })
+    return await composeNode(config, system, { ...lent, ...opened, clouds })
   } catch (error) {
     await opened?.ledger.close()
     await lent.provider.close()
+    await clouds.close()
     throw error
   }
 }
 
 export interface NodeParts {
   readonly provider: Provider
-  /** Vendors that this hub has keys for. */
-  readonly clouds?: readonly CloudProvider[]
+  readonly clouds: Clouds
   readonly hardware: LentHardware
   /** Hubs only. */
   readonly ledger?: HubLedger
@@ -94,7 +97,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const { federation, identity } = config
   const { clock, random, log } = system
   const { signer } = identity
-  const { provider, hardware, ledger, clouds = [] } = parts
+  const { provider, hardware, ledger, clouds } = parts
   const ids = protocolIds(federation.network)
   const isHub = (peer: string) => federation.hubs.some((hub) => hub.peerId === peer)
   const hubIndex = hubIndexOf(federation, signer.publicKey) ?? -1
@@ -123,7 +126,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     traffic: host.traffic, provider, queue, signer, clock, log, boot, devices: hardware.devices, gate,
     onRefused: (code) => lending?.onRefused(code),
   })
-  const own = createOwnClouds(ledger === undefined ? [] : clouds)
+  const own = createOwnClouds(clouds)
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local', isHub })
   const announcer = createAnnouncer({ host, clock, random, log }, {
     topic: ids.capacityTopic,
@@ -166,6 +169,8 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
 
   const life = createLifecycle({ clock, log }, [
     { name: 'engines', stop: () => provider.close() },
+    // Lists of models come when they come, and are announced then.
+    { name: 'clouds', start: () => { void clouds.start() }, stop: () => clouds.close() },
     ...(ledger === undefined ? [] : [{ name: 'ledger', stop: () => ledger.close() }]),
     { name: 'network', start: () => host.start(), stop: () => host.stop() },
     { name: 'channels', stop: () => jobPool.close() },

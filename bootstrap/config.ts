@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { apiKeySigner } from '../protocol/api-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation, FederationHub } from '../protocol/federation.ts'
+import type { CloudAccess } from '../providers/cloud/clouds.ts'
 import type { NodeMode } from '../protocol/messages/capacity.ts'
 import type { Identity } from './identity.ts'
 import type { LogLevel } from './log.ts'
@@ -44,6 +45,8 @@ export interface NodeConfig {
   /** Jobs at once in each engine; undefined: what the engine thinks fit. */
   readonly slots: number | undefined
   readonly benchSource: boolean
+  /** Keys for vendors; hubs only. Never logged. */
+  readonly cloudAccess: readonly CloudAccess[]
   readonly logLevel: LogLevel
   readonly logFile: string | undefined
   readonly logJson: boolean
@@ -54,6 +57,8 @@ export interface ConfigParts {
   readonly identity: Identity
   /** Of this hub; ignored in other modes. */
   readonly adminToken: string | undefined
+  /** Vendors' keys of the environment; ignored in other modes than hub. */
+  readonly cloudAccess?: readonly CloudAccess[]
 }
 
 export const configDefaults = Object.freeze({
@@ -111,6 +116,7 @@ export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): No
     demoModel: settings.demoModel ?? (lends && local && settings.embedded !== false),
     slots: settings.slots,
     benchSource: settings.benchSource ?? false,
+    cloudAccess: hub === undefined ? [] : parts.cloudAccess ?? [],
     logLevel: settings.logLevel ?? 'info',
     logFile: settings.logFile,
     logJson: settings.logJson ?? false,

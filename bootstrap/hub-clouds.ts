@@ -3,9 +3,10 @@ import type { HubLedger } from '../ledger/interface.ts'
 import type { Federation } from '../protocol/federation.ts'
 import type { CapacityTable } from '../node/capacity/table.ts'
 import { createCloudHosts, type CloudHosts } from '../node/clouds/cloud-hosts.ts'
-import { ownIdOf, type OwnClouds } from '../node/clouds/own-clouds.ts'
+import type { OwnClouds } from '../node/clouds/own-clouds.ts'
 import type { CloudMarket } from '../node/jobs/candidates.ts'
 import type { Requests } from '../node/net/requests.ts'
+import { resolveCloudModels } from '../providers/cloud/resolve.ts'
 import type { System } from './system.ts'
 
 export interface HubClouds {
@@ -28,10 +29,24 @@ export function createHubClouds({ clock, log }: System, { table, ledger, request
   return { own, hosts, market: { hosts, resolve: createResolver(hosts), priceOf: (vendor, ownId) => ledger.price(vendor, ownId) } }
 }
 
-/** The id itself, or every vendor's model that its vendor calls so. */
+/** Names are looked up for each request, and the models of all vendors are many: what a name meant is kept while they are the same. */
 function createResolver(hosts: CloudHosts): CloudMarket['resolve'] {
+  const meant = new WeakMap<object, Map<string, readonly string[]>>()
   return (name) => {
-    if (hosts.find(name).length > 0) return [name]
-    return hosts.models().filter(({ model }) => ownIdOf(model.id) === name).map(({ model }) => model.id)
+    const models = hosts.models()
+    let names = meant.get(models)
+    if (names === undefined || names.size >= NAMES_MAX) {
+      names = new Map()
+      meant.set(models, names)
+    }
+    let ids = names.get(name)
+    if (ids === undefined) {
+      ids = resolveCloudModels(name, models.map(({ model }) => model))
+      names.set(name, ids)
+    }
+    return ids
   }
 }
+
+/** Names that clients may send; beyond these all are looked up anew. */
+const NAMES_MAX = 4_096

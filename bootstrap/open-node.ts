@@ -1,4 +1,5 @@
 /** From flags and environment to a checked configuration: reads the federation file, opens the key, makes the admin token. */
+import { cloudAccessFromEnv } from '../providers/cloud/access-from-env.ts'
 import { loadOrCreateAdminToken } from './admin-token.ts'
 import { createNodeConfig, federationPathOf, modeOf, nodeDirOf, type NodeConfig } from './config.ts'
 import { readFederationFile } from './federation-file.ts'
@@ -18,7 +19,7 @@ export async function openNodeConfig(settings: NodeSettings, components: OpenNod
   const federation = await readFederationFile(federationPathOf(settings))
   const identity = await loadOrCreateIdentity(dir, { passphrase: await passphraseFor(dir, components) })
   const adminToken = settings.mode === 'hub' ? await loadOrCreateAdminToken(dir) : undefined
-  return createNodeConfig(settings, { federation, identity, adminToken })
+  return createNodeConfig(settings, { federation, identity, adminToken, ...(settings.mode === 'hub' ? { cloudAccess: cloudAccessFromEnv(components.env) } : {}) })
 }
 
 /** TRIFORCE_PASSPHRASE, else a question where the key is sealed and someone can answer. */

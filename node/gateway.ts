@@ -74,6 +74,10 @@ export interface PlacedEvent {
   /** Of a vendor's model. */
   readonly vendor?: string
   readonly price?: TokenPrice
+  /** SHA-256 of its weights, hexadecimal; absent for a vendor's model. */
+  readonly digest?: string
+  /** Code of the error of the host before this one. */
+  readonly after?: string
   /** What the account can spend besides what is held for this answer. */
   readonly remainingMicroCredits?: bigint
 }

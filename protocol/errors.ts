@@ -42,6 +42,7 @@ export const errorTable = {
   NO_HUB: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'no hub of the federation can be reached' },
   QUEUE_FULL: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the queue is full' },
   QUEUE_TIMEOUT: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the job waited too long for a free slot' },
+  MODEL_LOADING: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the model is being loaded: try again in a moment' },
   STARTING: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the node is not ready yet' },
   STOPPING: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the node is shutting down' },
   FIRST_TOKEN_TIMEOUT: { blame: 'peer', http: 504, type: 'timeout_error', retry: true, text: 'the host did not answer in time' },
@@ -73,6 +74,7 @@ export const errorTable = {
   // The ledger.
   ENTRY_INVALID: { blame: 'client', http: 400, type: 'invalid_request_error', retry: false, text: 'the ledger refuses this entry' },
   ENTRY_CONFLICT: { blame: 'client', http: 409, type: 'invalid_request_error', retry: false, text: 'another entry with this id exists' },
+  IDEMPOTENCY_CONFLICT: { blame: 'client', http: 409, type: 'invalid_request_error', retry: false, text: 'this Idempotency-Key was used for another request: take a new one' },
   LOG_DAMAGED: { blame: 'self', http: 503, type: 'server_error', retry: false, text: 'the log on this disk is damaged' },
   LOG_FORKED: { blame: 'self', http: 503, type: 'server_error', retry: false, text: 'two versions of one log exist' },
   LEDGER_READ_ONLY: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'this hub may not write to its log yet' },

@@ -2,6 +2,7 @@
  * A whole federation on this machine: chooses ports, starts three hubs and the contributors as processes of their own,
  * opens the accounts and waits until it can answer. Gives a handle to watch it and to stop it in order.
  */
+import { cloudEnvNames } from '../../providers/cloud/access-from-env.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { ModelView } from '../api-schemas.ts'
 import { CommandError } from '../command-error.ts'
@@ -174,7 +175,7 @@ function passphraseOf(env: NodeJS.ProcessEnv): { readonly passphrase: string | u
 
 /** They register for the account `lender`, as any contributor does for its owner's. */
 function contributorsOf(components: LaunchComponents, { layout, contributorArgs }: LaunchOptions, keys: AccountKeys): readonly ChildNode[] {
-  const env = { ...without(components.env, NOT_FOR_NODES), TRIFORCE_API_KEY: keys.lender }
+  const env = { ...without(components.env, [...NOT_FOR_NODES, ...cloudEnvNames]), TRIFORCE_API_KEY: keys.lender }
   return layout.contributors.map((place) => createChildNode({ ...components, env }, {
     place,
     startMsMax: CONTRIBUTOR_START_MS_MAX,

@@ -3,19 +3,27 @@
  * AnswerWriter write them. A client that leaves, in whatever phase, aborts the gateway at once.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { toHex } from '../../protocol/bytes.ts'
+import { encode } from '../../protocol/codec.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
+import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { RoutingWishes } from '../../protocol/routing.ts'
-import type { CompletionEvent, Gateway, Principal } from '../gateway.ts'
+import type { CompletionEvent, Gateway, PlacedEvent, Principal } from '../gateway.ts'
+import { placedHeaders, servedHeaders } from './answer-headers.ts'
 import { createAnswerCollector } from './collected-answer.ts'
 import type { AnswerEnd, AnswerWriter } from './dialect.ts'
+import type { Generation, Generations } from './generations.ts'
 import { logFailure } from './http-errors.ts'
 import type { BridgeMetrics } from './metrics.ts'
+import { createReplays, type ReplayKey } from './replays.ts'
+import { invalid } from './request-check.ts'
 import { createStreamAnswer, type StreamAnswer } from './stream-answer.ts'
 
 export interface CompletionRunnerComponents {
   readonly gateway: Pick<Gateway, 'complete'>
+  readonly generations: Generations
   readonly clock: Clock
   readonly log: Log
   readonly metrics: BridgeMetrics
@@ -58,23 +66,40 @@ export interface CompletionRunner {
   abort(reason: TriforceError): void
 }
 
+interface Run {
+  readonly generation: Generation
+  readonly events: AsyncIterable<CompletionEvent>
+}
+
+interface Answering {
+  readonly job: CompletionJob
+  readonly run: Run
+  readonly controller: AbortController
+}
+
+const PATH_CHARS_MAX = 128
+const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/
+
 /** What becomes of the events. */
-type Sink = Pick<StreamAnswer, 'waiting' | 'delta' | 'room'>
+type Sink = Pick<StreamAnswer, 'waiting' | 'delta' | 'room'> & { placed(event: PlacedEvent): void }
 type EventOf<Type extends CompletionEvent['type']> = Extract<CompletionEvent, { type: Type }>
 
 export function createCompletionRunner(components: CompletionRunnerComponents, options: CompletionRunnerOptions = {}): CompletionRunner {
-  const { gateway, clock, log, metrics } = components
+  const { gateway, generations, clock, log, metrics } = components
+  const replays = createReplays({ clock })
   const settings = { ...completionRunnerDefaults, ...options }
   const running = new Set<AbortController>()
 
   /** Pulls all events; gives the end once the receipt is durable. */
-  async function consume(job: CompletionJob, signal: AbortSignal, sink: Sink): Promise<AnswerEnd> {
+  async function consume({ events, generation }: Run, signal: AbortSignal, sink: Sink): Promise<AnswerEnd> {
     const startedAtMs = clock.monotonicMs()
     let begun = false
     let ended: EventOf<'finish'> | undefined
-    for await (const event of gateway.complete(job.principal, job.completion, { signal, ...(job.routing === undefined ? {} : { routing: job.routing }) })) {
+    for await (const event of events) {
       switch (event.type) {
         case 'placed':
+          sink.placed(event)
+          generation.placed(event)
           break
         case 'waiting':
           sink.waiting(event)
@@ -85,14 +110,17 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
           if (event.type === 'text' && event.text === '') break
           if (!begun) {
             begun = true
+            generation.firstText()
             metrics.firstText((clock.monotonicMs() - startedAtMs) / 1_000)
           }
           sink.delta(event)
           break
         case 'finish':
           ended = event
+          generation.finished(event.finish, event.usage)
           break
         case 'settled':
+          generation.settled(event.served)
           if (ended === undefined) throw new TriforceError('INTERNAL', { problem: 'settled before finish' })
           return answerEnd(ended, event)
       }
@@ -103,15 +131,37 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
     throw new TriforceError('INTERNAL', { problem: 'the answer ended without its receipt' })
   }
 
-  async function stream(request: FastifyRequest, reply: FastifyReply, job: CompletionJob, controller: AbortController): Promise<void> {
+  /** Begins the job, or joins the one that came before with the same Idempotency-Key. */
+  function begin(request: FastifyRequest, reply: FastifyReply, job: CompletionJob, signal: AbortSignal): Run {
+    const { principal, completion, routing } = job
+    const generation = generations.start({
+      id: request.id, account: principal.account, model: completion.model, stream: job.stream, path: request.url.split('?', 1)[0]!.slice(0, PATH_CHARS_MAX),
+      retryCount: retryCountOf(request.headers['x-stainless-retry-count']),
+    })
+    const start = (until: AbortSignal) => gateway.complete(principal, completion, { signal: until, ...(routing === undefined ? {} : { routing }) })
+    const key = replayKeyOf(request.headers['idempotency-key'], job)
+    if (key === undefined) return { generation, events: start(signal) }
+    const { replayed, events } = replays.run(key, start, signal)
+    if (replayed) {
+      generation.replayed()
+      reply.header('idempotent-replayed', 'true')
+    }
+    return { generation, events }
+  }
+
+  async function stream(request: FastifyRequest, reply: FastifyReply, { job, run, controller }: Answering): Promise<void> {
     const answer = createStreamAnswer({ reply, writer: job.writer, signal: controller.signal, clock }, settings)
+    const placed = (event: PlacedEvent) => {
+      if (!answer.begun) reply.headers(placedHeaders(event, reply.elapsedTime))
+    }
     try {
-      const end = await consume(job, controller.signal, answer)
+      const end = await consume(run, controller.signal, { placed, waiting: answer.waiting, delta: answer.delta, room: answer.room })
       answer.end(end)
       metrics.completionTokens(end.usage.completionTokens)
     } catch (thrown) {
       if (!answer.begun || hasLeft(request)) throw thrown
       const error = stopBecauseOf(thrown, controller)
+      run.generation.failed(error.code)
       logFailure(log, error, request.id)
       answer.failed(error)
     } finally {
@@ -119,9 +169,15 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
     }
   }
 
-  async function collect(reply: FastifyReply, job: CompletionJob, signal: AbortSignal): Promise<void> {
+  async function collect(reply: FastifyReply, { job, run, controller }: Answering): Promise<void> {
     const collector = createAnswerCollector({ charsMax: settings.answerCharsMax })
-    const end = await consume(job, signal, { waiting: () => undefined, delta: (delta) => collector.add(delta), room: () => undefined })
+    let overheadMs = 0
+    const placed = (event: PlacedEvent) => {
+      overheadMs = reply.elapsedTime
+      reply.headers(placedHeaders(event, overheadMs))
+    }
+    const end = await consume(run, controller.signal, { placed, waiting: () => undefined, delta: (delta) => collector.add(delta), room: () => undefined })
+    reply.headers(servedHeaders(end.served, overheadMs))
     reply.header('content-type', 'application/json; charset=utf-8')
     reply.send(job.writer.body(collector.answer, end))
     metrics.completionTokens(end.usage.completionTokens)
@@ -144,10 +200,14 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
       leaver.once('close', onClose)
       running.add(controller)
       metrics.completionStarted()
+      let generation: Generation | undefined
       try {
-        await (job.stream ? stream(request, reply, job, controller) : collect(reply, job, controller.signal))
+        const run = begin(request, reply, job, controller.signal)
+        ;({ generation } = run)
+        await (job.stream ? stream(request, reply, { job, run, controller }) : collect(reply, { job, run, controller }))
       } catch (thrown) {
         const error = stopBecauseOf(thrown, controller)
+        generation?.failed(error.code)
         if (!hasLeft(request)) throw error
         metrics.leftByClient()
         log.debug('client left before the end of its answer', { requestId: request.id })
@@ -163,6 +223,18 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
       for (const controller of running) controller.abort(reason)
     },
   }
+}
+
+/** Throws BAD_REQUEST. Undefined where the client sent no Idempotency-Key. */
+function replayKeyOf(header: string | string[] | undefined, { principal, completion, routing }: CompletionJob): ReplayKey | undefined {
+  if (header === undefined) return undefined
+  if (typeof header !== 'string' || !IDEMPOTENCY_KEY.test(header)) throw invalid('Idempotency-Key', 'must be 1 to 255 printable characters without spaces')
+  return { name: `${toHex(principal.account)} ${header}`, fingerprint: toHex(sha256(encode([completion, routing ?? null]))) }
+}
+
+/** OpenAI's and Anthropic's clients count the repetitions of a request, but give it no key: each is a request of its own. */
+function retryCountOf(header: string | string[] | undefined): number {
+  return typeof header === 'string' && /^\d{1,3}$/.test(header) ? Number(header) : 0
 }
 
 function answerEnd({ finish, usage }: EventOf<'finish'>, { served }: EventOf<'settled'>): AnswerEnd {

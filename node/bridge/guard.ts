@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TriforceError } from '../../protocol/errors.ts'
 import { dialectOf } from './dialect-of.ts'
+import { answerHeaderNames } from './answer-headers.ts'
 import type { BridgeMetrics } from './metrics.ts'
 
 export interface GuardComponents {
@@ -33,7 +34,7 @@ const fixedHeaders = {
 }
 
 const CORS_METHODS = 'GET, POST, PATCH, DELETE, OPTIONS'
-const CORS_EXPOSED = 'x-request-id, request-id, retry-after, x-should-retry'
+const CORS_EXPOSED = ['x-request-id', 'request-id', 'retry-after', 'x-should-retry', ...answerHeaderNames].join(', ')
 const CORS_MAX_AGE_SECONDS = 600
 
 export function installGuard(app: FastifyInstance, components: GuardComponents, options: GuardOptions): Guard {

@@ -11,6 +11,8 @@ export interface OpenAIError {
   /** The field of the request that is at fault, such as `messages[0].content`. */
   readonly param: string | null
   readonly code: string
+  /** Of a model that is being loaded: the part that is there, 0 to 1. */
+  readonly progress?: number
 }
 
 /** Codes for which OpenAI has a word of its own; every other code is written in lower case. */
@@ -26,12 +28,13 @@ const RETRY_AFTER_SECONDS = 2
 const RETRY_AFTER_SECONDS_MAX = 60
 
 export function openaiError(error: TriforceError): OpenAIError {
-  const { param, unsupported } = error.context
+  const { param, unsupported, progress } = error.context
   return {
     message: publicText(error),
     type: error.spec.type,
     param: typeof param === 'string' ? param : null,
     code: unsupported === true ? 'unsupported_parameter' : openaiCodes[error.code] ?? error.code.toLowerCase(),
+    ...(typeof progress === 'number' ? { progress } : {}),
   }
 }
 

@@ -12,5 +12,7 @@ export function servedBody(served: Served) {
     // A string, since a double cannot hold every amount.
     cost_micro_credits: served.costMicroCredits.toString(),
     attempts: served.attempts,
+    model: served.model,
+    ...(served.stoppedBy === undefined ? {} : { stopped_by: served.stoppedBy }),
   }
 }

@@ -16,6 +16,7 @@ import { routeAnthropicMessages } from './anthropic-messages.ts'
 import { createAuthenticator } from './auth.ts'
 import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
 import { routeContributor } from './contributor.ts'
+import { createGenerations, routeGenerations } from './generations.ts'
 import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
@@ -115,7 +116,9 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
 
   let stopping: Promise<void> | undefined
   const requireKey = createKeyHook(createAuthenticator({ gateway, clock }))
-  const runner = createCompletionRunner({ gateway, clock, log, metrics }, settings)
+  const generations = createGenerations({ clock })
+  const runner = createCompletionRunner({ gateway, generations, clock, log, metrics }, settings)
+  routeGenerations(app, { generations, requireKey })
   routeChatCompletions(app, { runner, requireKey, clock })
   routeCompletions(app, { runner, requireKey, clock })
   routeResponses(app, { runner, requireKey, clock })

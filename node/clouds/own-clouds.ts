@@ -23,30 +23,38 @@ export interface OwnClouds {
   onChange(listener: () => void): () => void
 }
 
+/** Vendors that come and go: an admin adds a key, or takes one away. */
+export interface CloudSource {
+  /** Those that this node has a key for. */
+  keyed(): readonly CloudProvider[]
+  /** When one of them, or what it has, has changed. */
+  onChange(listener: () => void): () => void
+}
+
 interface Vendor {
   readonly provider: CloudProvider
   readonly models: readonly CatalogueModel[]
   readonly revision: Uint8Array
 }
 
-export function createOwnClouds(providers: readonly CloudProvider[]): OwnClouds {
+export function createOwnClouds(clouds: CloudSource): OwnClouds {
   const listeners = new Set<() => void>()
-  const vendors = new Map<string, Vendor>()
+  let vendors = new Map<string, Vendor>()
   let offered: OfferedModel[] = []
 
-  function read(provider: CloudProvider): void {
-    const models = catalogueOf(provider)
-    vendors.set(provider.vendor, { provider, models, revision: catalogueRevision(models) })
+  function read(): void {
+    vendors = new Map(clouds.keyed().slice(0, CLOUDS_MAX).map((provider) => {
+      const models = catalogueOf(provider)
+      return [provider.vendor, { provider, models, revision: catalogueRevision(models) }]
+    }))
     offered = [...vendors.values()].flatMap((vendor) => vendor.models.map(asOffered))
   }
 
-  for (const provider of providers.slice(0, CLOUDS_MAX)) {
-    read(provider)
-    provider.onChange(() => {
-      read(provider)
-      for (const listener of listeners) listener()
-    })
-  }
+  read()
+  clouds.onChange(() => {
+    read()
+    for (const listener of listeners) listener()
+  })
 
   function vendorOf(name: string): Vendor | undefined {
     return vendors.get(name)

@@ -56,7 +56,7 @@ export interface Attempts {
    * Undefined: the answer was delivered and settled. An error: nothing was, and another host may be asked.
    * Throws where no other host may be: text was delivered, the request is at fault, or the client left (CANCELLED).
    */
-  ask(step: HostOffer, order: JobOrder, attempts: number, told: Told): Promise<TriforceError | undefined>
+  ask(step: HostOffer, order: JobOrder, attempts: number, told: Told, after?: TriforceError): Promise<TriforceError | undefined>
   issue(order: TicketOrder): IssuedTicket
 }
 
@@ -107,7 +107,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
 
   return {
     issue,
-    async ask(step, order, attempts, { handoff, pulse }) {
+    async ask(step, order, attempts, { handoff, pulse }, after) {
       const { model, cloud } = step
       const isSame = model === order.request.model
       const request = isSame ? order.request : { ...order.request, model }
@@ -121,7 +121,8 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       }
       handoff.offer({
         type: 'placed', host: step.peer, hostName: step.name, attempts, model, ...remaining(order.account),
-        ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }),
+        ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }), ...(step.digest === undefined ? {} : { digest: step.digest }),
+        ...(after === undefined ? {} : { after: after.code }),
       })?.catch(() => {})
       const issued = issue({
         contributor: publicKeyOf(step.peer)!, account: order.account, model, requestHash, tokensMax: request.maxTokens, priority: order.priority,
@@ -232,7 +233,7 @@ function mostTokens({ outputTokensMax }: HostOffer, { maxTokens }: CompletionReq
 
 /** The request was wrong, or it was cancelled by us: no reason to avoid the host. */
 function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
-  return REQUEST_CODES.has(error.code) || (error.code === 'CANCELLED' && signal.aborted)
+  return REQUEST_CODES.has(error.code) || error.code === 'MODEL_LOADING' || (error.code === 'CANCELLED' && signal.aborted)
 }
 
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }

@@ -23,6 +23,8 @@ export interface HostCandidate {
 export interface HostOffer extends RouteOffer, HostCandidate {
   /** Most tokens of an answer; 0 where unknown. */
   readonly outputTokensMax: number
+  /** Of the weights. */
+  readonly digest?: string
 }
 
 export interface CandidatesComponents {
@@ -72,7 +74,7 @@ async function findPeers(components: CandidatesComponents, account: Uint8Array, 
     if (model === undefined) return []
     const addresses = recorded.get(peer) ?? []
     return [{
-      row, addresses, peer, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(account, row),
+      row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(account, row),
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
       loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),

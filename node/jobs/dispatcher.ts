@@ -14,6 +14,7 @@ import { createHandoff } from './handoff.ts'
 import type { JobOrder } from './job-order.ts'
 import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
 import type { IssuedTicket, TicketOrder } from './tickets.ts'
+import { FIRST_TEXT_MS_MAX } from './job-run.ts'
 import { startPulse } from './waiting.ts'
 
 export interface DispatcherComponents extends AttemptComponents, Omit<CandidatesComponents, 'record'> {
@@ -30,7 +31,7 @@ export interface DispatcherOptions {
   readonly attemptsInAllMax?: number
   /** Jobs of this hub at once; more are refused with QUEUE_FULL. Default 2,000. */
   readonly runningMax?: number
-  /** Longest wait for the first text, loading included. Default 120_000 ms. */
+  /** Longest wait for the first text, loading included. Default 15 minutes: a host that is alive says so every second. */
   readonly firstTextMsMax?: number
 }
 
@@ -71,7 +72,7 @@ export interface Dispatcher {
 export function createDispatcher(components: DispatcherComponents, options: DispatcherOptions): Dispatcher {
   const { clock, random } = components
   const log = components.log.child('dispatcher')
-  const { network, hubName, attemptsMax = 4, attemptsInAllMax = 12, runningMax = 2_000, firstTextMsMax = 120_000 } = options
+  const { network, hubName, attemptsMax = 4, attemptsInAllMax = 12, runningMax = 2_000, firstTextMsMax = FIRST_TEXT_MS_MAX } = options
   const attempts = createAttempts({ ...components, log }, { network, hubName, firstTextMsMax })
   const counts = { running: 0, served: 0, failed: 0 }
   const startedMs = clock.monotonicMs()
@@ -102,7 +103,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
       perModel.set(step.model, count)
       asked += 1
-      const error = await attempts.ask(step, order, asked, told)
+      const error = await attempts.ask(step, order, asked, told, lastError)
       if (error === undefined) {
         counts.served += 1
         return

@@ -50,6 +50,12 @@ export interface RunJobOptions {
   readonly firstTextMsMax: number
 }
 
+/** A large model on a processor reads a long prompt for minutes; a host that hangs is found by its silence. */
+export const FIRST_TEXT_MS_MAX = 15 * 60_000
+
+/** A model that takes longer to load is not waited for; its host goes on loading it. */
+const LOADING_MS_MAX = 60_000
+
 /** After a cancel the host gets this long for its end frame: an engine may be inside a batch of prompt tokens. */
 const CANCEL_MS_MAX = 5_000
 
@@ -61,6 +67,9 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   let usage: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
   let cancelSilence = () => {}
   let cancelDeadline = () => {}
+  let cancelLoading = () => {}
+  let isLoading = false
+  let loaded = 0
   let hasText = false
   let accepted = false
 
@@ -69,6 +78,19 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
       usage, outputHash: new Uint8Array(output.digest()), observedMs: Math.ceil(clock.monotonicMs() - startMs), delivered: hasText, half: undefined,
       relayed: undefined, error: undefined, clean: false, ...part,
     }
+  }
+
+  /** The wait begins with the first word of it, and ends with anything else that the host does. */
+  function watchLoading(beat: Extract<JobTell, { t: 'beat' }>): void {
+    if (beat.state !== 'loading') {
+      cancelLoading()
+      isLoading = false
+      return
+    }
+    loaded = beat.at ?? loaded
+    if (isLoading) return
+    isLoading = true
+    cancelLoading = clock.after(LOADING_MS_MAX, () => channel.abort(stillLoading(loaded)))
   }
 
   function cancel(): void {
@@ -113,6 +135,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
         case 'progress':
           break
         case 'beat':
+          watchLoading(frame)
           listener.onBeat(frame)
           break
         case 'placed':
@@ -126,6 +149,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
           if (frame.tokens < usage.completionTokens) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens' })
           usage = checkTokens({ ...usage, completionTokens: frame.tokens })
           hasText = true
+          if (isLoading) cancelLoading()
           const delta = deltaOfTell(frame)
           output.update(hashedText(delta))
           const room = listener.onDelta(delta)
@@ -147,7 +171,16 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   } finally {
     cancelSilence()
     cancelDeadline()
+    cancelLoading()
     cancelFirstText()
     signal.removeEventListener('abort', cancel)
   }
+}
+
+/** `thousandths` of the model are loaded. */
+function stillLoading(thousandths: number): TriforceError {
+  const percent = Math.round(thousandths / 10)
+  return new TriforceError('MODEL_LOADING', { progress: thousandths / 1_000 }, {
+    retryAfterMs: 15_000, detail: `the model is still being loaded (${percent}%); try again in a moment`,
+  })
 }

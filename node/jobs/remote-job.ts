@@ -23,7 +23,7 @@ import { needsOf } from './candidates.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
 import { fromHost } from './host-errors.ts'
 import type { Reach } from './reach.ts'
-import { runJob, type JobListener, type JobSeen } from './job-run.ts'
+import { FIRST_TEXT_MS_MAX, runJob, type JobListener, type JobSeen } from './job-run.ts'
 import { placedEvent, relayedBody, servedOf } from './relay-frames.ts'
 import { waitingOf } from './waiting.ts'
 
@@ -73,7 +73,7 @@ const SETTLE_WAIT_MS = 1_000
 export function createRemoteJobs(components: RemoteJobComponents, options: RemoteJobOptions = {}): RemoteJobs {
   const { reach, pool, client, clock, traffic } = components
   const log = components.log.child('remote-job')
-  const { directAttemptsMax = 2, firstTextMsMax = 120_000 } = options
+  const { directAttemptsMax = 2, firstTextMsMax = FIRST_TEXT_MS_MAX } = options
   const counts = { running: 0, served: 0, failed: 0 }
 
   async function askOn(peer: string, ask: Parameters<typeof runJob>[2]['ask'], signal: AbortSignal, listener: JobListener, tokensMax?: number): Promise<JobSeen & { path: JobPath }> {

@@ -33,7 +33,7 @@ export type OfferedModel = z.output<typeof offeredModelSchema>
 export const gpuSchema = z.object({ name: shortText, vramBytes: countField, vramFreeBytes: countField })
 export type Gpu = z.output<typeof gpuSchema>
 
-export const vendorField = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
+export const vendorField = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/)
 
 /** A vendor that a hub reaches with a key of its own. What it has is asked for over the control protocol, see catalogue.ts. */
 export const cloudOfferSchema = z.object({

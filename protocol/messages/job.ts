@@ -63,6 +63,8 @@ export const jobBeatSchema = z.object({
 export const jobPlacedSchema = z.object({
   t: z.literal('placed'), host: shortText, hostName: shortText, attempts: countField, model: modelIdField, vendor: vendorField.optional(),
   price: z.object({ prompt: microCreditsField, completion: microCreditsField }).optional(), remaining: microCreditsField.optional(),
+  /** Of the weights; and why the host before did not answer, one of the error table. */
+  digest: z.string().max(64).optional(), after: z.string().max(64).optional(),
 })
 
 /** Text as the engine made it; `tokens` is cumulative, so a lost count cannot pass unseen. */

@@ -48,7 +48,7 @@ describe('bridge: streams', () => {
     const head = `data: {"id":"chatcmpl-${id}","object":"chat.completion.chunk","created":1800000000,"model":"demo"`
     const triforce = {
       host: testServed.host, host_name: 'lender', hub: 'alpha', receipt: `rcpt_${'ab'.repeat(16)}`, durability: 'replicated',
-      cost_micro_credits: '0', attempts: 1,
+      cost_micro_credits: '0', attempts: 1, model: 'demo',
     }
     const unfinished = '"logprobs":null,"finish_reason":null}],"usage":null}'
     expect(unchunk(response)).to.equal([

@@ -1,4 +1,5 @@
 /** A vendor that does what the test says, and keeps a log of what it would bill. */
+import type { CloudSource } from '../../node/clouds/own-clouds.ts'
 import type { CloudProvider, CloudRunOptions, ProviderEvent } from '../../providers/interface.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
 
@@ -43,4 +44,14 @@ export function scriptedCloud(vendor: string, ids: readonly string[], script: Cl
 async function* sayOnce(): AsyncIterable<ProviderEvent> {
   yield { type: 'text', text: 'Hello', tokens: 1 }
   yield { type: 'end', finish: 'stop', usage: { promptTokens: 9, completionTokens: 1 } }
+}
+
+export function cloudSource(clouds: readonly ScriptedCloud[]): CloudSource {
+  return {
+    keyed: () => clouds,
+    onChange(listener) {
+      const stops = clouds.map((cloud) => cloud.onChange(listener))
+      return () => stops.forEach((stop) => stop())
+    },
+  }
 }

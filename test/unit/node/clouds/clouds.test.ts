@@ -15,7 +15,7 @@ import { aCapacity, aRequest } from '../../../support/completions.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
 import { testFederation, testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
-import { scriptedCloud } from '../../../support/scripted-cloud.ts'
+import { cloudSource, scriptedCloud } from '../../../support/scripted-cloud.ts'
 
 const { federation, hubs } = testFederation()
 const [here, away] = hubs as [typeof hubs[0], typeof hubs[0]]
@@ -25,8 +25,8 @@ function setUp(awayModels: number, ownModels: readonly string[] = []) {
   const clock = fakeClock()
   const table = createCapacityTable({ clock }, { demoAllowed: true, isHub: (peer) => federation.hubs.some((hub) => hub.peerId === peer) })
   const openai = scriptedCloud('openai', Array.from({ length: awayModels }, (_, index) => `openai/gpt-${String(index).padStart(4, '0')}`))
-  const theirs = createOwnClouds([openai])
-  const own = createOwnClouds(ownModels.length === 0 ? [] : [scriptedCloud('groq', ownModels)])
+  const theirs = createOwnClouds(cloudSource([openai]))
+  const own = createOwnClouds(cloudSource(ownModels.length === 0 ? [] : [scriptedCloud('groq', ownModels)]))
   const asked: CatalogueAsk[] = []
   const world = { lie: undefined as undefined | ((body: Uint8Array) => Uint8Array), fails: 0 }
   const requests: Requests = {
@@ -105,7 +105,7 @@ describe('node/clouds', () => {
   })
 
   it('leaves out models that another hub would not take, or that are another vendor\'s', () => {
-    const own = createOwnClouds([scriptedCloud('openai', ['openai/good', 'openai/with space', 'groq/other', 'openai/good', `openai/${'x'.repeat(200)}`, 'openai/a'])])
+    const own = createOwnClouds(cloudSource([scriptedCloud('openai', ['openai/good', 'openai/with space', 'groq/other', 'openai/good', `openai/${'x'.repeat(200)}`, 'openai/a'])]))
     expect(own.catalogue('openai')!.map(({ id }) => id)).to.deep.equal(['openai/a', 'openai/good'])
     expect(own.offers()[0]!.revision).to.deep.equal(catalogueRevision(own.catalogue('openai')!))
   })
@@ -131,7 +131,7 @@ describe('node/clouds', () => {
 
   it('asks a vendor for no more than its model can write, and for no limit where the client gave none', async () => {
     const openai = scriptedCloud('openai', ['openai/gpt'])
-    const { source } = createOwnClouds([openai])
+    const { source } = createOwnClouds(cloudSource([openai]))
     const signal = new AbortController().signal
     for (const maxTokens of [COMPLETION_TOKENS_MAX, 9_000, 7]) for await (const _ of source.run(aRequest({ model: 'openai/gpt', maxTokens }), { signal })) { /* to its end */ }
     expect(openai.requests.map(({ maxTokens }) => maxTokens)).to.deep.equal([undefined, 4_096, 7])

@@ -131,6 +131,36 @@ describe('node/jobs/job-run', () => {
     expect(seen().error?.code).to.equal('FIRST_TOKEN_TIMEOUT')
   })
 
+  it('waits 60 s for a model that is being loaded, not one millisecond less, and says how far it is', async () => {
+    const { tell, pass, seen, job } = setUp({ firstTextMsMax: 600_000 })
+    await tell({ t: 'beat', state: 'queued', at: 1 })
+    await pass(4_000)
+    await tell({ t: 'accept' }, { t: 'beat', state: 'loading', at: 10 })
+    for (let second = 1; second < 60; second += 1) {
+      await pass(1_000)
+      await tell({ t: 'beat', state: 'loading', at: 10 * second })
+    }
+    await pass(999)
+    expect(job.state).to.equal('pending')
+    await pass(1)
+    expect(seen()).to.deep.include({ delivered: false, clean: false })
+    expect(seen().error).to.deep.include({ code: 'MODEL_LOADING', context: { progress: 0.59 }, retryAfterMs: 15_000 })
+    expect(seen().error!.message).to.include('59%')
+  })
+
+  it('waits on where the model was loaded in time, for minutes if the host says that it works', async () => {
+    const { tell, pass, seen, texts } = setUp({ firstTextMsMax: 600_000 })
+    await tell({ t: 'accept' }, { t: 'beat', state: 'loading', at: 900 })
+    await pass(3_000)
+    for (let second = 0; second < 360; second += 1) {
+      await tell({ t: 'beat', state: 'running' })
+      await pass(1_000)
+    }
+    await tell(chunk('Hi', 1), end(1))
+    expect(texts).to.deep.equal(['Hi'])
+    expect(seen().error).to.equal(undefined)
+  })
+
   it('has no such bound once there was text', async () => {
     const { tell, pass, job } = setUp({ firstTextMsMax: 3_000 })
     await tell({ t: 'accept' }, chunk('a', 1))

@@ -1,0 +1,36 @@
+/** What an answer's headers tell of it, in every dialect: who serves it, what it costs, what is left. Amounts are credits as decimal text. */
+import { formatCredits } from '../../protocol/units.ts'
+import type { PlacedEvent, Served } from '../gateway.ts'
+
+/** For pages of other origins, which read only what is named. */
+export const answerHeaderNames = [
+  'x-triforce-host', 'x-triforce-attempts', 'x-triforce-model', 'x-triforce-cost', 'x-triforce-remaining', 'x-triforce-overhead-ms', 'x-triforce-price-prompt',
+  'x-triforce-price-completion', 'idempotent-replayed',
+] as const
+
+/** Before the first byte of an answer. `overheadMs`: from the request's arrival until its host was asked. */
+export function placedHeaders({ host, attempts, model, price, remainingMicroCredits }: PlacedEvent, overheadMs: number): Record<string, string> {
+  return {
+    'x-triforce-host': host,
+    'x-triforce-attempts': String(attempts),
+    'x-triforce-model': model,
+    'x-triforce-overhead-ms': overheadMs.toFixed(1),
+    // For 1,000 tokens.
+    ...(price === undefined ? {} : {
+      'x-triforce-price-prompt': formatCredits(price.promptMicroCredits), 'x-triforce-price-completion': formatCredits(price.completionMicroCredits),
+    }),
+    ...(remainingMicroCredits === undefined ? {} : { 'x-triforce-remaining': formatCredits(remainingMicroCredits) }),
+  }
+}
+
+/** Of an answer in one body, which leaves when everything is known. */
+export function servedHeaders({ host, attempts, model, costMicroCredits, remainingMicroCredits }: Served, overheadMs: number): Record<string, string> {
+  return {
+    'x-triforce-host': host,
+    'x-triforce-attempts': String(attempts),
+    'x-triforce-model': model,
+    'x-triforce-overhead-ms': overheadMs.toFixed(1),
+    'x-triforce-cost': formatCredits(costMicroCredits),
+    ...(remainingMicroCredits === undefined ? {} : { 'x-triforce-remaining': formatCredits(remainingMicroCredits) }),
+  }
+}
