@@ -66,6 +66,8 @@ export const configDefaults = Object.freeze({
   localDir: join(homedir(), '.triforce', 'local'),
   /** Engines that were installed on demand, for all nodes of this user. */
   enginesDir: join(homedir(), '.triforce', 'engines'),
+  /** GGUF files that were pulled; lent where no others are named. */
+  modelsDir: join(homedir(), '.triforce', 'models'),
   apiHost: '127.0.0.1',
   apiPort: 8330,
   ollamaHost: 'http://127.0.0.1:11434',

@@ -16,7 +16,8 @@ import { createHardwareProbe, type Machine } from '../providers/hardware.ts'
 import type { Provider } from '../providers/interface.ts'
 import { createOllamaProvider } from '../providers/ollama.ts'
 import { createProviderRegistry } from '../providers/registry.ts'
-import type { NodeConfig } from './config.ts'
+import { configDefaults, type NodeConfig } from './config.ts'
+import { listModelFolder } from './model-folder.ts'
 import type { System } from './system.ts'
 
 /** What is announced of the machine; empty until the first probe is back. */
@@ -57,9 +58,9 @@ async function startEmbedded(embedded: EmbeddedProvider, { log }: System): Promi
   log.child('engine')[health.ok ? 'info' : 'warn'](health.text)
 }
 
-/** The demo model, and the GGUF files that were named or lie in the named folders. */
+/** The demo model, and the GGUF files that were named or lie in the named folders; where none are named, those that were pulled. */
 async function embeddedModels(config: NodeConfig): Promise<EmbeddedModelOption[]> {
-  const files: string[] = []
+  const files: string[] = config.models.length > 0 ? [] : (await listModelFolder(configDefaults.modelsDir)).filter(({ complete }) => complete).map(({ path }) => path)
   for (const path of config.models) {
     const found = await stat(path).catch((cause: unknown) => {
       throw new TriforceError('CONFIG_INVALID', {}, { cause, detail: `--model ${path} does not exist; give a GGUF file or a folder of them` })

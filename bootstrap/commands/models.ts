@@ -1,11 +1,16 @@
-/** `triforce models`: what can be asked for now. */
+/** `triforce models`: what can be asked for now; its subcommands are in models-local.ts. */
 import type { Command } from 'commander'
 import { modelListSchema } from '../api-schemas.ts'
 import { formatTable } from '../table.ts'
+import { addLocalModelCommands } from './models-local.ts'
 import { clientFor, printJson, withClientFlags, type ClientFlags, type CommandContext } from './context.ts'
 
 export function addModelsCommand(program: Command, context: CommandContext): void {
-  withClientFlags(program.command('models').description('list the models that peers offer now')).action(async (flags: ClientFlags) => {
+  const models = withClientFlags(program.command('models').description('list the models that peers offer now; pull, list and rm are for those on this machine'))
+  // Flags behind a subcommand are that subcommand's.
+  models.enablePositionalOptions()
+  addLocalModelCommands(models, context)
+  models.action(async (flags: ClientFlags) => {
     const { terminal } = context
     const client = await clientFor(flags, context)
     const { data } = await client.json(modelListSchema, '/v1/models')

@@ -17,12 +17,12 @@ const owners: Readonly<Record<string, string>> = {
   'ollama': 'providers', 'node-llama-cpp': 'providers', 'openai': 'providers', '@anthropic-ai/sdk': 'providers', 'ipaddr.js': 'providers', 'undici': 'providers', 'systeminformation': 'providers',
   'libp2p': 'node', '@libp2p/': 'node', '@multiformats/': 'node', 'it-pipe': 'node', 'fastify': 'node', '@fastify/': 'node', 'prom-client': 'node', 'uint8-varint': 'node',
   'uint8arraylist': 'node',
-  'eventsource-parser': 'bootstrap', 'commander': 'bootstrap', 'pino': 'bootstrap', 'tweetnacl': 'bootstrap',
+  'eventsource-parser': 'bootstrap', 'commander': 'bootstrap', 'cli-progress': 'bootstrap', 'pino': 'bootstrap', 'tweetnacl': 'bootstrap',
 }
 const EVERYWHERE = ['zod']
 
 /** Used by the command line or by npm itself, never imported. */
-const TOOLS = ['@types/chai', '@types/mocha', '@types/node', 'mocha', 'node', 'oxlint', 'oxlint-tsgolint', 'typescript']
+const TOOLS = ['@types/chai', '@types/cli-progress', '@types/mocha', '@types/node', 'mocha', 'node', 'oxlint', 'oxlint-tsgolint', 'typescript']
 
 function ownerOf(name: string): string | undefined {
   return owners[name] ?? Object.entries(owners).find(([prefix]) => prefix.endsWith('/') && name.startsWith(prefix))?.[1]
