@@ -6,8 +6,10 @@ import { Command, CommanderError } from 'commander'
 import { addAdminCommand } from './commands/admin.ts'
 import { addChatCommand } from './commands/chat.ts'
 import type { CommandContext } from './commands/context.ts'
+import { addContributorCommand } from './commands/contributor.ts'
 import { addCreditsCommand } from './commands/credits.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
+import { addEngineCommand } from './commands/engine.ts'
 import { addFederationCommand } from './commands/federation.ts'
 import { addKeyCommand } from './commands/key.ts'
 import { addModelsCommand } from './commands/models.ts'
@@ -48,7 +50,7 @@ export function createProgram(context: CommandContext): Command {
   // Settings above go over to the commands that are added below.
   for (const add of [
     addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
-    addKeyCommand, addFederationCommand, addAdminCommand, addDoctorCommand,
+    addKeyCommand, addFederationCommand, addContributorCommand, addAdminCommand, addEngineCommand, addDoctorCommand,
   ]) add(program, context)
   return program
 }

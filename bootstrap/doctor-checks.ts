@@ -12,6 +12,7 @@ import { configDefaults } from './config.ts'
 import { readFederationFile } from './federation-file.ts'
 import { inspectKeyFile, keyFilePath } from './identity.ts'
 import { parseOllamaHost } from './option-parsers.ts'
+import { machineChecks } from './machine-checks.ts'
 import { isPortFree } from './local-federation/ports.ts'
 import { nodeStatePath, nodeStateSchema, readState, upStatePath, upStateSchema, type UpReport } from './state-files.ts'
 import { upDefaults } from './up.ts'
@@ -23,6 +24,8 @@ export interface Check {
   readonly result: CheckResult
   /** What was found, and the way out. */
   readonly text: string
+  /** The same for programs, where there is more to it. */
+  readonly data?: object
 }
 
 export interface DoctorInput {
@@ -30,6 +33,8 @@ export interface DoctorInput {
   /** A file that was named; else the one in `dir` is looked at, where there is one. */
   readonly federationFile: string | undefined
   readonly env: NodeJS.ProcessEnv
+  /** Neither asks the engine for its devices nor measures the line to the hubs. */
+  readonly quick: boolean
 }
 
 const GIB = 1024 ** 3
@@ -42,6 +47,17 @@ const SKEW_WARN_MS = 5_000
 export async function runChecks(input: DoctorInput): Promise<readonly Check[]> {
   const up = (await readState(upStateSchema, upStatePath(input.dir)))?.report
   const federation = await federationOf(input)
+  const ollamaCheck = await guarded('Ollama', () => ollama(input.env))
+  const [general, machine] = await Promise.all([
+    generalChecks(input, up, federation, ollamaCheck),
+    guardedList('machine', () => machineChecks({
+      dir: input.dir, ollamaAnswers: ollamaCheck.text.startsWith('version'), quick: input.quick, federation: federation.federation,
+    })),
+  ])
+  return [...general, ...machine]
+}
+
+async function generalChecks(input: DoctorInput, up: UpReport | undefined, federation: Awaited<ReturnType<typeof federationOf>>, ollamaCheck: Check): Promise<readonly Check[]> {
   return [
     nodeVersion(),
     await guarded('state folder', () => stateFolder(input.dir)),
@@ -55,9 +71,17 @@ export async function runChecks(input: DoctorInput): Promise<readonly Check[]> {
       guarded('ports', () => ports(up)),
       guarded('clock', () => clock(up, federation.federation)),
       guarded('llama.cpp', engine),
-      guarded('Ollama', () => ollama(input.env)),
     ]),
+    ollamaCheck,
   ]
+}
+
+async function guardedList(name: string, checks: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
+  try {
+    return await checks()
+  } catch (error) {
+    return [{ name, result: 'fail', text: describeError(error).sentence }]
+  }
 }
 
 async function guarded(name: string, check: () => Promise<Omit<Check, 'name'>>): Promise<Check> {
@@ -191,8 +215,8 @@ async function dateOf(api: string): Promise<number | undefined> {
 
 async function engine(): Promise<Omit<Check, 'name'>> {
   const found = await findEngine({ enginesDir: configDefaults.enginesDir })
-  if (found === undefined) return { result: 'warn', text: 'not installed; the first contributor installs it (75 MB), or run Ollama' }
-  return { result: 'ok', text: `node-llama-cpp ${found.version}` }
+  if (found === undefined) return { result: 'warn', text: 'not installed; the first contributor installs it (75 MB), or "triforce engine install" now, or run Ollama' }
+  return { result: 'ok', text: `node-llama-cpp ${found.version}${found.gpu === undefined ? '' : ` with ${found.gpu}`}` }
 }
 
 async function ollama(env: NodeJS.ProcessEnv): Promise<Omit<Check, 'name'>> {

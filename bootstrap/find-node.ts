@@ -1,6 +1,6 @@
 /** Which node a command talks to: flags, then environment, then what runs in the state folder. */
 import { resolve } from 'node:path'
-import type { ApiTarget } from './api-client.ts'
+import { createApiClient, type ApiClient, type ApiTarget } from './api-client.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { configDefaults } from './config.ts'
 import { nodeStatePath, nodeStateSchema, readState, upStatePath, upStateSchema } from './state-files.ts'
@@ -21,7 +21,10 @@ export async function findNodes(flags: TargetFlags, env: NodeJS.ProcessEnv): Pro
   const dir = localDirOf(flags, env)
   const api = flags.api ?? env['TRIFORCE_API']
   const key = flags.key ?? (env['TRIFORCE_API_KEY'] || undefined)
-  const [first, ...others] = await runningIn(dir)
+  const isNamed = flags.dir !== undefined || (env['TRIFORCE_DIR'] ?? '') !== ''
+  const local = await runningIn(dir)
+  // Who runs one node and no local federation means that node.
+  const [first, ...others] = local.length > 0 || isNamed ? local : await runningIn(configDefaults.nodeDir)
   if (api !== undefined && api !== '') {
     const url = checkedUrl(api)
     // The local key is sent to the nodes it was made for, and to no other address that someone typed.
@@ -54,4 +57,15 @@ export function checkedUrl(text: string): string {
   }
   // People copy the base URL of an SDK, which ends in /v1.
   return withScheme.replace(/\/+(?:v1\/*)?$/, '')
+}
+
+/** The contributors of the local federation that run; none where a node is named by its address. */
+export async function localContributors(flags: TargetFlags, env: NodeJS.ProcessEnv): Promise<readonly { readonly name: string; readonly client: ApiClient }[]> {
+  if (flags.api !== undefined) return []
+  const up = await readState(upStateSchema, upStatePath(localDirOf(flags, env)))
+  const found = await Promise.all((up?.report.contributors ?? []).map(async ({ name, dir }) => {
+    const node = await readState(nodeStateSchema, nodeStatePath(dir))
+    return node === undefined ? undefined : { name, client: createApiClient({ api: node.api, key: node.apiKey }) }
+  }))
+  return found.filter((one) => one !== undefined)
 }

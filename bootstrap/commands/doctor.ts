@@ -10,20 +10,22 @@ import { printJson, type CommandContext } from './context.ts'
 interface DoctorFlags {
   readonly dir?: string
   readonly federation?: string
+  readonly quick?: boolean
   readonly json?: boolean
 }
 
 const resultStyles: Readonly<Record<CheckResult, Style>> = { ok: 'green', warn: 'yellow', fail: 'red' }
 
 export function addDoctorCommand(program: Command, context: CommandContext): void {
-  program.command('doctor').description('check this machine and what runs on it')
+  program.command('doctor').description('check this machine, what runs on it, and what it would earn')
     .option('--dir <folder>', 'state folder to look at (default: ~/.triforce/local)')
     .option('--federation <file>', 'federation file to check')
+    .option('--quick', 'neither ask the engine for its devices nor measure the line to the hubs')
     .option('--json', 'print JSON')
     .action(async (flags: DoctorFlags) => {
       const { terminal, env } = context
       const named = flags.federation ?? (env['TRIFORCE_FEDERATION'] || undefined)
-      const checks = await runChecks({ dir: localDirOf(flags, env), federationFile: named === undefined ? undefined : resolve(named), env })
+      const checks = await runChecks({ dir: localDirOf(flags, env), federationFile: named === undefined ? undefined : resolve(named), env, quick: flags.quick === true })
       if (flags.json === true) printJson(terminal, checks)
       else {
         const width = Math.max(...checks.map((check) => check.name.length))

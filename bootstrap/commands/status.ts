@@ -1,9 +1,12 @@
-/** `triforce status`: how the node is, or each hub of the local federation. */
+/** `triforce status`: how the node is, or each hub of the local federation; and what the machines that lend here earn and why. */
 import type { Command } from 'commander'
 import { createApiClient, type ApiClient } from '../api-client.ts'
 import { statusSchema, type StatusView } from '../api-schemas.ts'
 import { describeError } from '../command-error.ts'
-import { findNodes } from '../find-node.ts'
+import { findNodes, localContributors } from '../find-node.ts'
+import { lendingReportSchema } from '../lending-schemas.ts'
+import { printable } from '../terminal.ts'
+import type { z } from 'zod'
 import { formatBytes, formatDuration, formatPairs, formatTable } from '../table.ts'
 import { printJson, withClientFlags, type ClientFlags, type CommandContext } from './context.ts'
 
@@ -23,16 +26,35 @@ async function runStatus(flags: ClientFlags, { terminal, env }: CommandContext):
   const [first] = clients
   if (clients.length === 1 && first !== undefined) {
     const status = await first.json(statusSchema, '/v1/status')
-    if (flags.json === true) return printJson(terminal, [status])
-    for (const line of [...nodeLines(status), '', ...logLines([status])]) terminal.print(line)
+    const lending = isLending(status) ? await lendingOf(first) : undefined
+    if (flags.json === true) return printJson(terminal, [{ ...status, ...(lending === undefined ? {} : { lending }) }])
+    for (const line of [...nodeLines(status), '', ...logLines([status]), ...lendingLines(lending)]) terminal.print(line)
     return
   }
   const found = await Promise.all(clients.map(ask))
   const alive = found.flatMap(({ status }) => status ?? [])
   if (flags.json === true) printJson(terminal, found.map(({ client, status, problem }) => status ?? { api: client.target.api, problem }))
-  else for (const line of [...overview(found), '', ...logLines(alive)]) terminal.print(line)
+  else {
+    for (const line of [...overview(found), '', ...logLines(alive)]) terminal.print(line)
+    for (const { name, client } of await localContributors(flags, env)) {
+      for (const line of ['', terminal.style('bold', name), ...lendingLines(await lendingOf(client))]) terminal.print(line)
+    }
+  }
   // Some hubs down is a state to show; none up is a failure.
   if (alive.length === 0 && first !== undefined) await first.json(statusSchema, '/v1/status')
+}
+
+function isLending({ mode }: StatusView): boolean {
+  return mode === 'contributor' || mode === 'hybrid'
+}
+
+/** Undefined where the node does not tell: the rest of its status is worth showing all the same. */
+async function lendingOf(client: ApiClient): Promise<z.output<typeof lendingReportSchema> | undefined> {
+  return await client.json(lendingReportSchema, '/v1/contributor/status').catch(() => undefined)
+}
+
+function lendingLines(lending: z.output<typeof lendingReportSchema> | undefined): string[] {
+  return lending === undefined ? [] : lending.explanation.map((line) => printable(line))
 }
 
 async function ask(client: ApiClient): Promise<Found> {

@@ -15,10 +15,16 @@ import { TriforceError } from '../../protocol/errors.ts'
 /** Exact, because 3.22.1 lacks the packages of macOS and Windows in the registry, and prompts are built on its inner workings. */
 export const ENGINE_VERSION = '3.21.1'
 
+/** Builds for a GPU are packages of their own, several hundred megabytes large. */
+export const engineGpus = ['cuda', 'vulkan'] as const
+export type EngineGpu = (typeof engineGpus)[number]
+
 export interface EngineLocation {
   /** URL of the entry module. */
   readonly entry: string
   readonly version: string
+  /** Absent: the build for the processor (on macOS: Metal). */
+  readonly gpu?: EngineGpu
 }
 
 export interface EngineFindOptions {
@@ -28,10 +34,12 @@ export interface EngineFindOptions {
 }
 
 export interface EngineInstallOptions extends EngineFindOptions {
+  /** The build for a GPU; default: for the processor. */
+  readonly gpu?: EngineGpu | undefined
   readonly signal?: AbortSignal
   /** One short line, now and then. */
   readonly onProgress?: (text: string) => void
-  /** Default 600,000 ms: 75 MB over a slow line. */
+  /** Default 600,000 ms: 75 MB over a slow line; with CUDA 1,800,000 ms. */
   readonly installMsMax?: number
   /** Command that runs npm, as program and first arguments. Default: the npm that runs us, else the one on PATH. */
   readonly npm?: readonly string[]
@@ -39,44 +47,77 @@ export interface EngineInstallOptions extends EngineFindOptions {
 
 export const engineInstallDefaults = Object.freeze({ installMsMax: 600_000 })
 
+/** What is fetched, for people; unpacked it is about twice as much. */
+const FETCHED: Readonly<Record<EngineGpu | 'cpu', string>> = { cpu: '75 MB', vulkan: '100 MB', cuda: '400 MB' }
+const CUDA_MS_MAX = 1_800_000
+
 const OUTPUT_CHARS_MAX = 8_192
 const TEMPORARY = 'installing-'
 
-/** The engine, or undefined where it is not installed. */
+/** The engine, or undefined where it is not installed. A build for a GPU that somebody installed comes first: it falls back to the processor by itself. */
 export async function findEngine(options: EngineFindOptions): Promise<EngineLocation | undefined> {
+  const { enginesDir } = options
+  for (const gpu of engineGpus) {
+    const found = await findEngineFor(gpu, options)
+    if (found !== undefined) return found
+  }
   const beside = options.dataOnly === true ? undefined : await locationAt(resolvedFolder())
-  return beside ?? await locationAt(packageFolder(engineFolder(options.enginesDir)))
+  return beside ?? await locationAt(packageFolder(engineFolder(enginesDir)))
+}
+
+/** The build for this GPU, or undefined where it is not installed. */
+export async function findEngineFor(gpu: EngineGpu, { enginesDir }: EngineFindOptions): Promise<EngineLocation | undefined> {
+  const found = await locationAt(packageFolder(engineFolder(enginesDir, gpu)))
+  return found === undefined ? undefined : { ...found, gpu }
 }
 
 /** Installs the engine for this platform; gives where it is. Throws ENGINE_MISSING with the reason in words. */
 export async function installEngine(options: EngineInstallOptions): Promise<EngineLocation> {
-  const found = await findEngine(options)
+  const { enginesDir, onProgress, gpu } = options
+  const found = gpu === undefined ? await findEngine(options) : await findEngineFor(gpu, options)
   if (found !== undefined) return found
-  const platformPackage = enginePlatformPackage(process.platform, process.arch)
-  if (platformPackage === undefined) {
-    throw missing(`there is no llama.cpp for ${process.platform} on ${process.arch}; run Ollama on this machine instead`)
+  const packages = enginePackages(process.platform, process.arch, gpu)
+  if (packages === undefined) {
+    throw missing(gpu === undefined
+      ? `there is no llama.cpp for ${process.platform} on ${process.arch}; run Ollama on this machine instead`
+      : `there is no ready build of llama.cpp with ${gpu} for ${process.platform} on ${process.arch}; run Ollama on this machine instead`)
   }
-  const { enginesDir, onProgress } = options
+  const target = engineFolder(enginesDir, gpu)
   await mkdir(enginesDir, { recursive: true })
   await removeAbandoned(options)
   const temporary = await mkdtemp(join(enginesDir, TEMPORARY))
   try {
-    onProgress?.(`installing node-llama-cpp ${ENGINE_VERSION} (about 75 MB)`)
+    onProgress?.(`installing node-llama-cpp ${ENGINE_VERSION}${gpu === undefined ? '' : ` with ${gpu}`} (about ${FETCHED[gpu ?? 'cpu']})`)
     // Without a package.json of its own, npm would look for one further up.
     await writeFile(join(temporary, 'package.json'), '{"private":true}\n')
-    await runNpm(temporary, platformPackage, options)
+    await runNpm(temporary, packages, options)
     if (await locationAt(packageFolder(temporary)) === undefined) throw missing('npm finished, but node-llama-cpp is not there')
-    await rename(temporary, engineFolder(enginesDir)).catch(async (error: unknown) => {
+    await rename(temporary, target).catch(async (error: unknown) => {
       // Another process was faster; its result is as good.
-      if (await locationAt(packageFolder(engineFolder(enginesDir))) === undefined) throw error
+      if (await locationAt(packageFolder(target)) === undefined) throw error
     })
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
-  const location = await locationAt(packageFolder(engineFolder(enginesDir)))
+  const location = await locationAt(packageFolder(target))
   if (location === undefined) throw missing('node-llama-cpp was installed, but cannot be found')
   onProgress?.('installed')
-  return location
+  return gpu === undefined ? location : { ...location, gpu }
+}
+
+/** What is installed beside node-llama-cpp itself; undefined where there is no ready build. */
+export function enginePackages(platform: string, arch: string, gpu: EngineGpu | undefined): readonly string[] | undefined {
+  const base = enginePlatformPackage(platform, arch)
+  if (base === undefined || gpu === undefined) return base === undefined ? undefined : [base]
+  if (arch !== 'x64' || (platform !== 'linux' && platform !== 'win32')) return undefined
+  // cuda-ext holds CUDA's own libraries, so that only the driver must be there.
+  return gpu === 'cuda' ? [base, `${base}-cuda`, `${base}-cuda-ext`] : [base, `${base}-vulkan`]
+}
+
+/** The build that suits a card, by its name; undefined where the ordinary one does, or none is there. */
+export function engineGpuFor(platform: string, arch: string, gpuName: string): EngineGpu | undefined {
+  const gpu = /nvidia|geforce|rtx|tesla|quadro/i.test(gpuName) ? 'cuda' : 'vulkan'
+  return enginePackages(platform, arch, gpu) === undefined ? undefined : gpu
 }
 
 /** The package with the CPU (on macOS: Metal) binaries of a platform. */
@@ -106,7 +147,8 @@ export async function npmCommand(env: Readonly<Record<string, string | undefined
 
 /** Removes what an installation left behind that was killed; one that may still run is left alone. */
 async function removeAbandoned(options: EngineInstallOptions): Promise<void> {
-  const { enginesDir, installMsMax } = { ...engineInstallDefaults, ...options }
+  const { enginesDir } = options
+  const installMsMax = installMs(options)
   for (const name of await readdir(enginesDir)) {
     if (!name.startsWith(TEMPORARY)) continue
     const folder = join(enginesDir, name)
@@ -115,13 +157,13 @@ async function removeAbandoned(options: EngineInstallOptions): Promise<void> {
   }
 }
 
-async function runNpm(folder: string, platformPackage: string, options: EngineInstallOptions): Promise<void> {
+async function runNpm(folder: string, packages: readonly string[], options: EngineInstallOptions): Promise<void> {
   const [program = 'npm', ...first] = options.npm ?? await npmCommand(process.env)
   const args = [
     ...first, 'install', '--prefix', folder, '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=http',
-    `node-llama-cpp@${ENGINE_VERSION}`, `${platformPackage}@${ENGINE_VERSION}`,
+    `node-llama-cpp@${ENGINE_VERSION}`, ...packages.map((name) => `${name}@${ENGINE_VERSION}`),
   ]
-  const { installMsMax } = { ...engineInstallDefaults, ...options }
+  const installMsMax = installMs(options)
   const deadline = AbortSignal.timeout(installMsMax)
   const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal])
   let output = ''
@@ -154,13 +196,17 @@ export function npmFailure(output: string): string {
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ECONNRESET|EIDLETIMEOUT/.test(output)) {
     return 'npm cannot reach its registry; connect this machine to the network, or run Ollama on it'
   }
-  if (output.includes('ENOSPC')) return 'the disk is full; the engine needs about 90 MB'
+  if (output.includes('ENOSPC')) return 'the disk is full; the engine needs about 90 MB, with CUDA about 700 MB'
   const line = output.split('\n').find((text) => /npm (error|ERR!)/.test(text))
   return `npm could not install the engine${line === undefined ? '' : `: ${line.replace(/^.*npm (error|ERR!)\s*/, '').slice(0, 200)}`}`
 }
 
-function engineFolder(enginesDir: string): string {
-  return join(enginesDir, `node-llama-cpp-${ENGINE_VERSION}`)
+function installMs({ installMsMax, gpu }: EngineInstallOptions): number {
+  return installMsMax ?? (gpu === 'cuda' ? CUDA_MS_MAX : engineInstallDefaults.installMsMax)
+}
+
+function engineFolder(enginesDir: string, gpu?: EngineGpu): string {
+  return join(enginesDir, `node-llama-cpp-${ENGINE_VERSION}${gpu === undefined ? '' : `-${gpu}`}`)
 }
 
 function packageFolder(prefix: string): string {

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
-import { ENGINE_VERSION, enginePlatformPackage, findEngine, installEngine, npmFailure } from '../../../../providers/embedded/engine-install.ts'
+import { ENGINE_VERSION, engineGpuFor, enginePackages, enginePlatformPackage, findEngine, installEngine, npmFailure } from '../../../../providers/embedded/engine-install.ts'
 
 // Stands for npm: makes the package in the folder after --prefix.
 const npmThatWorks = `
@@ -46,6 +47,32 @@ describe('providers/embedded/engine-install', () => {
     expect(lines.join()).to.equal('installing node-llama-cpp 3.21.1 (about 75 MB),1 packages looked up or fetched,installed')
     expect(await findEngine({ enginesDir, dataOnly: true })).to.deep.equal(location)
     expect(await installEngine({ ...options, npm: ['/no/such/program'] })).to.deep.equal(location)
+  })
+
+  it('installs the build for a GPU beside the other, with the libraries it needs, and prefers it', async () => {
+    const lines: string[] = []
+    const options = { enginesDir, dataOnly: true, npm: await npm(npmThatWorks), onProgress: (text: string) => { lines.push(text) } }
+    const plain = await installEngine(options)
+    const cuda = await installEngine({ ...options, gpu: 'cuda' })
+    expect(cuda).to.deep.include({ gpu: 'cuda', version: ENGINE_VERSION })
+    expect(cuda.entry).to.include(`node-llama-cpp-${ENGINE_VERSION}-cuda/node_modules`)
+    const { args } = JSON.parse(await readFile(fileURLToPath(new URL('../package.json', cuda.entry)), 'utf8')) as { args: string[] }
+    expect(args.filter((arg) => arg.startsWith('@node-llama-cpp'))).to.deep.equal(['linux-x64', 'linux-x64-cuda', 'linux-x64-cuda-ext'].map((name) => `@node-llama-cpp/${name}@${ENGINE_VERSION}`))
+    expect(lines.at(-3)).to.equal(`installing node-llama-cpp ${ENGINE_VERSION} with cuda (about 400 MB)`)
+    expect(await findEngine({ enginesDir, dataOnly: true })).to.deep.equal(cuda)
+    // Also before the one that stands beside TriForce: somebody asked for it.
+    expect(await findEngine({ enginesDir })).to.deep.equal(cuda)
+    expect(await installEngine(options)).to.deep.equal(cuda)
+    expect(plain).to.not.have.property('gpu')
+  })
+
+  it('knows which build suits which machine', () => {
+    expect(enginePackages('linux', 'x64', 'vulkan')).to.deep.equal(['@node-llama-cpp/linux-x64', '@node-llama-cpp/linux-x64-vulkan'])
+    expect(enginePackages('win32', 'x64', 'cuda')).to.deep.equal(['@node-llama-cpp/win-x64', '@node-llama-cpp/win-x64-cuda', '@node-llama-cpp/win-x64-cuda-ext'])
+    for (const [platform, arch] of [['darwin', 'arm64'], ['linux', 'arm64'], ['freebsd', 'x64']] as const) expect(enginePackages(platform, arch, 'cuda'), platform).to.equal(undefined)
+    expect(engineGpuFor('linux', 'x64', 'NVIDIA GeForce RTX 4090')).to.equal('cuda')
+    expect(engineGpuFor('linux', 'x64', 'AMD Radeon RX 7900 XTX')).to.equal('vulkan')
+    expect(engineGpuFor('darwin', 'arm64', 'Apple M3 Max')).to.equal(undefined)
   })
 
   it('leaves nothing half-done when npm fails, and says why', async () => {
@@ -94,7 +121,7 @@ describe('providers/embedded/engine-install', () => {
   })
 
   it('tells the reasons of npm apart', () => {
-    expect(npmFailure('npm error code ENOSPC')).to.equal('the disk is full; the engine needs about 90 MB')
+    expect(npmFailure('npm error code ENOSPC')).to.equal('the disk is full; the engine needs about 90 MB, with CUDA about 700 MB')
     expect(npmFailure('npm error code E404\nnpm error 404 no such package')).to.equal('npm could not install the engine: code E404')
     expect(npmFailure('')).to.equal('npm could not install the engine')
   })
