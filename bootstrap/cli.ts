@@ -41,6 +41,8 @@ export function createProgram(context: CommandContext): Command {
     .description('A peer-to-peer federation for AI compute: lend a GPU, earn credits, use every model through one endpoint.')
     .version(version)
     .exitOverride()
+    // Flags belong to the command that they stand behind: `models --json` and `models list --json` are two.
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),

@@ -15,7 +15,7 @@ export interface LocalModel {
 }
 
 export async function listModelFolder(folder: string): Promise<readonly LocalModel[]> {
-  const names = await readdir(folder).catch(() => [])
+  const names = await readdir(folder).catch((): string[] => [])
   const models = await Promise.all(names.sort().map(async (name): Promise<LocalModel | undefined> => {
     const complete = /\.gguf$/i.test(name)
     if (!complete && !/\.gguf\.part$/i.test(name)) return undefined

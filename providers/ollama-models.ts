@@ -39,8 +39,7 @@ export async function pullOllamaModel(options: {
       }
       onProgress({ state: status, doneBytes, totalBytes })
     }
-    // A stream that just ends is a server that died.
-    if (last !== 'success') throw new DownloadError('Ollama ended before the model was complete; the same command goes on from what it has')
+    if (last !== 'success') throw endedEarly()
   }, signal)
 }
 
@@ -60,6 +59,8 @@ async function withOllama<T>(host: string, run: (http: OllamaHttp) => Promise<T>
     return await run(http)
   } catch (reason) {
     if (signal.aborted || reason instanceof DownloadError) throw reason
+    // The client's words where a stream just ends: a server that died.
+    if (reason instanceof Error && reason.message.startsWith('Did not receive done')) throw endedEarly(reason)
     if (reason instanceof OllamaStatusError) throw new DownloadError(`Ollama says: ${reason.message}`, { cause: reason })
     const isGone = reason instanceof TypeError || (reason as NodeJS.ErrnoException).code === 'ECONNREFUSED'
     throw new DownloadError(isGone
@@ -68,4 +69,8 @@ async function withOllama<T>(host: string, run: (http: OllamaHttp) => Promise<T>
   } finally {
     await http.close()
   }
+}
+
+function endedEarly(cause?: Error): DownloadError {
+  return new DownloadError('Ollama ended before the model was complete; the same command goes on from what it has', { cause })
 }

@@ -7,7 +7,6 @@ import { clientFor, printJson, withClientFlags, type ClientFlags, type CommandCo
 
 export function addModelsCommand(program: Command, context: CommandContext): void {
   const models = withClientFlags(program.command('models').description('list the models that peers offer now; pull, list and rm are for those on this machine'))
-  // Flags behind a subcommand are that subcommand's.
   models.enablePositionalOptions()
   addLocalModelCommands(models, context)
   models.action(async (flags: ClientFlags) => {

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { nextFreePort } from '../../bootstrap/local-federation/ports.ts'
+import { apiKeyFromSeed } from '../../protocol/api-key.ts'
+import { fromHex } from '../../protocol/bytes.ts'
 import { upStatePath, upStateSchema, type UpReport } from '../../bootstrap/state-files.ts'
 import { isAlive, startUp, triforce, type CommandResult, type RunningUp } from '../support/process-up.ts'
 import { until } from '../support/until.ts'
@@ -95,6 +97,22 @@ describe('e2e: triforce up and the commands around it', function () {
     const accounts = await run(['key', 'list', '--json'])
     expect((JSON.parse(accounts.stdout) as { name: string }[]).map((account) => account.name)).to.have.members(['local', 'lender'])
     expect((await run(['doctor'])).code).to.equal(0)
+  })
+
+  it('has its contributor registered at all three hubs, which say what it earns and why', async () => {
+    const { lender } = JSON.parse(readFileSync(join(dir, 'accounts.json'), 'utf8')) as { lender: string }
+    const ask = (api: string, path: string, key: string) => fetch(`${api}${path}`, { headers: { authorization: `Bearer ${key}` } })
+    for (const hub of up.report.hubs) {
+      const { data } = await (await ask(hub.api, '/v1/contributor/registrations', lender)).json() as { data: { node: string; account_name: string; connected: boolean }[] }
+      expect(data.map(({ node, account_name: account, connected }) => [node, account, connected]), hub.name).to.deep.equal([[up.report.contributors[0]!.peerId, 'lender', true]])
+    }
+    const status = (await run(['status'])).stdout
+    expect(status).to.match(/\ncontributor-1\nIt is connected to 3 of 3 hubs/)
+    expect(status).to.match(/contributor-1: .* is class \S+ and earns \S+ credits? an hour/)
+    expect(status).to.match(/hub hub-\d placed \d+ requests? for its models, and \d+ came to contributor-1/)
+    // The key of the machine is no API key: it cannot look into the account, let alone spend.
+    const { key } = JSON.parse(readFileSync(join(dir, 'contributor-1', 'node.key'), 'utf8')) as { key: { seed: string } }
+    expect((await ask(up.report.hubs[0]!.api, '/v1/credits', apiKeyFromSeed(fromHex(key.seed)!))).status).to.equal(401)
   })
 
   it('makes a key for a new account, and makes it worthless again', async () => {

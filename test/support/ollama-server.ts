@@ -93,8 +93,16 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     if (path === '/api/tags') return json(response, 200, { models: state.models.map(tag) })
     if (path === '/api/ps') return json(response, 200, { models: [...state.loaded].map((name) => ({ name, model: name })) })
     const body = await bodyOf(request)
-    const model = state.models.find((one) => one.name === body['model'])
-    if (model === undefined) return json(response, 404, { error: `model '${String(body['model'])}' not found` })
+    // The client calls it by its old name where models are pulled and removed.
+    const name = body['model'] ?? body['name']
+    if (path === '/api/pull') return pull(String(name), response)
+    const model = state.models.find((one) => one.name === name)
+    if (model === undefined) return json(response, 404, { error: `model '${String(name)}' not found` })
+    if (path === '/api/delete') {
+      state.models = state.models.filter((one) => one !== model)
+      response.writeHead(200).end()
+      return
+    }
     if (path === '/api/show') {
       return json(response, 200, {
         details, capabilities: model.capabilities ?? ['completion'],
@@ -121,6 +129,35 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     if (unloads) state.loaded.delete(model.name)
     else state.loaded.add(model.name)
     return { model: model.name, created_at: new Date().toISOString(), response: '', done: true, done_reason: unloads ? 'unload' : 'load' }
+  }
+
+  /** In frames as Ollama writes them: manifest, layers, check, success. */
+  async function pull(name: string, response: ServerResponse): Promise<void> {
+    const { failAfter, stopAfter } = state.behaviour
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+    if (name.startsWith('unknown')) {
+      response.end('{"error":"pull model manifest: file does not exist"}\n')
+      return
+    }
+    const digest = 'a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72'
+    const layer = (completed: number): object => ({ status: `pulling ${digest.slice(0, 12)}`, digest: `sha256:${digest}`, total: 2_000_000, completed })
+    const frames = [
+      { status: 'pulling manifest' }, layer(0), layer(1_000_000), layer(2_000_000), { status: 'pulling 0123456789ab', digest: 'sha256:01', total: 500, completed: 500 },
+      { status: 'verifying sha256 digest' }, { status: 'writing manifest' }, { status: 'success' },
+    ]
+    for (const [index, frame] of frames.entries()) {
+      if (index === failAfter) {
+        response.end('{"error":"max retries exceeded: EOF"}\n')
+        return
+      }
+      if (index === stopAfter) {
+        response.end()
+        return
+      }
+      if (!response.write(`${JSON.stringify(frame)}\n`)) await happened(response, 'drain')
+    }
+    state.models = [...state.models, { name }]
+    response.end()
   }
 
   async function chat(model: FakeOllamaModel, body: Record<string, unknown>, response: ServerResponse): Promise<void> {

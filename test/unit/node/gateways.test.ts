@@ -42,6 +42,19 @@ describe('node/hub-gateway', () => {
     expect(await codeOf(gateway.authenticate(apiKeyFromSeed(key.seed)))).to.equal('INVALID_API_KEY')
   })
 
+  it('takes no key of a machine that is lent for an API key', async () => {
+    const { fake } = setUp()
+    const [key, machine] = [testKey(), testKey()]
+    const account = fake.addAccount(key.signer.publicKey)
+    await fake.addKey({ publicKey: machine.signer.publicKey, account: account.id, name: 'box' })
+    const gateway = createHubGateway({
+      ledger: fake as unknown as HubLedger, table: createCapacityTable({ clock: fakeClock() }, { demoAllowed: true }), clouds: noClouds, dispatcher: {} as Dispatcher, priorityOf: () => 3,
+      clock: fakeClock(), status: noStatus, isNodeKey: (publicKey) => Buffer.compare(publicKey, machine.signer.publicKey) === 0,
+    })
+    expect(await codeOf(gateway.authenticate(apiKeyFromSeed(machine.seed)))).to.equal('INVALID_API_KEY')
+    expect(await codeOf(gateway.authenticate(apiKeyFromSeed(key.seed)))).to.equal('none')
+  })
+
   it('runs a job for the account with the priority of its tier', async () => {
     const { fake, gateway, orders } = setUp()
     const key = testKey()

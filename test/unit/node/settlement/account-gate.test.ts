@@ -40,6 +40,12 @@ describe('node/settlement/account-gate', () => {
     expect(await codeOf(() => admit())).to.equal('INVALID_API_KEY')
   })
 
+  it('refuses the key of a machine that is lent: it may not spend', async () => {
+    const { ledger, clock, request } = setUp()
+    const gate = createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey, isNodeKey: () => true })
+    expect(await codeOf(() => gate.admit(signDocument(key.signer, 'accountRequest', request()), body))).to.equal('INVALID_API_KEY')
+  })
+
   it('refuses what is meant for another hub, another network or another body', async () => {
     const { admit } = setUp()
     for (const part of [{ hub: testKey().signer.publicKey }, { network: 'other' }, { bodyHash: sha256(Uint8Array.of(9)) }]) {
