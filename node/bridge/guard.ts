@@ -4,8 +4,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TriforceError } from '../../protocol/errors.ts'
-import { dialectOf } from './dialect-of.ts'
 import { answerHeaderNames } from './answer-headers.ts'
+import { dialectOf, requestIdHeaders } from './dialect-of.ts'
 import type { BridgeMetrics } from './metrics.ts'
 
 export interface GuardComponents {
@@ -82,8 +82,7 @@ export function installGuard(app: FastifyInstance, components: GuardComponents, 
 
   app.addHook('onRequest', (request, reply, done) => {
     track(request, reply)
-    reply.header('x-request-id', `req_${request.id}`)
-    if (dialectOf(request.url, request.headers) === 'anthropic') reply.header('request-id', `req_${request.id}`)
+    reply.headers(requestIdHeaders(request.id, dialectOf(request.url, request.headers)))
     reply.headers(fixedHeaders)
     try {
       check(request)

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { Log } from '../../protocol/ports.ts'
-import { dialectOf, errorBodies } from './dialect-of.ts'
+import { dialectOf, errorBodies, requestIdHeaders } from './dialect-of.ts'
 import { retryHeaders } from './openai-errors.ts'
 
 /** Fastify's error handler: gives any thrown value an answer of our form. */
@@ -52,9 +52,9 @@ export function answerClientError(error: ClientError, socket: Socket, requestId:
   const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'the request is not valid HTTP']
   const dialect = dialectOf(urlOf(error.rawPacket) ?? url ?? '')
   const body = errorBodies[dialect](new TriforceError('BAD_REQUEST', {}, { detail }), requestId)
-  const named = dialect === 'anthropic' ? `request-id: req_${requestId}\r\n` : ''
+  const named = Object.entries(requestIdHeaders(requestId, dialect)).map(([name, id]) => `${name}: ${id}\r\n`).join('')
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n`
-    + `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: req_${requestId}\r\n${named}x-should-retry: false\r\n\r\n${body}`)
+    + `content-length: ${Buffer.byteLength(body)}\r\n${named}x-should-retry: false\r\n\r\n${body}`)
   // A peer that does not read would keep the socket in this state.
   socket.setTimeout(CLIENT_ERROR_MS_MAX, () => socket.destroy())
 }

@@ -147,3 +147,9 @@ export function checkPromptSize(messages: readonly ChatMessage[], param = 'messa
     })
   }
 }
+
+/** A last message of the assistant is a beginning that the answer goes on from, unless it ends in calls of tools. */
+export function isBegun(messages: readonly ChatMessage[]): boolean {
+  const last = messages.at(-1)
+  return last?.role === 'assistant' && last.toolCalls === undefined
+}

@@ -12,10 +12,11 @@ import type { ContributorGateway } from '../contributor/contributor-gateway.ts'
 import type { AdminGateway, Gateway } from '../gateway.ts'
 import { routeAccount } from './account.ts'
 import { routeAdmin } from './admin.ts'
-import { routeAnthropicMessages } from './anthropic-messages.ts'
+import { routeAnthropicMessages } from './anthropic/routes.ts'
 import { createAuthenticator } from './auth.ts'
 import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
 import { routeContributor } from './contributor.ts'
+import { dialectOf, requestIdHeaders } from './dialect-of.ts'
 import { createGenerations, routeGenerations } from './generations.ts'
 import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
@@ -193,7 +194,7 @@ function createServer(settings: ServerSettings, newId: () => string): FastifyIns
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: settings.urlCharsMax },
     clientErrorHandler: (error, socket) => answerClientError(error, socket, newId(), lastUrls.get(socket)),
     frameworkErrors: (_error, request, reply) => {
-      reply.header('x-request-id', `req_${request.id}`)
+      reply.headers(requestIdHeaders(request.id, dialectOf(request.url, request.headers)))
       sendError(reply, new TriforceError('BAD_REQUEST', {}, { detail: 'the address cannot be decoded' }))
     },
   })

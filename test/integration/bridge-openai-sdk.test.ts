@@ -83,27 +83,6 @@ describe('bridge: the openai client', () => {
     expect(missing).to.include({ status: 404, code: 'model_not_found' })
   })
 
-  it('gets for every code of the table its status, class and number of attempts', async function () {
-    // The client waits 2 s and 2 s where it is told to come back; all codes wait at the same time.
-    this.timeout(20_000)
-    const attempts = new Map<string, number>()
-    test.gateway.script = ({ request }) => {
-      attempts.set(request.model, (attempts.get(request.model) ?? 0) + 1)
-      return failing(request.model as ErrorCode)
-    }
-    // The client's own leaving is told to nobody.
-    const codes = (Object.keys(errorTable) as ErrorCode[]).filter((code) => code !== 'CANCELLED')
-    await Promise.all(codes.map(async (code, index) => {
-      const { http, retry, type } = errorTable[code]
-      const error = await errorOf(client.chat.completions.create({ model: code, messages, stream: index % 2 === 0 }))
-      expect(error, code).to.be.instanceOf(APIError)
-      expect(error, code).to.include({ status: http, type })
-      const named = namedClasses[http]
-      if (named !== undefined) expect(error, code).to.be.instanceOf(named)
-      expect(attempts.get(code), `attempts of ${code}`).to.equal(retry ? 3 : 1)
-    }))
-  })
-
   it('raises an error that comes in the middle of a stream, and keeps the text before it', async () => {
     test.gateway.script = (run) => {
       run.emit(textEvent('half'))
@@ -136,17 +115,6 @@ describe('bridge: the openai client', () => {
     expect(chunks.at(-1)?.choices[0]?.finish_reason).to.equal('length')
   })
 })
-
-const namedClasses: Readonly<Record<number, new (...args: never[]) => Error>> = {
-  400: BadRequestError, 401: AuthenticationError, 403: PermissionDeniedError, 404: NotFoundError,
-  409: ConflictError, 429: RateLimitError, 500: InternalServerError, 502: InternalServerError,
-  503: InternalServerError, 504: InternalServerError,
-}
-
-// oxlint-disable-next-line require-yield
-async function* failing(code: ErrorCode): AsyncIterable<never> {
-  throw new TriforceError(code)
-}
 
 /** The client sends its request only when somebody asks for the answer. */
 async function started(asked: PromiseLike<unknown>, test: TestBridge) {

@@ -2,27 +2,31 @@
  * The bodies of Ollama's `/api/chat` and `/api/generate` → the internal request. What would change the answer and cannot be
  * said is refused with the field's name; how a machine runs its model is its owner's to say, so such options are passed over.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
 import type { ChatMessage, CompletionRequest, ReasoningWish, ResponseFormat, Tool, ToolCall } from '../../../protocol/completion.ts'
 import { modelIdField } from '../../../protocol/fields.ts'
+import { MESSAGES_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, TOOL_CALLS_MAX, TOOLS_MAX } from '../../../protocol/limits.ts'
+import type { RoutingWishes } from '../../../protocol/routing.ts'
 import {
-  COMPLETION_TOKENS_MAX, MESSAGES_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, STOP_CHARS_MAX, STOP_STRINGS_MAX, TOOL_CALLS_MAX, TOOLS_MAX,
-} from '../../../protocol/limits.ts'
-import { checkPromptSize, foldSeed, isEmptyList, jsonText, objectField, optional, readImage, refuseFields, textField, type RefusedFields } from '../request-parts.ts'
+  cappedTokens, checkPromptSize, defined, foldSeed, isBegun, isEmptyList, jsonText, objectField, oneOf, optional, readImage, refuseFields, stopsField, stopsOf, textField,
+  type RefusedFields,
+} from '../request-parts.ts'
 import { checkBody, invalid, unsupported } from '../request-check.ts'
+import { readRouting, routingFields } from '../routing-fields.ts'
 
 export interface OllamaRequest {
-  /** Undefined for a request without a prompt, which at Ollama only loads a model, or unloads it. */
-  readonly completion: CompletionRequest | undefined
+  /** Absent for a request without a prompt, which at Ollama only loads a model, or unloads it. */
+  readonly completion?: CompletionRequest
   readonly model: string
   /** At Ollama the default. */
   readonly stream: boolean
   readonly unloads: boolean
+  readonly routing?: RoutingWishes
 }
 
 const toolNameField = z.string().min(1).max(128)
 const imagesField = optional(z.array(z.string()))
-const stopField = z.string().min(1).max(STOP_CHARS_MAX)
 
 /** Options that change the answer. */
 const optionsSchema = z.looseObject({
@@ -33,20 +37,18 @@ const optionsSchema = z.looseObject({
   seed: optional(z.number().int()),
   frequency_penalty: optional(z.number().min(-2).max(2)),
   presence_penalty: optional(z.number().min(-2).max(2)),
-  stop: optional(z.union([stopField, z.array(stopField).max(STOP_STRINGS_MAX)], {
-    error: `must be a string or a list of up to ${STOP_STRINGS_MAX} strings of 1 to ${STOP_CHARS_MAX} characters`,
-  })),
+  stop: optional(stopsField),
 })
 type Options = z.output<typeof optionsSchema>
 
 /** Options that would change it and that no host takes; each with the values that leave it as it is. */
 const refusedOptions: RefusedFields = {
-  min_p: (value) => value === 0,
-  typical_p: (value) => value === 1,
-  tfs_z: (value) => value === 1,
-  mirostat: (value) => value === 0,
+  min_p: oneOf(0),
+  typical_p: oneOf(1),
+  tfs_z: oneOf(1),
+  mirostat: oneOf(0),
   // 1 is off, and 1.1 what Ollama took where nothing was said.
-  repeat_penalty: (value) => value === 1 || value === 1.1,
+  repeat_penalty: oneOf(1, 1.1),
 }
 
 const commonFields = {
@@ -58,6 +60,7 @@ const commonFields = {
   logprobs: optional(z.boolean()),
   top_logprobs: optional(z.number().int().min(0).max(20)),
   keep_alive: optional(z.union([z.number(), z.string()])),
+  ...routingFields,
 }
 type Common = z.output<z.ZodObject<typeof commonFields>>
 
@@ -83,60 +86,65 @@ type Message = NonNullable<z.output<typeof chatSchema>['messages']>[number]
 
 const generateSchema = z.looseObject({ ...commonFields, prompt: optional(textField), system: optional(textField), images: imagesField })
 
-const isEmptyText = (value: unknown): boolean => value === ''
 const refusedOfGenerate: RefusedFields = {
-  raw: (value) => value === false, template: isEmptyText, suffix: isEmptyText, context: isEmptyList,
-  width: (value) => value === 0, height: (value) => value === 0, steps: (value) => value === 0,
+  raw: oneOf(false), template: oneOf(''), suffix: oneOf(''), context: isEmptyList, width: oneOf(0), height: oneOf(0), steps: oneOf(0),
 }
 
 /** Throws BAD_REQUEST with the name of the field, or CONTEXT_LENGTH_EXCEEDED. */
-export function readOllamaChat(value: unknown): OllamaRequest {
+export function readOllamaChat(value: unknown, headers: IncomingHttpHeaders = {}): OllamaRequest {
   const body = checkBody(chatSchema, value)
   const tools = (body.tools ?? []).map(({ function: { name, description, parameters } }, index): Tool => ({
     name, parameters: jsonText(parameters ?? { type: 'object', properties: {} }, `tools[${index}].function.parameters`, SCHEMA_BYTES_MAX),
     ...(description === undefined ? {} : { description }),
   }))
-  return requestOf(body, readMessages(body.messages ?? []), tools)
+  return requestOf(body, headers, readMessages(body.messages ?? []), tools)
 }
 
 /** The same for `/api/generate`. */
-export function readOllamaGenerate(value: unknown): OllamaRequest {
+export function readOllamaGenerate(value: unknown, headers: IncomingHttpHeaders = {}): OllamaRequest {
   const body = checkBody(generateSchema, value)
   refuseFields(body, refusedOfGenerate)
   const images = readImages(body.images, 'images')
-  if ((body.prompt ?? '') === '' && images.length === 0) return requestOf(body, [], [])
+  if ((body.prompt ?? '') === '' && images.length === 0) return requestOf(body, headers, [], [])
   const system: ChatMessage[] = (body.system ?? '') === '' ? [] : [{ role: 'system', content: body.system! }]
-  return requestOf(body, [...system, { role: 'user', content: contentOf(body.prompt ?? '', images) }], [])
+  return requestOf(body, headers, [...system, { role: 'user', content: contentOf(body.prompt ?? '', images) }], [])
 }
 
-function requestOf(body: Common, messages: readonly ChatMessage[], tools: readonly Tool[]): OllamaRequest {
-  const common = { model: body.model, stream: body.stream !== false, unloads: body.keep_alive === 0 || body.keep_alive === '0' }
-  if (messages.length === 0) return { ...common, completion: undefined }
+function requestOf(body: Common, headers: IncomingHttpHeaders, messages: readonly ChatMessage[], tools: readonly Tool[]): OllamaRequest {
+  return defined<OllamaRequest>({
+    completion: messages.length === 0 ? undefined : completionOf(body, messages, tools),
+    model: body.model,
+    stream: body.stream !== false,
+    unloads: body.keep_alive === 0 || body.keep_alive === '0',
+    routing: readRouting(body, headers),
+  })
+}
+
+function completionOf(body: Common, messages: readonly ChatMessage[], tools: readonly Tool[]): CompletionRequest {
   const options: Partial<Options> = body.options ?? {}
   refuseFields(options, refusedOptions, 'options.')
   checkPromptSize(messages)
-  return {
-    ...common,
-    completion: {
-      model: body.model,
-      messages: [...messages],
-      continueLast: messages.at(-1)?.role === 'assistant',
-      // -1 and -2: as many as there is room for.
-      ...(options.num_predict === undefined || options.num_predict < 1 ? {} : { maxTokens: Math.min(options.num_predict, COMPLETION_TOKENS_MAX) }),
-      ...(options.temperature === undefined ? {} : { temperature: options.temperature }),
-      ...(options.top_p === undefined ? {} : { topP: options.top_p }),
-      ...(options.top_k === undefined || options.top_k === 0 ? {} : { topK: Math.min(options.top_k, TOP_K_MAX) }),
-      ...(options.frequency_penalty === undefined ? {} : { frequencyPenalty: options.frequency_penalty }),
-      ...(options.presence_penalty === undefined ? {} : { presencePenalty: options.presence_penalty }),
-      // Ollama's -1 asks for a seed at random.
-      ...(options.seed === undefined || options.seed === -1 ? {} : { seed: foldSeed(options.seed) }),
-      stop: typeof options.stop === 'string' ? [options.stop] : options.stop ?? [],
-      responseFormat: formatOf(body.format),
-      ...(tools.length === 0 ? {} : { tools: [...tools] }),
-      ...(body.think === undefined ? {} : { reasoning: thinkingOf(body.think) }),
-      ...(body.logprobs === true ? { logprobs: body.top_logprobs ?? 0 } : {}),
-    },
-  }
+  return defined<CompletionRequest>({
+    model: body.model,
+    messages: [...messages],
+    continueLast: isBegun(messages),
+    // -1 and -2: as many as there is room for.
+    maxTokens: options.num_predict === undefined || options.num_predict < 1 ? undefined : cappedTokens(options.num_predict),
+    temperature: options.temperature,
+    topP: options.top_p,
+    topK: options.top_k === undefined || options.top_k === 0 ? undefined : Math.min(options.top_k, TOP_K_MAX),
+    frequencyPenalty: options.frequency_penalty,
+    presencePenalty: options.presence_penalty,
+    // Ollama's -1 asks for a seed at random.
+    seed: options.seed === undefined || options.seed === -1 ? undefined : foldSeed(options.seed),
+    stop: stopsOf(options.stop),
+    responseFormat: formatOf(body.format),
+    tools: tools.length === 0 ? undefined : [...tools],
+    toolChoice: undefined,
+    parallelToolCalls: undefined,
+    reasoning: body.think === undefined ? undefined : thinkingOf(body.think),
+    logprobs: body.logprobs === true ? body.top_logprobs ?? 0 : undefined,
+  })
 }
 
 // Of the internal form; more candidates than this are as good as all.

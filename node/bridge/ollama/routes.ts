@@ -47,15 +47,15 @@ export function routeOllama(parent: FastifyInstance, components: OllamaRoutesCom
       return reply.send({ model: asked.model, created_at: new Date(clock.now()).toISOString(), ...empty, done: true, done_reason: asked.unloads ? 'unload' : 'load' })
     }
     const completion = { ...asked.completion, model: await names.resolve(principal, asked.model) }
-    await runner.run(request, reply, { principal, completion, stream: asked.stream, writer })
+    await runner.run(request, reply, { ...asked, principal, completion, writer })
     return reply
   }
 
   void parent.register((app, _options, done) => {
     // `curl -d` names another type, and Ollama itself does not look.
     app.addContentTypeParser('*', { parseAs: 'string' }, parseJsonBody)
-    app.post('/api/chat', keyed, (request, reply) => complete('chat', readOllamaChat(request.body), request, reply))
-    app.post('/api/generate', keyed, (request, reply) => complete('generate', readOllamaGenerate(request.body), request, reply))
+    app.post('/api/chat', keyed, (request, reply) => complete('chat', readOllamaChat(request.body, request.headers), request, reply))
+    app.post('/api/generate', keyed, (request, reply) => complete('generate', readOllamaGenerate(request.body, request.headers), request, reply))
 
     app.get('/api/tags', keyed, async (request) => ({ models: (await gateway.models(principalOf(request))).map(tagBody) }))
     app.get('/api/ps', keyed, async (request) => {

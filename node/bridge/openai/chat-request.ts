@@ -11,7 +11,7 @@ import { MESSAGES_MAX, SCHEMA_BYTES_MAX } from '../../../protocol/limits.ts'
 import type { RoutingWishes } from '../../../protocol/routing.ts'
 import { checkBody, invalid } from '../request-check.ts'
 import {
-  cappedTokens, checkPromptSize, defined, effortField, effortOf, foldSeed, isEmptyList, isEmptyObject, jsonText, objectField, oneOf, optional, refuseFields,
+  cappedTokens, checkPromptSize, defined, effortField, effortOf, foldSeed, isBegun, isEmptyList, isEmptyObject, jsonText, objectField, oneOf, optional, refuseFields,
   stopsField, stopsOf, unlessZero, type RefusedFields,
 } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
@@ -96,7 +96,7 @@ export function readOpenAIChatRequest(value: unknown, headers: IncomingHttpHeade
     completion: defined<CompletionRequest>({
       model: body.model,
       messages,
-      continueLast: isBegun(messages.at(-1)),
+      continueLast: isBegun(messages),
       maxTokens: maxTokens === undefined ? undefined : cappedTokens(maxTokens),
       temperature: body.temperature,
       topP: body.top_p,
@@ -117,11 +117,6 @@ export function readOpenAIChatRequest(value: unknown, headers: IncomingHttpHeade
     showReasoning: body.reasoning?.exclude !== true,
     routing: readRouting(body, headers),
   })
-}
-
-/** A last message of the assistant is a beginning that the answer goes on from, unless it ends in calls of tools. */
-function isBegun(last: CompletionRequest['messages'][number] | undefined): boolean {
-  return last?.role === 'assistant' && last.toolCalls === undefined
 }
 
 function readLogprobs({ logprobs, top_logprobs: top }: Body): number | undefined {

@@ -2,20 +2,24 @@
  * The body of Anthropic's `POST /v1/messages` → the internal request. What the internal form cannot say is refused with
  * the field's name; fields that do not change the answer are passed over. docs/bridge.md lists every field.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
-import type { ChatMessage, CompletionRequest, Reasoning, ReasoningWish, Tool, ToolCall, ToolChoice } from '../../protocol/completion.ts'
-import { modelIdField } from '../../protocol/fields.ts'
+import type { ChatMessage, CompletionRequest, Reasoning, ReasoningWish, Tool, ToolCall, ToolChoice } from '../../../protocol/completion.ts'
+import { modelIdField } from '../../../protocol/fields.ts'
+import type { RoutingWishes } from '../../../protocol/routing.ts'
 import {
-  COMPLETION_TOKENS_MAX, MESSAGES_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, STOP_CHARS_MAX, STOP_STRINGS_MAX, TOOL_CALLS_MAX, TOOLS_MAX,
-} from '../../protocol/limits.ts'
-import { checkPromptSize, isEmptyList, jsonText, objectField, optional, readImage, refuseFields, textField, type RefusedFields } from './request-parts.ts'
-import { checkBody, invalid, unsupported } from './request-check.ts'
+  MESSAGES_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, STOP_CHARS_MAX, STOP_STRINGS_MAX, TOOL_CALLS_MAX, TOOLS_MAX,
+} from '../../../protocol/limits.ts'
+import { cappedTokens, checkPromptSize, defined, isBegun, isEmptyList, jsonText, objectField, optional, readImage, refuseFields, textField, type RefusedFields } from '../request-parts.ts'
+import { checkBody, invalid, unsupported } from '../request-check.ts'
+import { readRouting, routingFields } from '../routing-fields.ts'
 
 export interface AnthropicRequest {
   readonly completion: CompletionRequest
   readonly stream: boolean
   /** False where the client wants thinking's signature without its text. */
   readonly thinkingShown: boolean
+  readonly routing?: RoutingWishes
 }
 
 const toolIdField = z.string().min(1).max(256)
@@ -56,6 +60,7 @@ const promptSchema = z.looseObject({
   output_config: optional(z.looseObject({
     effort: optional(effortField), format: optional(z.looseObject({ type: z.literal('json_schema'), schema: objectField })),
   })),
+  ...routingFields,
 })
 type Body = z.output<typeof promptSchema>
 
@@ -69,11 +74,15 @@ const toolSchema = z.looseObject({
 const refused: RefusedFields = { container: () => false, mcp_servers: isEmptyList, inference_geo: () => false, output_format: () => false }
 
 /** Throws BAD_REQUEST with the name of the field, or CONTEXT_LENGTH_EXCEEDED. */
-export function readAnthropicRequest(value: unknown): AnthropicRequest {
+export function readAnthropicRequest(value: unknown, headers: IncomingHttpHeaders = {}): AnthropicRequest {
   const body = checkBody(bodySchema, value)
   refuseFields(body, refused)
-  const completion = { ...readPrompt(body), maxTokens: Math.min(body.max_tokens, COMPLETION_TOKENS_MAX) }
-  return { completion, stream: body.stream === true, thinkingShown: body.thinking?.display !== 'omitted' }
+  return defined<AnthropicRequest>({
+    completion: { ...readPrompt(body), maxTokens: cappedTokens(body.max_tokens) },
+    stream: body.stream === true,
+    thinkingShown: body.thinking?.display !== 'omitted',
+    routing: readRouting(body, headers),
+  })
 }
 
 /** The same for a body without `max_tokens`, whose prompt shall only be counted. */
@@ -88,21 +97,27 @@ function readPrompt(body: Body): CompletionRequest {
   ]
   checkPromptSize(messages)
   const tools = readTools(body.tools ?? [])
-  const reasoning = readReasoning(body)
   const format = body.output_config?.format
-  return {
+  return defined<CompletionRequest>({
     model: body.model,
     messages,
-    continueLast: messages.at(-1)?.role === 'assistant',
-    ...(body.temperature === undefined ? {} : { temperature: body.temperature }),
-    ...(body.top_p === undefined ? {} : { topP: body.top_p }),
-    ...(body.top_k === undefined || body.top_k === 0 ? {} : { topK: Math.min(body.top_k, TOP_K_MAX) }),
+    continueLast: isBegun(messages),
+    maxTokens: undefined,
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k === undefined || body.top_k === 0 ? undefined : Math.min(body.top_k, TOP_K_MAX),
+    frequencyPenalty: undefined,
+    presencePenalty: undefined,
+    seed: undefined,
     stop: body.stop_sequences ?? [],
     responseFormat: format === undefined ? { type: 'text' }
       : { type: 'json_schema', schema: jsonText(format.schema, 'output_config.format.schema', SCHEMA_BYTES_MAX), strict: true },
-    ...(tools.length === 0 ? {} : { tools, ...readToolChoice(body.tool_choice, tools) }),
-    ...(reasoning === undefined ? {} : { reasoning }),
-  }
+    tools: tools.length === 0 ? undefined : tools,
+    toolChoice: readToolChoice(body.tool_choice, tools),
+    parallelToolCalls: tools.length > 0 && body.tool_choice?.disable_parallel_tool_use === true ? false : undefined,
+    reasoning: readReasoning(body),
+    logprobs: undefined,
+  })
 }
 
 // Of the internal form; more candidates than this are as good as all.
@@ -125,8 +140,7 @@ function readUser(role: 'user' | 'system', blocks: readonly Block[], path: strin
     else if (part.type === 'tool_result' && role === 'user') {
       flush()
       messages.push({
-        role: 'tool', toolCallId: part.tool_use_id, content: readContent(part.content ?? [], `${path}[${index}].content`),
-        ...(part.is_error === true ? { toolFailed: true } : {}),
+        role: 'tool', toolCallId: part.tool_use_id, content: readContent(part.content ?? [], `${path}[${index}].content`), ...(part.is_error === true ? { toolFailed: true } : {}),
       })
     } else throw invalid(`${path}[${index}].type`, `\`${part.type}\` has no place in a message of role "${role}"`)
   }
@@ -211,33 +225,33 @@ function readTools(tools: NonNullable<Body['tools']>): Tool[] {
   })
 }
 
-function readToolChoice(choice: Body['tool_choice'], tools: readonly Tool[]): { toolChoice?: ToolChoice; parallelToolCalls?: boolean } {
-  if (choice === undefined) return {}
-  const parallel = choice.disable_parallel_tool_use === true ? { parallelToolCalls: false } : {}
-  switch (choice.type) {
+function readToolChoice(choice: Body['tool_choice'], tools: readonly Tool[]): ToolChoice | undefined {
+  switch (choice?.type) {
+    case undefined:
     case 'auto':
+      return undefined
     case 'none':
-      return { toolChoice: { type: choice.type }, ...parallel }
+      return tools.length === 0 ? undefined : { type: 'none' }
     case 'any':
-      return { toolChoice: { type: 'required' }, ...parallel }
+      if (tools.length === 0) throw invalid('tool_choice.type', 'needs `tools`')
+      return { type: 'required' }
     case 'tool':
-      if (choice.name === undefined || !tools.some(({ name }) => name === choice.name)) throw invalid('tool_choice.name', 'must be the name of one of the tools')
-      return { toolChoice: { type: 'tool', name: choice.name }, ...parallel }
+      if (choice?.name === undefined || !tools.some(({ name }) => name === choice.name)) throw invalid('tool_choice.name', 'must be the name of one of the tools')
+      return { type: 'tool', name: choice.name }
   }
 }
 
 /** `adaptive` leaves it to the model; an effort alone asks for no more. */
 function readReasoning({ thinking, output_config: output }: Pick<Body, 'thinking' | 'output_config'>): ReasoningWish | undefined {
   const effort = output?.effort === 'xhigh' || output?.effort === 'max' ? 'high' : output?.effort
-  const wished = effort === undefined ? {} : { effort }
   switch (thinking?.type) {
     case 'disabled':
       return { effort: 'none' }
     case 'enabled':
-      return { ...wished, ...(thinking.budget_tokens === undefined ? {} : { tokensMax: Math.min(thinking.budget_tokens, COMPLETION_TOKENS_MAX) }) }
+      return defined<ReasoningWish>({ adaptive: undefined, effort, tokensMax: thinking?.budget_tokens === undefined ? undefined : cappedTokens(thinking.budget_tokens) })
     case 'adaptive':
     case 'between_tools':
-      return { adaptive: true, ...wished }
+      return defined<ReasoningWish>({ adaptive: true, effort, tokensMax: undefined })
     case undefined:
       return effort === undefined ? undefined : { adaptive: true, effort }
   }

@@ -1,10 +1,10 @@
 /** Anthropic's `POST /v1/messages` and `POST /v1/messages/count_tokens`. */
 import type { FastifyInstance } from 'fastify'
-import { createAnthropicWriter } from './anthropic-answer.ts'
-import { readAnthropicPrompt, readAnthropicRequest } from './anthropic-request.ts'
-import type { CompletionRunner } from './completion-runner.ts'
-import { principalOf, type OnRequestHook } from './key-hook.ts'
-import { estimatePromptTokens } from './prompt-estimate.ts'
+import { createAnthropicWriter } from './answer.ts'
+import { readAnthropicPrompt, readAnthropicRequest } from './request.ts'
+import type { CompletionRunner } from '../completion-runner.ts'
+import { principalOf, type OnRequestHook } from '../key-hook.ts'
+import { estimatePromptTokens } from '../prompt-estimate.ts'
 
 export interface AnthropicMessagesComponents {
   readonly runner: CompletionRunner
@@ -13,9 +13,9 @@ export interface AnthropicMessagesComponents {
 
 export function routeAnthropicMessages(app: FastifyInstance, { runner, requireKey }: AnthropicMessagesComponents): void {
   app.post('/v1/messages', { onRequest: requireKey }, async (request, reply) => {
-    const { completion, stream, thinkingShown } = readAnthropicRequest(request.body)
-    const writer = createAnthropicWriter({ requestId: request.id, model: completion.model, thinkingShown })
-    await runner.run(request, reply, { principal: principalOf(request), completion, stream, writer })
+    const { thinkingShown, ...asked } = readAnthropicRequest(request.body, request.headers)
+    const writer = createAnthropicWriter({ requestId: request.id, model: asked.completion.model, thinkingShown })
+    await runner.run(request, reply, { principal: principalOf(request), writer, ...asked })
     return reply
   })
 

@@ -1,6 +1,6 @@
 /** Errors as Anthropic's clients expect them, in a body and in the middle of a stream. */
-import type { TriforceError } from '../../protocol/errors.ts'
-import { publicText } from './openai-errors.ts'
+import type { TriforceError } from '../../../protocol/errors.ts'
+import { publicText } from '../openai-errors.ts'
 
 /** By our type; OpenRouter's table of the same, but for what its types do not tell apart. */
 const types: Readonly<Record<string, string>> = {

@@ -2,12 +2,12 @@
  * Answers in the form of Anthropic's messages, as one body or as events. Every piece of an answer belongs to a content
  * block, blocks follow one another, and each is closed before the next begins.
  */
-import type { AnswerDelta, GoodFinish } from '../../protocol/completion.ts'
-import { TriforceError } from '../../protocol/errors.ts'
-import { anthropicErrorBody } from './anthropic-errors.ts'
-import type { AnswerEnd, AnswerWriter } from './dialect.ts'
-import { servedBody } from './served.ts'
-import { toolInputOf } from './tool-input.ts'
+import type { AnswerDelta, GoodFinish } from '../../../protocol/completion.ts'
+import { TriforceError } from '../../../protocol/errors.ts'
+import { anthropicErrorBody } from './errors.ts'
+import type { AnswerEnd, AnswerWriter } from '../dialect.ts'
+import { servedBody } from '../served.ts'
+import { toolInputOf } from '../tool-input.ts'
 
 export interface AnthropicAnswer {
   /** Of the request; `msg_…` and `req_…` carry it. */
