@@ -2,8 +2,8 @@
  * One answer, token by token. Runs in the engine process.
  *
  * Pull-based: `sequence.evaluate` computes a token only when asked, and is asked only while the consumer is less than a
- * window behind. Sampling is OpenAI's (temperature 1 and top_p 1 when absent, no repeat penalty); what OpenAI clients
- * cannot say (top_k, min_p) is as llama.cpp's own server has it.
+ * window behind. Sampling is OpenAI's (temperature 1 and top_p 1 when absent, no repeat penalty); top_k when absent, and
+ * min_p, which clients cannot say, are as llama.cpp's own server has them.
  */
 import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
 import type { CompletionRequest, FinishReason } from '../../protocol/completion.ts'
@@ -63,6 +63,9 @@ export async function generate(options: GenerationOptions, control: GenerationCo
   let completionTokens = 0
   let emittedTokens = 0
   let computeMs = 0
+  const { frequencyPenalty = 0, presencePenalty = 0 } = request
+  /** Tokens of the answer, which the penalties look at. */
+  const answered: Token[] = []
   const end = (finish: FinishReason): Generation => ({ finish, promptTokens, completionTokens, computeMs })
 
   const last = await prefill(sequence, prompt.tokens, control)
@@ -71,10 +74,11 @@ export async function generate(options: GenerationOptions, control: GenerationCo
   const iterator = sequence.evaluate([last], {
     temperature: request.temperature ?? 1,
     topP: request.topP ?? 1,
-    topK: TOP_K,
+    topK: request.topK ?? TOP_K,
     minP: MIN_P,
     seed: options.seed,
     ...(options.grammar === undefined ? {} : { grammarEvaluationState: options.grammar }),
+    ...(frequencyPenalty === 0 && presencePenalty === 0 ? {} : { repeatPenalty: { punishTokens: () => answered, penalty: 1, frequencyPenalty, presencePenalty } }),
   })
   try {
     while (completionTokens < tokensMax) {
@@ -89,6 +93,7 @@ export async function generate(options: GenerationOptions, control: GenerationCo
       }
       if (completionTokens > 0) computeMs += performance.now() - startedAt
       completionTokens += 1
+      answered.push(next.value)
       const { text, stopped } = stops.push(decoder.push(next.value))
       emit(text)
       if (stopped) return end('stop')

@@ -41,6 +41,19 @@ describe('providers/embedded with the real engine', function () {
       expect((await collect(provider, silent)).text).to.equal((await collect(provider, { ...silent, temperature: 1 })).text)
     })
 
+    it('is the greedy one where only the best token may be taken, whatever the temperature', async () => {
+      expect((await run({ temperature: 1.5, seed: 7, topK: 1 })).text).to.equal((await run()).text)
+    })
+
+    it('repeats itself less with a penalty, and more with a negative one', async () => {
+      // Every token of this model is one byte.
+      const distinct = async (fields: Partial<CompletionRequest>): Promise<number> => new Set((await run(fields)).text).size
+      const plain = await distinct({})
+      expect(await distinct({ frequencyPenalty: 2 })).to.be.greaterThan(plain)
+      expect(await distinct({ presencePenalty: 2 })).to.be.greaterThan(plain)
+      expect(await distinct({ frequencyPenalty: -2 })).to.be.at.most(plain)
+    })
+
     it('ends before a stop string that spans tokens, of which nothing is given out', async () => {
       const { text } = await run()
       // Every token of this model is one byte.
