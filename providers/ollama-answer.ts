@@ -95,7 +95,7 @@ export function createOllamaAnswer({ request, forcedTool, random }: OllamaAnswer
       // Ollama counts the end-of-answer token, which has no frame; ours do not.
       const withoutEnd = frame.done_reason === 'stop' && counted > textFrames ? counted - 1 : counted
       // Servers before 0.4 leave the prompt's count out when it was cached.
-      return { promptTokens: frame.prompt_eval_count ?? promptEstimate, completionTokens: withoutEnd }
+      return { promptTokens: frame.prompt_eval_count ?? promptEstimate, completionTokens: Math.min(withoutEnd, tokensMax) }
     },
   }
 }

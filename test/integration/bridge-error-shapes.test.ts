@@ -156,7 +156,7 @@ function expectShape(shape: 'openai' | 'anthropic' | 'ollama', value: unknown): 
       break
     case 'ollama':
       expect(Object.keys(body)).to.deep.equal(['error'])
-      expect(body.error).to.be.a('string').that.is.not.empty
+      expect(body.error).to.be.a('string').that.is.not.equal('')
       break
   }
 }

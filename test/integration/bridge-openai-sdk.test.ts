@@ -1,12 +1,8 @@
 /** The official `openai` client against the bridge over real HTTP. */
 import { expect } from 'chai'
-import {
-  APIError, AuthenticationError, BadRequestError, ConflictError, InternalServerError, NotFoundError, OpenAI, PermissionDeniedError,
-  RateLimitError,
-} from 'openai'
+import { APIError, AuthenticationError, NotFoundError, OpenAI } from 'openai'
 import { finishEvent, settledEvent, TEST_KEY, textEvent } from '../support/bridge-gateway.ts'
 import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
-import { errorTable, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 
 const messages = [{ role: 'user' as const, content: 'What is TriForce?' }]
 

@@ -132,6 +132,8 @@ describe('providers/ollama against its native wire format', () => {
     expect(events.flatMap((event) => event.type === 'reasoning' ? [event.text] : []).join('')).to.equal('Let me think.')
     expect(text).to.equal('w0 w1 w2 ')
     expect(end.usage.completionTokens).to.equal(5)
+    const cut = await collect(provider, chatRequest(MODEL, { maxTokens: 3 }))
+    expect({ text: cut.text, finish: cut.end.finish, tokens: cut.end.usage.completionTokens }).to.deep.equal({ text: 'w0 ', finish: 'length', tokens: 3 })
   })
 
   it('asks a model to think in the words that it knows', async () => {

@@ -196,7 +196,8 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     const all = body['format'] === undefined ? Array.from({ length: words }, (_, index) => word(index, wordChars)).slice(from) : ['{', '"ok"', ':', 'true', '}']
     const logprobsOf = (text: string): object => body['logprobs'] !== true ? {}
       : { logprobs: [{ token: text, logprob: -0.25, bytes: [...Buffer.from(text)], top_logprobs: Array.from({ length: Number(body['top_logprobs'] ?? 0) }, (_, index) => ({ token: `t${index}`, logprob: -1 - index })) }] }
-    const limit = options.num_predict ?? Infinity
+    const limit = Math.max((options.num_predict ?? Infinity) - thoughts.length, 0)
+    // Thoughts count too.
     let sent = 0
     let stopped = false
     for (const text of all) {
