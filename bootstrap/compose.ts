@@ -108,7 +108,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const host = await createHost({ clock, log }, {
     seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version: version,
     ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
-    neverBan: isHub, isRelay: isHub, reservations: isReachedByRelay ? federation.hubs.length : 0, upnp: config.upnp,
+    announceToo: config.p2pAnnounceToo, neverBan: isHub, isRelay: isHub, reservations: isReachedByRelay ? federation.hubs.length : 0, upnp: config.upnp,
     ...(ledger === undefined || !config.relay ? {} : {
       relay: { gate: { mayReserve: (peer: string) => (table.get(peer)?.capacity.models.length ?? 0) > 0, mayConnect: relayRights.has } },
     }),

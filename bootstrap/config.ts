@@ -28,6 +28,8 @@ export interface NodeConfig {
   readonly p2pAddresses: readonly string[]
   /** Multiaddrs to tell others in place of those; a hub's are the ones of the federation file. */
   readonly p2pAnnounce: readonly string[]
+  /** Multiaddrs to tell others beside those. */
+  readonly p2pAnnounceToo: readonly string[]
   /** Contributor and hybrid: be reachable through the hubs. Hub: relay. */
   readonly relay: boolean
   /** Ask the home router for a port. */
@@ -108,6 +110,7 @@ export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): No
     apiPort: settings.apiPort ?? configDefaults.apiPort,
     p2pAddresses: settings.p2p ?? (hub === undefined ? [configDefaults.p2pAddress] : listenAddresses(hub)),
     p2pAnnounce: hub?.addresses ?? [],
+    p2pAnnounceToo: settings.announce ?? [],
     relay: settings.relay ?? true,
     upnp: settings.upnp ?? false,
     apiKey: checkedApiKey(mode, settings.apiKey),

@@ -69,6 +69,10 @@ export const nodeOptionTable = {
     description: 'where the peer-to-peer side listens; may be given several times',
     fallback: 'a hub: its ports in the federation file; else any free port',
   }),
+  announce: list({
+    flag: '--announce <multiaddr...>', env: ['TRIFORCE_ANNOUNCE'], parse: parseMultiaddr, separator: ',',
+    description: 'address at which others reach this node too, such as a port opened by hand at the router', fallback: 'none; a hub is known by the federation file',
+  }),
   relay: option({
     flag: '--relay <on|off>', env: ['TRIFORCE_RELAY'], parse: parseSwitch,
     description: 'be reachable through the hubs, end-to-end encrypted; on a hub: carry such streams', fallback: 'on',

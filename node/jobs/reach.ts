@@ -3,7 +3,6 @@
  * circuit is opened shortly after the direct dial rather than when that has failed: a home router drops what it does
  * not know without an answer, and the first text must not wait for that.
  */
-import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { Host } from '../net/host.ts'
 
@@ -18,13 +17,15 @@ export interface ReachOptions {
   readonly directMsMax?: number
   /** Lead of the direct dial before the circuit is tried beside it. Default 250 ms. */
   readonly leadMs?: number
+  /** Where there is no circuit, a direct dial is waited for no longer than this; it goes on for later jobs. Default 1,500 ms. */
+  readonly patienceMs?: number
   /** Time for a circuit. Default 3,000 ms. */
   readonly circuitMsMax?: number
-  /** After a direct dial that failed, the next one to this peer comes no sooner. Default 60,000 ms. */
+  /** After a direct dial that failed, the next one to the same addresses comes no sooner. Default 60,000 ms. */
   readonly againMs?: number
 }
 
-export const reachDefaults = Object.freeze({ directMsMax: 5_000, leadMs: 250, circuitMsMax: 3_000, againMs: 60_000 })
+export const reachDefaults = Object.freeze({ directMsMax: 5_000, leadMs: 250, patienceMs: 1_500, circuitMsMax: 3_000, againMs: 60_000 })
 
 export interface ReachTarget {
   readonly peer: string
@@ -41,16 +42,22 @@ export interface Reach {
 
 const PEERS_MAX = 1_000
 
+const whereOf = (addresses: readonly string[]) => addresses.toSorted().join(' ')
+
+const isReached = () => true
+const isNot = () => false
+
 export function createReach(components: ReachComponents, options: ReachOptions = {}): Reach {
   const { host, clock } = components
   const log = components.log.child('reach')
-  const { directMsMax, leadMs, circuitMsMax, againMs } = { ...reachDefaults, ...options }
-  /** When a peer was last dialled in vain. */
-  const missed = new Map<string, number>()
+  const { directMsMax, leadMs, patienceMs, circuitMsMax, againMs } = { ...reachDefaults, ...options }
+  /** When a peer was last dialled in vain, and where. */
+  const missed = new Map<string, { readonly atMs: number; readonly where: string }>()
 
   function mayDialDirectly({ peer, addresses }: ReachTarget): boolean {
-    const missedMs = missed.get(peer)
-    return addresses.length > 0 && (missedMs === undefined || clock.monotonicMs() - missedMs >= againMs)
+    const last = missed.get(peer)
+    // A port that a router has opened since is a reason to try at once.
+    return addresses.length > 0 && (last === undefined || last.where !== whereOf(addresses) || clock.monotonicMs() - last.atMs >= againMs)
   }
 
   async function direct({ peer, addresses }: ReachTarget): Promise<void> {
@@ -59,7 +66,7 @@ export function createReach(components: ReachComponents, options: ReachOptions =
       missed.delete(peer)
     } catch (cause) {
       if (missed.size >= PEERS_MAX) missed.delete(missed.keys().next().value!)
-      missed.set(peer, clock.monotonicMs())
+      missed.set(peer, { atMs: clock.monotonicMs(), where: whereOf(addresses) })
       throw cause
     }
   }
@@ -69,10 +76,10 @@ export function createReach(components: ReachComponents, options: ReachOptions =
     log.debug('reached through hub', { peer })
   }
 
-  /** Resolves when the direct dial has failed or its lead is over. */
-  function lead(dialling: Promise<void>): Promise<void> {
+  /** Resolves when the direct dial has failed or this time is over. */
+  function failed(dialling: Promise<void>, waitMsMax: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = clock.after(leadMs, resolve)
+      const cancel = clock.after(waitMsMax, resolve)
       dialling.catch(() => {
         cancel()
         resolve()
@@ -88,17 +95,19 @@ export function createReach(components: ReachComponents, options: ReachOptions =
       dialling?.catch(() => {})
       // What is relayed already goes on so; a direct dial that succeeds serves the jobs after this one.
       if (way === 'relayed') return true
-      const { promise: left, reject: leave } = Promise.withResolvers<never>()
-      const onAbort = () => leave(new TriforceError('CANCELLED'))
-      left.catch(() => {})
       if (signal.aborted) return false
+      const { promise: left, resolve: leave } = Promise.withResolvers<boolean>()
+      const onAbort = () => leave(false)
       signal.addEventListener('abort', onAbort)
       try {
-        const relaying = dialling === undefined ? circuit(target) : lead(dialling).then(() => host.wayTo(target.peer) === 'direct' ? undefined : circuit(target))
-        await Promise.race([Promise.any([...(dialling === undefined ? [] : [dialling]), relaying]), left])
-        return true
-      } catch {
-        return false
+        if (dialling === undefined) return await Promise.race([circuit(target).then(isReached, isNot), left])
+        const impatient = failed(dialling, patienceMs)
+        const relaying = failed(dialling, leadMs).then(() => host.wayTo(target.peer) === 'direct' ? undefined : circuit(target)).then(isReached, isNot)
+        return await Promise.race([
+          dialling.then(isReached, () => relaying),
+          relaying.then((reached) => reached || impatient.then(() => host.wayTo(target.peer) !== undefined)),
+          left,
+        ])
       } finally {
         signal.removeEventListener('abort', onAbort)
       }

@@ -48,6 +48,8 @@ export interface HostOptions {
   readonly listen: readonly string[]
   /** Multiaddrs to tell others, where they differ. */
   readonly announce?: readonly string[]
+  /** Multiaddrs to tell others beside those. */
+  readonly announceToo?: readonly string[]
   readonly version: string
   /** Peers that are kept whatever they do. */
   readonly neverBan?: (peer: string) => boolean
@@ -136,7 +138,7 @@ export async function createHost(components: HostComponents, options: HostOption
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'triforce', version: options.version },
-    addresses: { listen, ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
+    addresses: { listen, appendAnnounce: [...options.announceToo ?? []], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
     transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 }), ...(hub ? [] : [relayClient.transport])],
     connectionEncrypters: [turnNoise(turnEnd)],
     streamMuxers: [yamux({

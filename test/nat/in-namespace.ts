@@ -45,6 +45,13 @@ export async function triforceIn(namespace: string, ...args: readonly string[]):
   return JSON.parse(text)
 }
 
+/** A home router's UPnP, in its namespace; gives a function that ends it. */
+export async function startUpnpIn(namespace: string, inner: string, outer: string): Promise<() => void> {
+  const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, join(import.meta.dirname, 'router-upnp.ts'), inner, outer], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  await once(child, 'message')
+  return () => child.disconnect()
+}
+
 export interface ChatTimed extends ChatSeen {
   readonly firstMs: number
   readonly totalMs: number

@@ -49,7 +49,7 @@ function masquerade(wan: string): string {
     'table ip home {',
     '  chain forwarded { type nat hook prerouting priority dstnat; }',
     `  chain out { type nat hook postrouting priority srcnat; oifname "${wan}" masquerade; }`,
-    `  chain pass { type filter hook forward priority filter; policy accept; iifname "${wan}" ct state new ct status != dnat drop; }`,
+    `  chain pass { type filter hook forward priority filter; policy accept; iifname "${wan}" ct status dnat accept; iifname "${wan}" ct state new drop; }`,
     '}',
   ].join('\n')
 }

@@ -93,6 +93,32 @@ describe('node/jobs/reach', () => {
     expect([going.state, going.value]).to.deep.equal(['done', false])
   })
 
+  it('waits no longer than its patience for a router that says nothing, where there is no circuit', async () => {
+    const { clock, ends, go } = setUp()
+    const going = go()
+    clock.advance(reachDefaults.leadMs)
+    await settled()
+    ends.circuit.reject(new Error('no place there'))
+    clock.advance(reachDefaults.patienceMs - reachDefaults.leadMs - 1)
+    await settled()
+    expect(going.state).to.equal('pending')
+    clock.advance(1)
+    await settled()
+    expect([going.state, going.value]).to.deep.equal(['done', false])
+  })
+
+  it('takes a direct connection that comes after the circuit was refused', async () => {
+    const { clock, ends, go } = setUp()
+    const going = go()
+    clock.advance(reachDefaults.leadMs)
+    await settled()
+    ends.circuit.reject(new Error('no place there'))
+    await settled()
+    ends.direct.resolve()
+    await settled()
+    expect(going.value).to.equal(true)
+  })
+
   it('goes on over a circuit without waiting, and tries the direct way again beside it, but not all the time', async () => {
     const { clock, ends, dials, go, state, again } = setUp()
     go()
@@ -108,6 +134,19 @@ describe('node/jobs/reach', () => {
     const later = go()
     await settled()
     expect([later.value, dials]).to.deep.equal([true, [DIRECT]])
+  })
+
+  it('tries the direct way at once where the peer has got another address', async () => {
+    const { ends, dials, go, state, again } = setUp()
+    go()
+    ends.direct.reject(new Error('refused'))
+    ends.circuit.resolve()
+    await settled()
+    again()
+    state.way = 'relayed'
+    go({ addresses: [...target.addresses, '/ip4/5.9.1.22/tcp/1/p2p/C'] })
+    await settled()
+    expect(dials).to.deep.equal([`${DIRECT},/ip4/5.9.1.22/tcp/1/p2p/C`])
   })
 
   it('waits for nobody who has left', async () => {
