@@ -1,0 +1,288 @@
+/**
+ * Every client at every kind of source: one internal form between them, so that each dialect and each adapter is written
+ * once. Two turns with tools, streamed and whole: ids, order, arguments and usage arrive as they were sent.
+ */
+import Anthropic from '@anthropic-ai/sdk'
+import { expect } from 'chai'
+import { Ollama } from 'ollama'
+import OpenAI from 'openai'
+import type { CompletionEvent } from '../../node/gateway.ts'
+import { createClouds, type Clouds } from '../../providers/cloud/clouds.ts'
+import type { ProviderEvent } from '../../providers/interface.ts'
+import { createOllamaProvider } from '../../providers/ollama.ts'
+import type { CompletionRequest } from '../../protocol/completion.ts'
+import { createRandom } from '../../bootstrap/system.ts'
+import { settledEvent, TEST_KEY, type ScriptedRun } from '../support/bridge-gateway.ts'
+import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
+import { errorOf } from '../support/bridge-sdk.ts'
+import { startOllamaServer } from '../support/ollama-server.ts'
+import { realClock } from '../support/provider-world.ts'
+import { quietLog } from '../support/quiet-log.ts'
+import { startAnthropicVendor } from '../support/vendors/anthropic-vendor.ts'
+import type { PlayedAnswer } from '../support/vendors/answers.ts'
+import { startOpenAiVendor, type OpenAiVendorServer } from '../support/vendors/openai-vendor.ts'
+
+interface Source {
+  readonly model: string
+  run(request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<ProviderEvent>
+  /** The next answer calls both tools. */
+  playCalls(): void
+  playText(): void
+  /** Ids of the calls and of their results in the request that came last. */
+  seen(): { readonly calls: readonly (string | undefined)[]; readonly results: readonly (string | undefined)[] }
+  close(): Promise<void>
+}
+
+interface Answer {
+  readonly text: string
+  readonly calls: readonly { readonly id: string; readonly name: string; readonly input: unknown }[]
+  readonly usage: { readonly prompt: number; readonly completion: number }
+}
+
+interface Client {
+  first(model: string, stream: boolean): Promise<Answer>
+  /** Sends both calls back, the second one's result first. */
+  second(model: string, stream: boolean, answer: Answer): Promise<Answer>
+}
+
+const parameters = { type: 'object' as const, properties: { city: { type: 'string' } } }
+const question = 'How is the weather in Paris and Rome?'
+const callsAnswer: PlayedAnswer = {
+  text: ['Let me', ' look.'], finish: 'tool_calls', usage: { prompt: 50, completion: 20, cached: 10 },
+  toolCalls: [{ id: 'call_paris', name: 'weather', arguments: ['{"city":', '"Paris"}'] }, { id: 'call_rome', name: 'weather', arguments: ['{"city":"Rome"}'] }],
+}
+const textAnswer: PlayedAnswer = { text: ['Rain,', ' and sun.'], finish: 'stop', usage: { prompt: 90, completion: 2 } }
+
+const cloudParts = () => ({ clock: realClock(), random: createRandom(), log: quietLog('clouds') })
+
+const sources: Readonly<Record<string, () => Promise<Source>>> = {
+  async 'a vendor of the OpenAI family'() {
+    const server = await startOpenAiVendor('openai')
+    const clouds = createClouds(cloudParts(), { access: [{ vendor: 'openai', key: 'key-of-hub', baseUrl: `${server.origin}/v1` }] })
+    await clouds.start()
+    return {
+      model: 'openai/gpt-4o',
+      run: (request, options) => clouds.vendor('openai')!.run(request, options),
+      playCalls: () => server.script.push(server.reply(callsAnswer)),
+      playText: () => server.script.push(server.reply(textAnswer)),
+      seen() {
+        const messages = server.requests.at(-1)!.body['messages'] as { role: string; tool_call_id?: string; tool_calls?: { id: string }[] }[]
+        return { calls: messages.flatMap(({ tool_calls: calls }) => calls?.map(({ id }) => id) ?? []), results: messages.filter(({ role }) => role === 'tool').map((message) => message.tool_call_id) }
+      },
+      async close() {
+        await clouds.close()
+        await server.stop()
+      },
+    }
+  },
+
+  async 'Anthropic'() {
+    const server = await startAnthropicVendor()
+    const clouds = createClouds(cloudParts(), { access: [{ vendor: 'anthropic', key: 'key-of-hub', baseUrl: server.origin }] })
+    await clouds.start()
+    return {
+      model: 'anthropic/claude-haiku-4-5-20251001',
+      run: (request, options) => clouds.vendor('anthropic')!.run(request, options),
+      playCalls: () => server.script.push(server.reply(callsAnswer)),
+      playText: () => server.script.push(server.reply(textAnswer)),
+      seen() {
+        const blocks = (server.requests.at(-1)!.body['messages'] as { content: { type: string; id?: string; tool_use_id?: string }[] }[]).flatMap(({ content }) => content)
+        return { calls: blocks.filter(({ type }) => type === 'tool_use').map(({ id }) => id), results: blocks.filter(({ type }) => type === 'tool_result').map((block) => block.tool_use_id) }
+      },
+      async close() {
+        await clouds.close()
+        await server.stop()
+      },
+    }
+  },
+
+  async 'Ollama'() {
+    const server = await startOllamaServer([{ name: 'able:8b', capabilities: ['completion', 'tools'] }])
+    const provider = createOllamaProvider({ clock: realClock(), random: createRandom(), log: quietLog('ollama') }, { host: server.host })
+    await provider.start()
+    const call = (city: string) => ({ tool_calls: [{ function: { name: 'weather', arguments: { city } } }] })
+    return {
+      model: 'able:8b',
+      run: (request, options) => provider.run(request, options),
+      playCalls() { server.behaviour.messages = [{ content: 'Let me' }, { content: ' look.' }, call('Paris'), call('Rome')] },
+      playText() { server.behaviour.messages = [{ content: 'Rain,' }, { content: ' and sun.' }] },
+      seen() {
+        const messages = server.chats.at(-1)!['messages'] as { role: string; tool_call_id?: string; tool_calls?: { id: string }[] }[]
+        return { calls: messages.flatMap(({ tool_calls: calls }) => calls?.map(({ id }) => id) ?? []), results: messages.filter(({ role }) => role === 'tool').map((message) => message.tool_call_id) }
+      },
+      async close() {
+        await provider.close()
+        await server.stop()
+      },
+    }
+  },
+}
+
+const clients: Readonly<Record<string, (url: string) => Client>> = {
+  openai(url) {
+    const client = new OpenAI({ apiKey: TEST_KEY, baseURL: `${url}/v1`, maxRetries: 0 })
+    const tools = [{ type: 'function' as const, function: { name: 'weather', parameters } }]
+    const ask = async (model: string, stream: boolean, messages: OpenAI.ChatCompletionMessageParam[]): Promise<Answer> => {
+      const answer = stream ? await client.chat.completions.stream({ model, messages, tools, stream_options: { include_usage: true } }).finalChatCompletion()
+        : await client.chat.completions.create({ model, messages, tools })
+      const message = answer.choices[0]!.message
+      const calls = (message.tool_calls ?? []).map((call) => {
+        if (call.type !== 'function') throw new Error('a call of another type')
+        return { id: call.id, name: call.function.name, input: JSON.parse(call.function.arguments) as unknown }
+      })
+      expect(answer.choices[0]!.finish_reason).to.equal(calls.length > 0 ? 'tool_calls' : 'stop')
+      return { text: message.content ?? '', calls, usage: { prompt: answer.usage!.prompt_tokens, completion: answer.usage!.completion_tokens } }
+    }
+    return {
+      first: (model, stream) => ask(model, stream, [{ role: 'user', content: question }]),
+      second: (model, stream, { text, calls }) => ask(model, stream, [
+        { role: 'user', content: question },
+        { role: 'assistant', content: text, tool_calls: calls.map(({ id, name, input }) => ({ id, type: 'function', function: { name, arguments: JSON.stringify(input) } })) },
+        { role: 'tool', tool_call_id: calls[1]!.id, content: 'sun' }, { role: 'tool', tool_call_id: calls[0]!.id, content: 'rain' },
+      ]),
+    }
+  },
+
+  anthropic(url) {
+    const client = new Anthropic({ apiKey: TEST_KEY, baseURL: url, maxRetries: 0 })
+    const tools = [{ name: 'weather', input_schema: parameters }]
+    const ask = async (model: string, stream: boolean, messages: Anthropic.MessageParam[]): Promise<Answer> => {
+      const body = { model, messages, tools, max_tokens: 100 }
+      const { content, usage, stop_reason: reason } = stream ? await client.messages.stream(body).finalMessage() : await client.messages.create(body)
+      const calls = content.flatMap((block) => block.type === 'tool_use' ? [{ id: block.id, name: block.name, input: block.input }] : [])
+      expect(reason).to.equal(calls.length > 0 ? 'tool_use' : 'end_turn')
+      return {
+        text: content.map((block) => block.type === 'text' ? block.text : '').join(''), calls,
+        usage: { prompt: usage.input_tokens + (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0), completion: usage.output_tokens },
+      }
+    }
+    return {
+      first: (model, stream) => ask(model, stream, [{ role: 'user', content: question }]),
+      second: (model, stream, { text, calls }) => ask(model, stream, [
+        { role: 'user', content: question },
+        { role: 'assistant', content: [{ type: 'text', text }, ...calls.map(({ id, name, input }) => ({ type: 'tool_use' as const, id, name, input }))] },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: calls[1]!.id, content: 'sun' }, { type: 'tool_result', tool_use_id: calls[0]!.id, content: 'rain' }] },
+      ]),
+    }
+  },
+
+  ollama(url) {
+    const client = new Ollama({ host: url, headers: { authorization: `Bearer ${TEST_KEY}` } })
+    const tools = [{ type: 'function', function: { name: 'weather', parameters } }]
+    type Message = NonNullable<Parameters<typeof client.chat>[0]['messages']>[number]
+    const ask = async (model: string, stream: boolean, messages: Message[]): Promise<Answer> => {
+      const frames = []
+      if (stream) for await (const frame of await client.chat({ model, messages, tools, stream: true })) frames.push(frame)
+      else frames.push(await client.chat({ model, messages, tools }))
+      const last = frames.at(-1)!
+      return {
+        text: frames.map(({ message }) => message.content).join(''),
+        // Not in the client's types yet.
+        calls: frames.flatMap(({ message }) => message.tool_calls ?? []).map((call) => ({ id: (call as unknown as { id: string }).id, name: call.function.name, input: call.function.arguments })),
+        usage: { prompt: last.prompt_eval_count, completion: last.eval_count },
+      }
+    }
+    return {
+      first: (model, stream) => ask(model, stream, [{ role: 'user', content: question }]),
+      second: (model, stream, { text, calls }) => ask(model, stream, [
+        { role: 'user', content: question },
+        { role: 'assistant', content: text, tool_calls: calls.map(({ id, name, input }) => ({ id, function: { name, arguments: input as Record<string, unknown> } })) },
+        ...[['sun', calls[1]!.id], ['rain', calls[0]!.id]].map(([content, id]) => ({ role: 'tool', content: content!, tool_call_id: id! })),
+      ]),
+    }
+  },
+}
+
+for (const [sourceName, setup] of Object.entries(sources)) {
+  describe(`clients at ${sourceName}`, () => {
+    let source: Source
+    let test: TestBridge
+
+    before(async () => {
+      source = await setup()
+      test = await startTestBridge()
+      test.gateway.script = (run) => eventsOf(source, run)
+    })
+    after(async () => {
+      await test.stop()
+      await source.close()
+    })
+
+    for (const [clientName, connect] of Object.entries(clients)) {
+      for (const stream of [true, false]) {
+        it(`${clientName}, ${stream ? 'streamed' : 'whole'}: calls two tools, and answers from their results`, async () => {
+          const client = connect(test.url)
+          source.playCalls()
+          const first = await client.first(source.model, stream)
+          expect(first.text).to.equal('Let me look.')
+          expect(first.calls.map(({ name, input }) => ({ name, input }))).to.deep.equal([{ name: 'weather', input: { city: 'Paris' } }, { name: 'weather', input: { city: 'Rome' } }])
+          // Ollama has no ids of its own; the fake counts 40 tokens and the end of the answer.
+          const own = sourceName === 'Ollama'
+          if (!own) expect(first.calls.map(({ id }) => id)).to.deep.equal(['call_paris', 'call_rome'])
+          expect(first.usage).to.deep.equal(own ? { prompt: 26, completion: 39 } : { prompt: 50, completion: 20 })
+
+          source.playText()
+          const second = await client.second(source.model, stream, first)
+          expect(second).to.deep.equal({ text: 'Rain, and sun.', calls: [], usage: own ? { prompt: 26, completion: 39 } : { prompt: 90, completion: 2 } })
+          const [paris, rome] = first.calls.map(({ id }) => id)
+          expect(source.seen()).to.deep.equal({ calls: [paris, rome], results: [rome, paris] })
+        })
+      }
+    }
+  })
+}
+
+describe('clients of a vendor that breaks', () => {
+  const answer: PlayedAnswer = { text: ['aaaa', 'bbbb', 'cccc', 'dddd'], finish: 'stop', usage: { prompt: 7, completion: 4 } }
+  const headers = { 'content-type': 'text/event-stream' }
+  const cut = { cut: true } as const
+  /** Without the line feeds that would end it. */
+  const endless = (function* (): Iterable<string> { for (let mib = 0; mib < 64; mib++) yield `${mib === 0 ? 'data: ' : ''}${'x'.repeat(1024 * 1024)}` })
+  let vendor: OpenAiVendorServer
+  let clouds: Clouds
+  let test: TestBridge
+
+  before(async () => {
+    vendor = await startOpenAiVendor('openai')
+    clouds = createClouds(cloudParts(), { access: [{ vendor: 'openai', key: 'key-of-hub', baseUrl: `${vendor.origin}/v1` }] })
+    await clouds.start()
+    test = await startTestBridge()
+    test.gateway.script = (run) => eventsOf({ run: (request, options) => clouds.vendor('openai')!.run(request, options) }, run)
+  })
+  after(async () => {
+    await test.stop()
+    await clouds.close()
+    await vendor.stop()
+  })
+
+  const breaks: Readonly<Record<string, () => Parameters<typeof vendor.script.push>[0]>> = {
+    'before the headers': () => cut,
+    'after the headers': () => ({ headers, parts: [vendor.events(answer)[0]!, cut] }),
+    'after three pieces': () => ({ headers, parts: [...vendor.events(answer).slice(0, 4), cut] }),
+    'before the usage': () => ({ headers, parts: [...vendor.events(answer).slice(0, -2), cut] }),
+    'with an end that is no end': () => ({ headers, parts: vendor.events(answer).slice(0, 4) }),
+    'with broken JSON': () => ({ headers, parts: [...vendor.events(answer).slice(0, 4), 'data: {"id":\n\n'] }),
+    'with an event without end': () => ({ headers, parts: endless() }),
+  }
+  for (const [how, reply] of Object.entries(breaks)) {
+    for (const [clientName, connect] of Object.entries(clients)) {
+      it(`${how}: ${clientName} raises it, streamed and whole`, async () => {
+        for (const stream of [true, false]) {
+          vendor.script.push(reply())
+          const error = await errorOf(connect(test.url).first('openai/gpt-4o', stream))
+          expect(error.message, `stream: ${stream}`).to.match(/OpenAI/)
+          vendor.script.length = 0
+        }
+      })
+    }
+  }
+})
+
+async function* eventsOf(source: Pick<Source, 'run'>, run: ScriptedRun): AsyncIterable<CompletionEvent> {
+  for await (const event of source.run(run.request, { signal: run.signal })) {
+    if (event.type === 'state') continue
+    if (event.type !== 'end') yield event
+    else yield { type: 'finish', finish: event.finish, usage: event.usage }
+  }
+  yield settledEvent
+}
