@@ -31,6 +31,7 @@ import { createReach } from '../node/jobs/reach.ts'
 import { createRelayRights, type RelayRights } from '../node/jobs/relay-rights.ts'
 import { createRemoteJobs } from '../node/jobs/remote-job.ts'
 import { createTicketGate, type TicketGate } from '../node/jobs/tickets.ts'
+import { createTurnSigner, type TurnSigner } from '../node/jobs/turn-signer.ts'
 import { createLifecycle, type LifecyclePart } from '../node/lifecycle.ts'
 import type { Channel, ChannelHandler } from '../node/net/channel.ts'
 import { createChannelPool, type ChannelPool } from '../node/net/channel-pool.ts'
@@ -41,6 +42,7 @@ import { startRedial, type Redial } from '../node/net/redial.ts'
 import { createRequestHandler, createRequests, type Requests } from '../node/net/requests.ts'
 import { startReservations } from '../node/net/reservations.ts'
 import { startWake } from '../node/net/wake.ts'
+import { createTurnEnd } from '../node/net/turn-end.ts'
 import { createRemoteGateway } from '../node/remote-gateway.ts'
 import { createAccountClient } from '../node/settlement/account-client.ts'
 import { createAccountDesk } from '../node/settlement/account-desk.ts'
@@ -105,7 +107,9 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   // Network.
   const isReachedByRelay = config.relay && (config.mode === 'contributor' || config.mode === 'hybrid')
   const relayRights = createRelayRights({ clock })
-  const host = await createHost({ clock, log }, {
+  const turnEnd = createTurnEnd()
+  const turnSigner = createTurnSigner(signer, turnEnd)
+  const host = await createHost({ clock, log, turnEnd }, {
     seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version: version,
     ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
     announceToo: config.p2pAnnounceToo, neverBan: isHub, isRelay: isHub, reservations: isReachedByRelay ? federation.hubs.length : 0, upnp: config.upnp,
@@ -123,7 +127,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const boot = random.bytes(16)
   const gate = createTicketGate({ clock }, { federation, publicKey: signer.publicKey })
   const executor = createExecutor({
-    traffic: host.traffic, provider, queue, signer, clock, log, boot, devices: hardware.devices, gate,
+    traffic: host.traffic, provider, queue, signer, turnSigner, clock, log, boot, devices: hardware.devices, gate,
     onRefused: (code) => lending?.onRefused(code),
   })
   const own = createOwnClouds(clouds)
@@ -151,7 +155,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const status = createStatus({
     host, clock, jobs: () => side.jobs(), offered: () => provider.models().map((model) => model.id), ...(ledger === undefined ? {} : { ledger, table }),
   }, { name: config.name, mode: config.mode, federation, version: version })
-  const shared: SharedParts = { config, system, host, requests, jobPool, modelHosts, executor, gate, boot, queue, status, isSelf: (peer) => peer === host.peerId, isHub }
+  const shared: SharedParts = { config, system, host, turnSigner, requests, jobPool, modelHosts, executor, gate, boot, queue, status, isSelf: (peer) => peer === host.peerId, isHub }
   const side = ledger === undefined
     ? consumerSide(shared, lending!.gateway)
     : hubSide(shared, { ledger, table, own }, { ids, hubIndex, relayRights, registry: await openHubRegistry(config, system) })
@@ -251,6 +255,7 @@ interface SharedParts {
   readonly config: NodeConfig
   readonly system: System
   readonly host: Host
+  readonly turnSigner: TurnSigner
   readonly jobPool: ChannelPool
   readonly requests: Requests
   readonly modelHosts: ModelHosts
@@ -280,7 +285,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   readonly relayRights: RelayRights
   readonly registry: Registry
 }): Side {
-  const { config, system, host, requests, jobPool, modelHosts, executor, gate: ticketGate, boot, queue, status, isSelf, isHub } = shared
+  const { config, system, host, turnSigner, requests, jobPool, modelHosts, executor, gate: ticketGate, boot, queue, status, isSelf, isHub } = shared
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
   const { ids, hubIndex, relayRights, registry } = options
@@ -299,7 +304,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
 
   // A vendor's answer costs this machine next to nothing, so it waits for no slot of an engine.
   const cloudQueue = createJobQueue({ clock }, { slots: () => CLOUD_JOBS_MAX })
-  const cloudExecutor = createExecutor({ provider: own.source, queue: cloudQueue, signer, clock, log, boot, devices: () => [CLOUD_DEVICE], gate: ticketGate })
+  const cloudExecutor = createExecutor({ provider: own.source, queue: cloudQueue, signer, turnSigner, clock, log, boot, devices: () => [CLOUD_DEVICE], gate: ticketGate })
   const serveOpen = serveEither(cloudExecutor.serveOpen, executor.serveOpen)
   const { market, hosts: cloudHosts } = createHubClouds(system, { table, ledger, requests, own, federation, peerId: host.peerId })
   const localServer = createJobServer({ serveOpen })
@@ -308,7 +313,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
     config, system, ledger, table, registry, requests, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
   })
   const dispatcher = createDispatcher({
-    table, modelHosts, ledger, signer, clock, random, log, isSelf, clouds: market, record, watch: lending.watch,
+    table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch,
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)

@@ -7,12 +7,11 @@
  */
 import { bytesEqual } from '../protocol/bytes.ts'
 import { decode } from '../protocol/codec.ts'
-import { verifySignature } from '../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
 import { receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf, type SignedHalf } from '../protocol/messages/receipt.ts'
 import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
-import { signedBytes } from '../protocol/signed.ts'
+import { signatureHolds } from '../protocol/signed.ts'
 import { encodeReceipt, type EncodedEntry, type ReceiptRate } from './entries/entry.ts'
 import type { z } from 'zod'
 
@@ -66,7 +65,7 @@ function admitHalf(signed: SignedHalf, ticket: Ticket, receipt: Receipt): Receip
   if (half.devices !== undefined && half.devices[0] !== half.device) refuse('half.devices', 'does not begin with its device')
   if (half.endMs < half.startMs) refuse('half.endMs', 'is before startMs')
   if (half.endMs - half.startMs > ticket.msMax + RUN_MS_TOLERANCE) refuse('half.endMs', 'is later than the ticket allows')
-  if (!verifySignature(ticket.contributor, signedBytes('receiptHalf', signed.body), signed.signature)) {
+  if (!signatureHolds('receiptHalf', { ...signed, key: ticket.contributor })) {
     refuse('half.signature', 'was not made by the contributor')
   }
   return half

@@ -19,7 +19,7 @@ import type { Signer } from '../protocol/ports.ts'
 import { openDocument, signedBytes, type Signed } from '../protocol/signed.ts'
 import { epochKeySchema, type EpochKey } from './entries/control.ts'
 import { decodeEntry, expectedEid, type EncodedEntry, type Entry } from './entries/entry.ts'
-import { appendLeaves, emptyFrontier, leafHash, rootOf, rootOfLeaves, type Frontier } from './merkle.ts'
+import { appendLeaves, emptyFrontier, leafHash, rootOf, rootOfLeaves, type Frontier } from '../protocol/merkle.ts'
 import { isPlanted } from './planted-bugs.ts'
 
 /** Rules by which entries are folded; a frame under newer rules than these is refused, not guessed at. */

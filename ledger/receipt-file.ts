@@ -14,11 +14,11 @@ import type { Federation } from '../protocol/federation.ts'
 import { receiptHalfSchema, ticketHashOf, type Receipt } from '../protocol/messages/receipt.ts'
 import { ticketSchema } from '../protocol/messages/ticket.ts'
 import { peerIdOf, publicKeyOf } from '../protocol/peer-key.ts'
-import { signedBytes, type Signed } from '../protocol/signed.ts'
+import { signatureHolds, signedBytes, type Signed } from '../protocol/signed.ts'
 import { halfMisfit } from './admission.ts'
 import { decodeEntry, encodeReceipt, receiptIn, type EntryOf, type ReceiptRate } from './entries/entry.ts'
 import { frameHeaderSchema, openEpochKey, type FrameHeader } from './frame.ts'
-import { leafHash, verifyInclusion } from './merkle.ts'
+import { leafHash, verifyInclusion } from '../protocol/merkle.ts'
 
 export const RECEIPT_FILE_FORMAT = 'triforce-receipt/1'
 
@@ -166,7 +166,7 @@ function checkDocuments(entry: ReceiptEntry, bytes: Uint8Array, hub: Uint8Array,
   if (!bytesEqual(encodeReceipt(ticket, receiptIn(entry), rateOf(entry)).bytes, bytes)) refuse('the log entry is not that of its ticket')
   if (entry.half === undefined) return
   const half = attempt(() => decode(receiptHalfSchema, entry.half!.body)) ?? refuse("the contributor's half cannot be read")
-  if (!verifySignature(ticket.contributor, signedBytes('receiptHalf', entry.half.body), entry.half.signature)) refuse('the signature of the contributor does not fit')
+  if (!signatureHolds('receiptHalf', { ...entry.half, key: ticket.contributor })) refuse('the signature of the contributor does not fit')
   const misfit = halfMisfit(half, ticket, ticketHashOf({ body: entry.ticket }), entry.observation)
   if (misfit !== undefined) refuse(`${misfit.field} of the contributor's half ${misfit.problem}`)
 }

@@ -80,6 +80,8 @@ export const PROGRESS_TOKENS = 64
 
 /** ... or after this time, whichever comes first. */
 export const PROGRESS_MS = 2_000
+/** A source that is faster than a model gets no signature for each of its pieces. */
+export const PROGRESS_MS_MIN = 200
 
 /** A host that queues, loads or computes without a token says so this often. */
 export const JOB_BEAT_MS = 1_000

@@ -1,13 +1,17 @@
 /**
  * A signed document: the exact bytes that were signed, who signed them, and the signature.
  * The signature covers `domain NUL body`, so a document of one kind can never pass for another.
+ *
+ * Documents that are signed at the same time may share one signature, over the root of the Merkle tree (RFC 6962) of
+ * which each `domain NUL body` is a leaf; each then carries the path to that root and is as good alone.
  */
 import { z } from 'zod'
 import { concatBytes } from './bytes.ts'
 import { decode, encode } from './codec.ts'
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, verifySignature } from './crypto.ts'
 import { TriforceError } from './errors.ts'
-import { bytesField, bytesOf } from './fields.ts'
+import { bytesField, bytesOf, countField, hashField } from './fields.ts'
+import { inclusionPath, leafHash, rootOfLeaves, rootOfPath } from './merkle.ts'
 import type { Signer } from './ports.ts'
 
 /** What is signed: the prefix of each kind of document. A changed meaning gets a new name, never the old one. */
@@ -23,16 +27,25 @@ export const signatureDomains = {
   checkpoint: 'triforce/checkpoint/1',
   adminChange: 'triforce/admin-change/1',
   federation: 'triforce/federation/1',
+  batch: 'triforce/batch/1',
   contributorOrder: 'triforce/contributor-order/1',
   lendingConsent: 'triforce/lending-consent/1',
 } as const
 
 export type SignatureDomain = keyof typeof signatureDomains
 
+/** Documents that share one signature, and the depth of a tree of so many. */
+export const BATCH_DOCUMENTS_MAX = 1_024
+const BATCH_PATH_MAX = 10
+
 export const signedSchema = z.object({
   body: bytesField,
   key: bytesOf(PUBLIC_KEY_BYTES),
   signature: bytesOf(SIGNATURE_BYTES),
+  /** Where the signature is over the root of several documents: this one's place among them, and the hashes from it to the root. */
+  batch: z.strictObject({
+    index: countField, size: z.number().int().min(2).max(BATCH_DOCUMENTS_MAX), path: z.array(hashField).min(1).max(BATCH_PATH_MAX),
+  }).optional(),
 })
 
 /** body: DAG-CBOR bytes; key: 32 bytes; signature: 64 bytes. */
@@ -48,10 +61,40 @@ export function signDocument(signer: Signer, domain: SignatureDomain, value: unk
   return { body, key: signer.publicKey, signature: signer.sign(signedBytes(domain, body)) }
 }
 
+export interface Unsigned {
+  readonly domain: SignatureDomain
+  /** DAG-CBOR. */
+  readonly body: Uint8Array
+}
+
+/** One signature for all; a document that is alone gets a plain one. At most BATCH_DOCUMENTS_MAX. */
+export function signTogether(signer: Signer, documents: readonly Unsigned[]): Signed[] {
+  const key = signer.publicKey
+  if (documents.length === 1) return documents.map(({ domain, body }) => ({ body, key, signature: signer.sign(signedBytes(domain, body)) }))
+  const leaves = documents.map(({ domain, body }) => leafHash(signedBytes(domain, body)))
+  const signature = signer.sign(signedBytes('batch', rootOfLeaves(leaves)))
+  return documents.map(({ body }, index) => ({ body, key, signature, batch: { index, size: documents.length, path: inclusionPath(leaves, index) } }))
+}
+
+/** Roots whose signature was found good: the other documents of their batch need no second look. Each is some 300 bytes. */
+const ROOTS_MAX = 4_096
+const goodRoots = new Set<string>()
+
+/** True where `key` signed this document of this kind, alone or with others; never throws. */
+export function signatureHolds(domain: SignatureDomain, { body, key, signature, batch }: Signed): boolean {
+  if (batch === undefined) return verifySignature(key, signedBytes(domain, body), signature)
+  const root = rootOfPath(leafHash(signedBytes(domain, body)), batch.index, batch.size, batch.path)
+  if (root === undefined) return false
+  const name = Buffer.concat([root, signature, key]).toString('latin1')
+  if (goodRoots.has(name)) return true
+  if (!verifySignature(key, signedBytes('batch', root), signature)) return false
+  if (goodRoots.size >= ROOTS_MAX) goodRoots.delete(goodRoots.values().next().value!)
+  goodRoots.add(name)
+  return true
+}
+
 /** Throws SIGNATURE_INVALID or FRAME_MALFORMED; gives the checked body. */
 export function openDocument<Schema extends z.ZodType>(domain: SignatureDomain, schema: Schema, document: Signed): z.output<Schema> {
-  if (!verifySignature(document.key, signedBytes(domain, document.body), document.signature)) {
-    throw new TriforceError('SIGNATURE_INVALID', { document: domain })
-  }
+  if (!signatureHolds(domain, document)) throw new TriforceError('SIGNATURE_INVALID', { document: domain })
   return decode(schema, document.body)
 }

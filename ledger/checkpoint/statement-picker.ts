@@ -9,7 +9,7 @@ import { decodeEntry, type Entry } from '../entries/entry.ts'
 import { nextHead } from '../fold/chain.ts'
 import type { AccountId, EntryId, LogName } from '../fold/state.ts'
 import type { Frame } from '../frame.ts'
-import { inclusionPath, leafHash } from '../merkle.ts'
+import { inclusionPath, leafHash } from '../../protocol/merkle.ts'
 import { compareLogNames, type LeafChain, type StateLeaf } from './state-leaf.ts'
 import type { StatementFrame } from './statement-file.ts'
 

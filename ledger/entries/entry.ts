@@ -10,7 +10,7 @@ import { concatBytes } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
-import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
+import { receiptIdOf, type Receipt, type SignedHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import { accountOpenSchema, keyAddSchema, keyRevokeSchema, tierSetSchema } from './accounts.ts'
 import {
@@ -156,13 +156,18 @@ export function encodeReceipt(
   const earns = typeof rate === 'bigint' ? rate === 0n ? {} : { rate } : rate.length === 0 ? {} : { rates: [...rate] }
   const entry: Entry = {
     k: 'JobReceipt', eid: receiptIdOf(jobId), jobId, account, contributor, ticket, observation,
-    ...(half === undefined ? {} : { half: { body: half.body, signature: half.signature } }), ...earns,
+    ...(half === undefined ? {} : { half: withoutKey(half) }), ...earns,
   }
   return { entry, bytes: encode(entry) }
 }
 
 export function receiptIn({ ticket, half, observation }: EntryOf<'JobReceipt'>): Receipt {
   return { ticket, observation, ...(half === undefined ? {} : { half }) }
+}
+
+/** As it comes from the contributor it has its key, which the ticket has too. */
+function withoutKey({ body, signature, batch }: SignedHalf): SignedHalf {
+  return { body, signature, ...(batch === undefined ? {} : { batch }) }
 }
 
 /** Throws FRAME_MALFORMED where the bytes are no entry that this version knows. */

@@ -6,7 +6,7 @@ import { bytesEqual } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { decodeFrame, frameSigned, type Frame, type LogTail } from '../frame.ts'
-import { leafHash, rootOfLeaves } from '../merkle.ts'
+import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts'
 import { frameKey, framePositionOf } from './buckets.ts'
 import type { StoreDatabase } from './database.ts'
 

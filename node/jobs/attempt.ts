@@ -9,7 +9,7 @@ import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
-import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
+import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import { devicesOf } from '../capacity/devices.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { CompletionEvent, Served } from '../gateway.ts'
@@ -25,6 +25,7 @@ import type { HostRecord } from './host-record.ts'
 import type { JobOrder } from './job-order.ts'
 import { runJob, type JobListener, type JobSeen } from './job-run.ts'
 import { issueTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
+import type { TurnSigner } from './turn-signer.ts'
 import { waitingOf, type Pulse } from './waiting.ts'
 
 export interface AttemptComponents {
@@ -33,7 +34,7 @@ export interface AttemptComponents {
   readonly lease: (host: HostCandidate) => Promise<Channel>
   readonly giveBack: (channel: Channel) => void
   readonly ledger: Pick<HubLedger, 'appendReceipt' | 'account' | 'hold' | 'extend' | 'progress' | 'settle' | 'expire'>
-  readonly signer: Signer
+  readonly signer: TurnSigner
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -57,7 +58,7 @@ export interface Attempts {
    * Throws where no other host may be: text was delivered, the request is at fault, or the client left (CANCELLED).
    */
   ask(step: HostOffer, order: JobOrder, attempts: number, told: Told, after?: TriforceError): Promise<TriforceError | undefined>
-  issue(order: TicketOrder): IssuedTicket
+  issue(order: TicketOrder): Promise<IssuedTicket>
 }
 
 /** What a vendor without a limit of its own may write at most. */
@@ -67,7 +68,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
   const { record, ledger, clock, random, log } = components
   const { network, hubName, firstTextMsMax } = options
 
-  function issue(order: TicketOrder): IssuedTicket {
+  function issue(order: TicketOrder): Promise<IssuedTicket> {
     return issueTicket(components, network, order)
   }
 
@@ -124,7 +125,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }), ...(step.digest === undefined ? {} : { digest: step.digest }),
         ...(after === undefined ? {} : { after: after.code }),
       })?.catch(() => {})
-      const issued = issue({
+      const issued = await issue({
         contributor: publicKeyOf(step.peer)!, account: order.account, model, requestHash, tokensMax: request.maxTokens, priority: order.priority,
         ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
       })

@@ -157,7 +157,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     async place({ exclude, needs, routing, privacy, ...order }) {
       const host = (await plan({ account: order.account, model: order.model, needs, routing, privacy, exclude })).steps[0]!
       if (host.cloud !== undefined || host.model !== order.model) return undefined
-      return { host, issued: attempts.issue({ ...order, contributor: publicKeyOf(host.peer)! }) }
+      return { host, issued: await attempts.issue({ ...order, contributor: publicKeyOf(host.peer)! }) }
     },
     explain: (order) => planRoute(components, order, () => random.unit()),
     idle() {

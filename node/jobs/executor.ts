@@ -8,13 +8,13 @@ import type { Provider } from '../../providers/interface.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { completionRequestSchema, type CompletionRequest, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
-import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, PROGRESS_MS, PROGRESS_TOKENS } from '../../protocol/limits.ts'
+import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, PROGRESS_MS, PROGRESS_MS_MIN, PROGRESS_TOKENS } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
 import { hashedText, tellOfDelta, type JobAsk, type JobTell, type ProgressNote } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
-import { signDocument, type Signed } from '../../protocol/signed.ts'
+import { signDocument } from '../../protocol/signed.ts'
 import type { Channel } from '../net/channel.ts'
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
@@ -22,12 +22,15 @@ import { coalesce } from './coalesce.ts'
 import type { JobQueue } from './job-queue.ts'
 import type { ServeJob } from './job-server.ts'
 import type { TicketGate } from './tickets.ts'
+import type { TurnSigner } from './turn-signer.ts'
 
 export interface ExecutorComponents {
   readonly provider: Pick<Provider, 'models' | 'run'>
   readonly queue: JobQueue
   readonly gate: TicketGate
   readonly signer: Signer
+  /** With the same key. */
+  readonly turnSigner: TurnSigner
   readonly clock: Clock
   readonly log: Log
   /** 16 bytes, new at each start of this node: intervals of one boot are comparable among each other, whatever the wall clock does. */
@@ -53,7 +56,7 @@ export interface Executor {
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
 export function createExecutor(components: ExecutorComponents): Executor {
-  const { provider, queue, gate, signer, clock, boot, devices } = components
+  const { provider, queue, gate, signer, turnSigner, clock, boot, devices } = components
   const log = components.log.child('executor')
   const counts: ExecutorCounts = { served: 0, failed: 0 }
 
@@ -99,10 +102,16 @@ export function createExecutor(components: ExecutorComponents): Executor {
       const startMs = Math.floor(clock.monotonicMs())
       let usage = NO_USAGE
       let finish: FinishReason = 'error'
-      const half = (): Signed => signDocument(signer, 'receiptHalf', {
-        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
-        endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.copy().digest()), finish,
-      } satisfies ReceiptHalf)
+      /** The half is signed with those of other jobs that end in this turn, and the frame leaves with the last text. */
+      const tellWithHalf = (frame: Extract<JobTell, { t: 'end' | 'fail' }>): Promise<void> => new Promise((resolve) => {
+        turnSigner.sign('receiptHalf', {
+          v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
+          endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.digest()), finish,
+        } satisfies ReceiptHalf, (half) => {
+          tell(channel, { ...frame, half })
+          resolve()
+        })
+      })
       const progress = createProgress(ticket.jobId, clock)
 
       try {
@@ -132,14 +141,16 @@ export function createExecutor(components: ExecutorComponents): Executor {
         if (finish === 'error') throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the engine stopped without an end' })
         counts.served += 1
         if (channel.path !== undefined) components.traffic?.job(channel.path)
-        tell(channel, { t: 'end', finish, usage, half: half() })
+        await tellWithHalf({ t: 'end', finish, usage })
       } catch (reason) {
         const error = toTriforceError(reason, 'ENGINE_FAILED')
         counts.failed += 1
         if (error.spec.blame === 'client') log.debug('job refused by the engine', { code: error.code, model: ticket.model })
         else log.warn('job failed', { code: error.code, model: ticket.model })
         finish = 'error'
-        tell(channel, { ...errorTell(error), t: 'fail', usage, ...(usage.completionTokens > 0 ? { half: half() } : {}) })
+        const frame = { ...errorTell(error), t: 'fail' as const, usage }
+        if (usage.completionTokens > 0) await tellWithHalf(frame)
+        else tell(channel, frame)
       } finally {
         release()
         beats.stop()
@@ -234,7 +245,7 @@ function startBeats(channel: Channel, clock: Clock) {
   }
 }
 
-/** A signed progress note is due every PROGRESS_TOKENS or PROGRESS_MS, whichever comes first. */
+/** A signed progress note is due every PROGRESS_TOKENS or PROGRESS_MS, whichever comes first, and never sooner than after PROGRESS_MS_MIN. */
 function createProgress(jobId: Uint8Array, clock: Clock) {
   let n = 0
   let tokensAtLast = 0
@@ -242,7 +253,8 @@ function createProgress(jobId: Uint8Array, clock: Clock) {
   return {
     due(tokens: number): ProgressNote | undefined {
       const nowMs = clock.monotonicMs()
-      if (tokens - tokensAtLast < PROGRESS_TOKENS && nowMs - lastMs < PROGRESS_MS) return undefined
+      const sinceMs = nowMs - lastMs
+      if (sinceMs < PROGRESS_MS_MIN || (tokens - tokensAtLast < PROGRESS_TOKENS && sinceMs < PROGRESS_MS)) return undefined
       n += 1
       tokensAtLast = tokens
       lastMs = nowMs

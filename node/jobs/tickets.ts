@@ -8,10 +8,18 @@ import { isHubKey, type Federation } from '../../protocol/federation.ts'
 import { CLOCK_SKEW_MS_MAX, COMPLETION_TOKENS_MAX, JOB_MS_MAX, TICKET_VALID_MS } from '../../protocol/limits.ts'
 import { ticketSchema, type Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Random, Signer } from '../../protocol/ports.ts'
-import { openDocument, signDocument, type Signed } from '../../protocol/signed.ts'
+import { openDocument, type Signed } from '../../protocol/signed.ts'
+import type { TurnSigner } from './turn-signer.ts'
+
+export interface NewTicketComponents {
+  /** The hub that clears the job. */
+  readonly signer: Pick<Signer, 'publicKey'>
+  readonly clock: Clock
+  readonly random: Random
+}
 
 export interface TicketDeskComponents {
-  readonly signer: Signer
+  readonly signer: TurnSigner
   readonly clock: Clock
   readonly random: Random
 }
@@ -35,10 +43,9 @@ export interface IssuedTicket {
 /** Local models are free in every revision. */
 const REVISION = 0
 
-export function issueTicket(components: TicketDeskComponents, network: string, order: TicketOrder): IssuedTicket {
-  const { signer, clock, random } = components
+export function newTicket({ signer, clock, random }: NewTicketComponents, network: string, order: TicketOrder): Ticket {
   const now = clock.now()
-  const ticket: Ticket = {
+  return {
     v: 1,
     network,
     jobId: random.bytes(16),
@@ -56,7 +63,13 @@ export function issueTicket(components: TicketDeskComponents, network: string, o
     issuedAt: now,
     expiresAt: now + TICKET_VALID_MS,
   }
-  return { ticket, signed: signDocument(signer, 'ticket', ticket) }
+}
+
+/** Resolves when the turn ends, since all tickets of a turn are signed together. */
+export async function issueTicket(components: TicketDeskComponents, network: string, order: TicketOrder): Promise<IssuedTicket> {
+  const ticket = newTicket(components, network, order)
+  const signed = await new Promise<Signed>((resolve) => { components.signer.sign('ticket', ticket, resolve) })
+  return { ticket, signed }
 }
 
 export interface TicketGate {

@@ -30,12 +30,14 @@ import { createRelayClient } from './relay-client.ts'
 import { createRelayServer, type RelayServer, type RelayServerOptions } from './relay-server.ts'
 import { createStreamChannel } from './stream-channel.ts'
 import { createTraffic, type JobPath, type Traffic } from './traffic.ts'
-import { createTurnEnd } from './turn-end.ts'
+import { createTurnEnd, type TurnEnd } from './turn-end.ts'
 import { turnNoise } from './turn-noise.ts'
 
 export interface HostComponents {
   readonly clock: Clock
   readonly log: Log
+  /** Default: one of its own. */
+  readonly turnEnd?: TurnEnd
 }
 
 export interface HostOptions {
@@ -128,7 +130,7 @@ export async function createHost(components: HostComponents, options: HostOption
   const log = components.log.child('net')
   const misconduct = createMisconduct(components, options.neverBan === undefined ? {} : { spares: options.neverBan })
   const { hub, ids } = options
-  const turnEnd = createTurnEnd()
+  const { turnEnd = createTurnEnd() } = components
   const isRelay = options.isRelay ?? (() => false)
   const traffic = createTraffic()
   const relayClient = createRelayClient(isRelay)

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { DeviceHardware, HubLedger, ListCursor } from '../../ledger/interface.ts'
 import { devicesOf } from '../../node/capacity/devices.ts'
-import { issueTicket } from '../../node/jobs/tickets.ts'
 import { startPresence } from '../../node/settlement/presence.ts'
 import { settleJob } from '../../node/settlement/settle.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
@@ -17,6 +16,7 @@ import { testKey, type TestKey } from '../support/federation.ts'
 import { cryptoRandom, join2, openTestLedger, realClock, temporaryDir, testWorld } from '../support/ledger-world.ts'
 import { quietLog } from '../support/quiet-log.ts'
 import { until } from '../support/until.ts'
+import { issuedNow } from '../support/issued-ticket.ts'
 
 const HOUR = 3_600_000n
 const RTX = { name: 'NVIDIA GeForce RTX 4090', vramBytes: 24 * 2 ** 30 - 2 ** 20 }
@@ -58,7 +58,7 @@ describe('settlement: earning', function () {
   async function serve({ node, boot }: Lender, part: { payer?: Uint8Array; device?: string; on?: readonly string[]; devices?: readonly DeviceHardware[] | undefined; startMs?: number; ms?: number; signs?: boolean }): Promise<void> {
     const { signer } = world.hubs[0]!
     const { devices = devicesOf([RTX]), device = RTX.name, startMs = 5_000, ms = 2_000 } = part
-    const issued = issueTicket({ signer, clock: realClock, random: cryptoRandom }, world.federation.network, {
+    const issued = issuedNow({ signer, clock: realClock, random: cryptoRandom }, world.federation.network, {
       contributor: node.signer.publicKey, account: part.payer ?? new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), priority: 0,
     })
     const outputHash = new Uint8Array(createHash('sha256').update('Hi').digest())

@@ -5,7 +5,7 @@
 import { readAdminChange } from '../../ledger/admin-change.ts'
 import { decodeEntry, type Entry } from '../../ledger/entries/entry.ts'
 import { decodeFrame, type Frame } from '../../ledger/frame.ts'
-import { leafHash, rootOfLeaves } from '../../ledger/merkle.ts'
+import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts'
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import { keyBytes, placeOf, type DiskImage } from './sim-disk.ts'
 import { costOf, type Oracle, type Price } from './oracle.ts'

@@ -1,7 +1,7 @@
 /** Vectors of entries: bytes, fields, what the id is derived from, and the documents inside. */
 import { decode } from '@ipld/dag-cbor'
 import { toHex } from '../../protocol/bytes.ts'
-import { leafHash } from '../../ledger/merkle.ts'
+import { leafHash } from '../../protocol/merkle.ts'
 import { domainText, entrySamples } from './entry-samples.ts'
 import { toJson, type Json } from './format.ts'
 

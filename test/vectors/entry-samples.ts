@@ -8,7 +8,7 @@ import { encode } from '../../protocol/codec.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { ticketHashOf, type Observation, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
-import { signDocument, signedBytes, signatureDomains, type Signed, type SignatureDomain } from '../../protocol/signed.ts'
+import { signDocument, signedBytes, signatureDomains, signTogether, type Signed, type SignatureDomain } from '../../protocol/signed.ts'
 import { ada, DAY0, grace, hubSigners, named, NETWORK, signerOf, T0 } from './fixtures.ts'
 
 /** A document inside an entry: where it is, and the domain of its signature. */
@@ -45,6 +45,10 @@ const half: ReceiptHalf = {
 }
 const halfOfTwo = signDocument(signerOf('contributor'), 'receiptHalf', { ...half, devices: ['gpu0', 'gpu0 #2'] } satisfies ReceiptHalf)
 const halfOfOne = signDocument(signerOf('contributor'), 'receiptHalf', half)
+/** The third of three documents under one signature. */
+const halfOfThree = signTogether(signerOf('contributor'), [
+  { domain: 'receiptHalf', body: encode({ ...half, jobId: named('another job', 16) }) }, { domain: 'progress', body: encode({ v: 1 }) }, { domain: 'receiptHalf', body: encode(half) },
+])[2]!
 const observation: Observation = { observedMs: 1_600, path: 'hub', endedAt: T0 + 2_000, ...seen }
 const receiptEntry = (signed: Signed | undefined, rate?: ReceiptRate) => (
   encodeReceipt(ticketBody, { ticket: ticket.body, observation, ...(signed === undefined ? {} : { half: signed }) }, rate)
@@ -123,6 +127,10 @@ export const entrySamples: readonly EntrySample[] = [
     name: 'a receipt of work on two devices', naturalKey: jobId,
     encoded: receiptEntry(halfOfTwo, [{ device: 'gpu0', rate: 150_000_000n }, { device: 'gpu0 #2', rate: 150_000_000n }]),
     documents: [{ at: ['half'], domain: 'receiptHalf', document: halfOfTwo }],
+  },
+  {
+    name: 'a receipt whose half was signed together with others', encoded: receiptEntry(halfOfThree), naturalKey: jobId,
+    documents: [{ at: ['half'], domain: 'receiptHalf', document: halfOfThree }],
   },
   { name: 'a receipt of the hub alone', encoded: receiptEntry(undefined), naturalKey: jobId, documents: [] },
   sample('a contributor stood by', {

@@ -2,7 +2,7 @@
 import { decode } from '@ipld/dag-cbor'
 import { encodeEntry, type EncodedEntry } from '../../ledger/entries/entry.ts'
 import { buildFrame, emptyTail, type CheckedFrame, type LogTail } from '../../ledger/frame.ts'
-import { inclusionPath, leafHash } from '../../ledger/merkle.ts'
+import { inclusionPath, leafHash } from '../../protocol/merkle.ts'
 import { writeReceiptFile } from '../../ledger/receipt-file.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { entrySamples, receipt } from './entry-samples.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { encodeReceipt, type EncodedEntry, type ReceiptRate } from '../../../ledger/entries/entry.ts'
-import { inclusionPath, leafHash } from '../../../ledger/merkle.ts'
+import { inclusionPath, leafHash } from '../../../protocol/merkle.ts'
 import { verifyReceiptFile, writeReceiptFile, type ReceiptProof } from '../../../ledger/receipt-file.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import type { TriforceError } from '../../../protocol/errors.ts'

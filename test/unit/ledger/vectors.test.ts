@@ -37,6 +37,21 @@ function valueOf(json: Value): unknown {
   return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, valueOf(value)]))
 }
 
+interface Batch { readonly index: number; readonly size: number; readonly path: readonly Uint8Array[] }
+
+/** The root over `domain NUL body` and its siblings, as the page says it (RFC 9162, 2.1.3.2). */
+function batchRoot({ index, size, path }: Batch, domain: string, body: Uint8Array): Buffer {
+  let hash = sha256(Uint8Array.of(0), Buffer.from(`${domain}\0`), body)
+  let [at, last] = [index, size - 1]
+  for (const sibling of path) {
+    const isRight = at % 2 === 1 || at === last
+    hash = isRight ? sha256(Uint8Array.of(1), sibling, hash) : sha256(Uint8Array.of(1), hash, sibling)
+    if (isRight) while (at % 2 === 0 && at > 0) [at, last] = [at >> 1, last >> 1]
+    ;[at, last] = [at >> 1, last >> 1]
+  }
+  return hash
+}
+
 function signatureGood(key: Uint8Array, domain: string, body: Uint8Array, signature: Uint8Array): boolean {
   const publicKey = createPublicKey({ key: Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), key]), format: 'der', type: 'spki' })
   return verify(null, Buffer.concat([Buffer.from(`${domain}\0`), body]), publicKey, signature)
@@ -98,9 +113,11 @@ describe('test vectors of the ledger', () => {
         const entry = valueOf(fields!) as Record<string, unknown>
         let document = entry
         for (const step of at as readonly string[]) document = document[step] as Record<string, unknown>
-        const { body, key, signature } = document as Record<string, Uint8Array>
+        const { body, key, signature, batch } = document as Record<string, Uint8Array> & { readonly batch?: Batch }
         // A half does not repeat the key of its contributor.
-        expect(signatureGood(key ?? entry['contributor'] as Uint8Array, plain(domain), body!, signature!), label).to.equal(true)
+        const signer = key ?? entry['contributor'] as Uint8Array
+        const good = batch === undefined ? signatureGood(signer, plain(domain), body!, signature!) : signatureGood(signer, 'triforce/batch/1', batchRoot(batch, plain(domain), body!), signature!)
+        expect(good, label).to.equal(true)
         expect(valueOf(inner!), label).to.deep.equal(decode(body!))
       }
     }

@@ -43,7 +43,11 @@ interface Vector {
 }
 
 const vectors: Readonly<Record<string, Vector>> = {
-  signed: { schema: signedSchema, good: [signed], bad: { 'short key': { key: new Uint8Array(31) }, 'long signature': { signature: new Uint8Array(65) }, 'body as text': { body: 'x' } } },
+  signed: { schema: signedSchema, good: [signed], bad: {
+    'short key': { key: new Uint8Array(31) }, 'long signature': { signature: new Uint8Array(65) }, 'body as text': { body: 'x' }, 'batch of one': { batch: { index: 0, size: 1, path: [b32] } },
+    'batch without a path': { batch: { index: 0, size: 2, path: [] } }, 'path too long': { batch: { index: 0, size: 2, path: Array.from({ length: 11 }, () => b32) } },
+    'batch too large': { batch: { index: 0, size: 1_025, path: [b32] } }, 'something else in the batch': { batch: { index: 0, size: 2, path: [b32], root: b32 } },
+  } },
   capacity: {
     schema: capacitySchema, good: [aCapacity({ peer: b32, gpus: [{ name: 'RTX', vramBytes: 1, vramFreeBytes: 0 }] }, 1)],
     bad: {

@@ -19,6 +19,7 @@ import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { scriptedHost, type ScriptedHost } from '../../../support/scripted-host.ts'
 import { fixedRandom } from '../../../support/seeded-random.ts'
+import { turnSignerOf } from '../../../support/issued-ticket.ts'
 
 type Open = Extract<JobAsk, { t: 'open' }>
 type Behaviour = (host: ScriptedHost, open: Open) => Promise<void> | void
@@ -55,7 +56,7 @@ function setUp(hubs: readonly Behaviour[], options: { llama?: Behaviour; llamaBu
   const opens: Open[] = []
   const hosts: ScriptedHost[] = []
   const dispatcher = createDispatcher({
-    table, record: createHostRecord({ clock }), ledger, clock, random: fixedRandom(0), log: quietLog(), signer: testKey().signer, clouds,
+    table, record: createHostRecord({ clock }), ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer), clouds,
     modelHosts: { find: () => Promise.resolve([]) }, isConnected: () => true, isSelf: () => false, privacyOf: () => 'any',
     lease(candidate: HostCandidate) {
       const index = keys.findIndex((key) => key.peerId === candidate.row.peer)

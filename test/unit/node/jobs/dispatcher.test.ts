@@ -21,6 +21,7 @@ import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { honestHalf, scriptedHost, type ScriptedHost } from '../../../support/scripted-host.ts'
 import { fixedRandom } from '../../../support/seeded-random.ts'
+import { turnSignerOf } from '../../../support/issued-ticket.ts'
 
 type Open = Extract<JobAsk, { t: 'open' }>
 /** What a host does with a job. */
@@ -54,7 +55,7 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
   const returned: Channel[] = []
   const hosts: ScriptedHost[] = []
   const dispatcher = createDispatcher({
-    table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: testKey().signer,
+    table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer),
     modelHosts: { find: () => Promise.resolve([]) },
     isConnected: () => true, isSelf: () => false, privacyOf: () => 'any', clouds: options.clouds?.(table) ?? noClouds,
     lease(candidate: HostCandidate) {

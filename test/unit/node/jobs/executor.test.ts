@@ -3,13 +3,13 @@ import { expect } from 'chai'
 import { createExecutor } from '../../../../node/jobs/executor.ts'
 import { createJobQueue } from '../../../../node/jobs/job-queue.ts'
 import { createJobServer } from '../../../../node/jobs/job-server.ts'
-import { createTicketGate, issueTicket } from '../../../../node/jobs/tickets.ts'
+import { createTicketGate } from '../../../../node/jobs/tickets.ts'
 import { createLocalChannels } from '../../../../node/net/local-channel.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
 import type { CompletionRequest } from '../../../../protocol/completion.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
-import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, JOB_MS_MAX, PROGRESS_MS, PROGRESS_TOKENS } from '../../../../protocol/limits.ts'
+import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, JOB_MS_MAX, PROGRESS_MS, PROGRESS_MS_MIN, PROGRESS_TOKENS } from '../../../../protocol/limits.ts'
 import { jobTellSchema, progressNoteSchema, type JobAsk, type JobTell } from '../../../../protocol/messages/job.ts'
 import { receiptHalfSchema, ticketHashOf } from '../../../../protocol/messages/receipt.ts'
 import { openDocument, type Signed } from '../../../../protocol/signed.ts'
@@ -19,6 +19,7 @@ import { testFederation, testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { handFed, sayWords, scriptedProvider, type ProviderScript } from '../../../support/scripted-provider.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
+import { issuedNow, turnSignerOf } from '../../../support/issued-ticket.ts'
 
 const { federation, hubs } = testFederation()
 const contributor = testKey()
@@ -29,13 +30,13 @@ function setUp(script: ProviderScript, options: { slots?: number; devices?: read
   const provider = scriptedProvider(script)
   const queue = createJobQueue({ clock }, { slots: () => options.slots ?? 1, waitingMax: 1 })
   const executor = createExecutor({
-    provider, queue, signer: contributor.signer, clock, log: quietLog(), boot: random.bytes(16), devices: () => options.devices ?? ['cpu'],
+    provider, queue, signer: contributor.signer, turnSigner: turnSignerOf(contributor.signer), clock, log: quietLog(), boot: random.bytes(16), devices: () => options.devices ?? ['cpu'],
     gate: createTicketGate({ clock }, { federation, publicKey: contributor.signer.publicKey }),
   })
   const server = createJobServer({ serveOpen: executor.serveOpen })
 
   function ticketFor(request: CompletionRequest, part: { model?: string; tokensMax?: number } = {}): Signed {
-    return issueTicket({ signer: hubs[0]!.signer, clock, random }, federation.network, {
+    return issuedNow({ signer: hubs[0]!.signer, clock, random }, federation.network, {
       contributor: contributor.signer.publicKey, account: new Uint8Array(16), model: part.model ?? request.model, requestHash: sha256(encode(request)), priority: 0, tokensMax: part.tokensMax,
     }).signed
   }
@@ -215,23 +216,29 @@ describe('node/jobs/executor', () => {
     expect(job.frames.filter((frame) => frame.t === 'beat')).to.have.length.at.most(1)
   })
 
-  it(`signs its progress every ${PROGRESS_TOKENS} tokens or ${PROGRESS_MS} ms`, async () => {
+  it(`signs its progress every ${PROGRESS_TOKENS} tokens or ${PROGRESS_MS} ms, and never within ${PROGRESS_MS_MIN} ms`, async () => {
     const engine = handFed()
     const { connect, pass } = setUp(engine.script)
     const job = connect()
     job.open()
     await settled()
     const notes = () => job.frames.flatMap((frame) => frame.t === 'progress' ? [openDocument('progress', progressNoteSchema, frame.note)] : [])
-    engine.give({ type: 'text', text: 'x', tokens: PROGRESS_TOKENS - 1 })
-    await pass(CHUNK_WAIT_MS_MAX)
-    expect(notes()).to.have.length(0)
-    engine.give({ type: 'text', text: 'x', tokens: PROGRESS_TOKENS })
-    await pass(CHUNK_WAIT_MS_MAX)
+    const give = async (tokens: number) => {
+      engine.give({ type: 'text', text: 'x', tokens })
+      await pass(CHUNK_WAIT_MS_MAX)
+    }
+    await give(PROGRESS_TOKENS)
+    await give(2 * PROGRESS_TOKENS)
+    expect(notes(), 'too soon').to.have.length(0)
+    await pass(PROGRESS_MS_MIN)
+    await give(2 * PROGRESS_TOKENS + 1)
     expect(notes()).to.have.length(1)
+    await pass(PROGRESS_MS_MIN)
+    await give(3 * PROGRESS_TOKENS)
+    expect(notes(), 'too few').to.have.length(1)
     await pass(PROGRESS_MS)
-    engine.give({ type: 'text', text: 'x', tokens: PROGRESS_TOKENS + 1 })
-    await pass(CHUNK_WAIT_MS_MAX)
-    expect(notes().map(({ n, completionTokens }) => [n, completionTokens])).to.deep.equal([[1, PROGRESS_TOKENS], [2, PROGRESS_TOKENS + 1]])
+    await give(3 * PROGRESS_TOKENS + 1)
+    expect(notes().map(({ n, completionTokens }) => [n, completionTokens])).to.deep.equal([[1, 2 * PROGRESS_TOKENS + 1], [2, 3 * PROGRESS_TOKENS + 1]])
   })
 
   it('ends a cancelled job with its exact usage and a half, and frees the slot', async () => {

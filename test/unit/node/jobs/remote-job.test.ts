@@ -1,7 +1,6 @@
 import { expect } from 'chai'
 import type { CompletionEvent } from '../../../../node/gateway.ts'
 import { createRemoteJobs } from '../../../../node/jobs/remote-job.ts'
-import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import type { Channel } from '../../../../node/net/channel.ts'
 import { createTraffic } from '../../../../node/net/traffic.ts'
 import type { AccountClient } from '../../../../node/settlement/account-client.ts'
@@ -14,6 +13,7 @@ import { testFederation, testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { scriptedHost, type ScriptedHost } from '../../../support/scripted-host.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
+import { issuedNow } from '../../../support/issued-ticket.ts'
 
 const { federation, hubs } = testFederation()
 const contributors = [testKey(), testKey()]
@@ -43,7 +43,7 @@ function setUp(options: { reachable?: boolean; peers: Readonly<Record<string, Be
       const index = tickets++
       const code = options.ticketCodes?.[index]
       if (code !== undefined) throw new TriforceError(code as 'NO_HOST')
-      const { signed } = issueTicket({ signer: hubs[0]!.signer, clock, random }, federation.network, {
+      const { signed } = issuedNow({ signer: hubs[0]!.signer, clock, random }, federation.network, {
         contributor: contributors[index % 2]!.signer.publicKey, account: new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), priority: 1, tokensMax: 100,
       })
       return { hub: federation.hubs[0]!, answer: { ticket: signed, hostName: `c${index}`, addresses: ['/ip4/10.0.0.1/tcp/1'] } }

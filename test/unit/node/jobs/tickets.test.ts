@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { createTicketGate, issueTicket, type TicketGateOptions } from '../../../../node/jobs/tickets.ts'
+import { createTicketGate, type TicketGateOptions } from '../../../../node/jobs/tickets.ts'
 import { encode } from '../../../../protocol/codec.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { CLOCK_SKEW_MS_MAX, COMPLETION_TOKENS_MAX, TICKET_VALID_MS } from '../../../../protocol/limits.ts'
@@ -10,6 +10,7 @@ import { aRequest } from '../../../support/completions.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
 import { testFederation, testKey } from '../../../support/federation.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
+import { issuedNow } from '../../../support/issued-ticket.ts'
 
 const { federation, hubs } = testFederation()
 const contributor = testKey()
@@ -19,7 +20,7 @@ const random = seededRandom(1)
 function setUp(options: Partial<TicketGateOptions> = {}) {
   const clock = fakeClock()
   const gate = createTicketGate({ clock }, { federation, publicKey: contributor.signer.publicKey, ...options })
-  const issue = (part: { tokensMax?: number } = {}, network = federation.network) => issueTicket({ signer: hubs[0]!.signer, clock, random }, network, {
+  const issue = (part: { tokensMax?: number } = {}, network = federation.network) => issuedNow({ signer: hubs[0]!.signer, clock, random }, network, {
     contributor: contributor.signer.publicKey, account: new Uint8Array(16), model: 'tiny', requestHash: sha256(request), priority: 2, ...part,
   })
   return { clock, gate, issue }

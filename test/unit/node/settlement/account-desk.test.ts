@@ -2,7 +2,6 @@ import { expect } from 'chai'
 import { CPU_DEVICE } from '../../../../node/capacity/devices.ts'
 import { createCapacityTable } from '../../../../node/capacity/table.ts'
 import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
-import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import { createRelayRights } from '../../../../node/jobs/relay-rights.ts'
 import { createTraffic } from '../../../../node/net/traffic.ts'
 import { createAccountDesk } from '../../../../node/settlement/account-desk.ts'
@@ -23,6 +22,7 @@ import { testKey, type TestKey } from '../../../support/federation.ts'
 import { noClouds } from '../../../support/cloud-market.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
+import { issuedNow } from '../../../support/issued-ticket.ts'
 
 const hub = testKey()
 const payer = testKey()
@@ -41,7 +41,7 @@ function setUp({ relayed = false } = {}) {
   const relayRights = createRelayRights({ clock })
   const traffic = createTraffic()
   const placed: Parameters<Dispatcher['place']>[0][] = []
-  const issue = (signer = hub.signer, forAccount = account.id) => issueTicket({ signer, clock, random }, 'net', {
+  const issue = (signer = hub.signer, forAccount = account.id) => issuedNow({ signer, clock, random }, 'net', {
     contributor: contributor.signer.publicKey, account: forAccount, model: 'tiny', requestHash: new Uint8Array(32), priority: 1,
   })
   const desk = createAccountDesk({

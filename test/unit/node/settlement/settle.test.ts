@@ -2,7 +2,6 @@ import { expect } from 'chai'
 import { createHash } from 'node:crypto'
 import { CPU_DEVICE } from '../../../../node/capacity/devices.ts'
 import { settleJob, type SettleOptions } from '../../../../node/settlement/settle.ts'
-import { issueTicket } from '../../../../node/jobs/tickets.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import { receiptIdOf } from '../../../../protocol/messages/receipt.ts'
 import { codeOf } from '../../../support/code-of.ts'
@@ -12,6 +11,7 @@ import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { honestHalf } from '../../../support/scripted-host.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
+import { issuedNow } from '../../../support/issued-ticket.ts'
 
 const hub = testKey()
 const contributor = testKey()
@@ -19,7 +19,7 @@ const contributor = testKey()
 function setUp() {
   const clock = fakeClock()
   const ledger = fakeLedger()
-  const issued = issueTicket({ signer: hub.signer, clock, random: seededRandom(2) }, 'net', {
+  const issued = issuedNow({ signer: hub.signer, clock, random: seededRandom(2) }, 'net', {
     contributor: contributor.signer.publicKey, account: new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), priority: 0,
   })
   const usage = { promptTokens: 4, completionTokens: 2 }

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import * as fc from 'fast-check'
 import {
   appendLeaves, emptyFrontier, inclusionPath, leafHash, nodeHash, rootOf, rootOfLeaves, verifyInclusion,
-} from '../../../ledger/merkle.ts'
+} from '../../../protocol/merkle.ts'
 import { fromHex, toHex } from '../../../protocol/bytes.ts'
 
 // The leaves and roots that the reference implementation of RFC 6962 (Certificate Transparency) is tested with.

@@ -5,7 +5,7 @@
  * Appending costs one hash per leaf on average, the root at most one per subtree. Pure.
  */
 import { hash } from 'node:crypto'
-import { bytesEqual } from '../protocol/bytes.ts'
+import { bytesEqual } from './bytes.ts'
 
 const HASH_BYTES = 32
 const LEAF_PREFIX = 0
@@ -73,14 +73,20 @@ export function inclusionPath(leafHashes: readonly Uint8Array[], index: number):
     : [...inclusionPath(right, index - split), rootOfLeaves(left)]
 }
 
-/** True where `path` proves that `leaf` stands at `index` of the tree of `size` leaves with this root (RFC 9162, 2.1.3.2). */
+/** True where `path` proves that `leaf` stands at `index` of the tree of `size` leaves with this root. */
 export function verifyInclusion(leaf: Uint8Array, index: number, size: number, path: readonly Uint8Array[], root: Uint8Array): boolean {
-  if (index < 0 || index >= size) return false
+  const found = rootOfPath(leaf, index, size, path)
+  return found !== undefined && bytesEqual(found, root)
+}
+
+/** Root of the tree of `size` leaves in which `path` leads from `leaf` at `index` (RFC 9162, 2.1.3.2); undefined where the path is not as long as it must be. */
+export function rootOfPath(leaf: Uint8Array, index: number, size: number, path: readonly Uint8Array[]): Uint8Array | undefined {
+  if (index < 0 || index >= size) return undefined
   let node = index
   let last = size - 1
   let running = leaf
   for (const sibling of path) {
-    if (last === 0) return false
+    if (last === 0) return undefined
     if (node % 2 === 1 || node === last) {
       running = nodeHash(sibling, running)
       while (node % 2 === 0 && node !== 0) {
@@ -93,5 +99,5 @@ export function verifyInclusion(leaf: Uint8Array, index: number, size: number, p
     node = Math.floor(node / 2)
     last = Math.floor(last / 2)
   }
-  return last === 0 && bytesEqual(running, root)
+  return last === 0 ? running : undefined
 }
