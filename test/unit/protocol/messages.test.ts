@@ -9,6 +9,7 @@ import {
   accountRequestSchema, deltaOfTell, hashedText, jobAskSchema, jobTellSchema, progressNoteSchema, tellOfDelta, type JobDeltaTell,
 } from '../../../protocol/messages/job.ts'
 import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
+import { catalogueAskSchema } from '../../../protocol/messages/catalogue.ts'
 import { contributorAskSchema, speedAskSchema } from '../../../protocol/messages/contributor.ts'
 import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, receiptIdOf, signedHalfSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
@@ -83,8 +84,12 @@ const vectors: Readonly<Record<string, Vector>> = {
   'job progress': { schema: jobTellSchema, good: [{ t: 'progress', note: signed }], bad: { 'no note': { note: undefined } } },
   'job end': {
     schema: jobTellSchema,
-    good: [{ t: 'end', finish: 'stop', usage, half: signed }, { t: 'end', finish: 'cancelled', usage, relayed: { receiptId: b16, host: 'h', hostName: 'n', hub: 'u', durability: 'local', costMicroCredits: 0 } }],
+    good: [{ t: 'end', finish: 'stop', usage, half: signed }, { t: 'end', finish: 'cancelled', usage, relayed: { receiptId: b16, host: 'h', hostName: 'n', hub: 'u', durability: 'local', costMicroCredits: 0, model: 'm', attempts: 1 } }],
     bad: { 'unknown end': { finish: 'bored' }, 'usage below 0': { usage: { promptTokens: -1, completionTokens: 0 } }, 'no usage': { usage: undefined } },
+  },
+  'job placed': {
+    schema: jobTellSchema, good: [{ t: 'placed', host: 'h', hostName: 'n', attempts: 1, model: 'm' }, { t: 'placed', host: 'h', hostName: 'n', attempts: 2, model: 'm', digest: 'd', after: 'HOST_LOST' }],
+    bad: { 'no host': { host: undefined }, 'no model': { model: '' } },
   },
   'job fail': { schema: jobTellSchema, good: [{ t: 'fail', code: 'ENGINE_FAILED', detail: '', usage }, { t: 'fail', code: 'X', detail: '', usage, half: signed }], bad: { 'no usage': { usage: undefined } } },
   'progress note': { schema: progressNoteSchema, good: [{ v: 1, jobId: b16, n: 1, completionTokens: 64, atMs: 9 }], bad: { 'long id': { jobId: b32 }, 'newer version': { v: 2 } } },
@@ -94,6 +99,7 @@ const vectors: Readonly<Record<string, Vector>> = {
   observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hash': { outputHash: b16 }, 'something else': { hub: b32 } } },
   'signed half': { schema: signedHalfSchema, good: [{ body: signed.body, signature: signed.signature }], bad: { 'short signature': { signature: b32 }, 'no body': { body: undefined } } },
   'ask to lend': { schema: contributorAskSchema, good: [{ t: 'contributor', order: signed }, { t: 'contributor', order: signed, consent: signed }], bad: { 'no order': { order: undefined } } },
+  'ask for a catalogue': { schema: catalogueAskSchema, good: [{ t: 'catalogue', vendor: 'openai', revision: b16, from: 0 }], bad: { 'short revision': { revision: new Uint8Array(15) }, 'from below 0': { from: -1 } } },
   'ask for speed': {
     schema: speedAskSchema, good: [{ t: 'speed', data: new Uint8Array(3) }], bad: { 'no bytes': { data: 'x' }, 'too many': { data: new Uint8Array(SPEED_BYTES_MAX + 1) } },
   },
