@@ -46,11 +46,7 @@ function takeOver(state: LedgerState, former: LogName, log: LogName, at: Scene['
     const { log: { hub }, status } = sealed
     if (status.is !== 'sealed' || status.successor !== former || status.returned) continue
     const before = logAt(state, former)
-    const day = Math.max(dayOf(at.tsMs), dayOf(before.tsMs))
-    for (const share of before.shares) if (share.hub === hub && share.until === undefined) {
-      share.until = day
-      logAt(state, log).shares.push({ hub, from: day + 1, until: undefined, since: undefined })
-    }
+    moveShare(hub, before, logAt(state, log), Math.max(dayOf(at.tsMs), dayOf(before.tsMs)))
     if (state.clearing[hub] === former) moveClearing(state, hub, log, at)
     sealed.status = { ...status, successor: log }
   }
@@ -68,9 +64,8 @@ export function seal({ state, at, log }: Scene, entry: EntryOf<'Seal'>): Effect 
   return {
     postings: inherited(state, name, log),
     after: () => {
-      const open = sealed.shares.some(({ hub, until }) => hub === entry.log.hub && until === undefined)
+      moveShare(entry.log.hub, sealed, logAt(state, log), sealedDay)
       for (const share of sealed.shares) share.until = Math.min(share.until ?? sealedDay, sealedDay)
-      if (open) logAt(state, log).shares.push({ hub: entry.log.hub, from: sealedDay + 1, until: undefined, since: undefined })
       if (state.clearing[entry.log.hub] === name) moveClearing(state, entry.log.hub, log, at)
       sealed.status = { is: 'sealed', frame: entry.frame, successor: log, sealedDay, returned: false, at }
       state.outstandingSeal = name
@@ -144,9 +139,7 @@ export function handback(scene: Scene, entry: EntryOf<'Handback'>): Effect {
   return {
     postings: [],
     after: () => {
-      const day = dayOf(at.tsMs)
-      for (const share of logAt(state, log).shares) if (share.hub === hub && share.until === undefined) share.until = day
-      target.shares.push({ hub, from: day + 1, until: undefined, since: at })
+      moveShare(hub, logAt(state, log), target, dayOf(at.tsMs), at)
       if (state.clearing[hub] === log) moveClearing(state, hub, nameOf(entry.target), at)
       sealed.status = { ...status, returned: true }
       if (state.outstandingSeal === name) state.outstandingSeal = undefined
@@ -167,6 +160,19 @@ export function hasOpenHold(state: LedgerState, log: LogName): boolean {
 function moveClearing(state: LedgerState, hub: number, to: LogName, at: Scene['at']): void {
   state.clearing[hub] = to
   state.clearingSince[hub] = at
+}
+
+/**
+ * A hub's share of quotas goes from one log to another with the end of a day. A log that has it only from a later day on, since
+ * clocks differ, gives it from that day on: no day counts twice.
+ */
+function moveShare(hub: number, from: LogState, to: LogState, day: number, since?: Scene['at']): void {
+  for (const share of from.shares) {
+    if (share.hub !== hub || share.until !== undefined) continue
+    const next = Math.max(day + 1, share.from)
+    share.until = next - 1
+    to.shares.push({ hub, from: next, until: undefined, since })
+  }
 }
 
 function logAt(state: LedgerState, name: LogName): LogState {

@@ -114,6 +114,27 @@ describe('ledger/fold: a seal', () => {
     expect(shares(day)).to.deep.equal([[5_000, 2_500, 0], [0, 7_500, 0], [0, 2_500, 5_000]])
   })
 
+  it('counts no day of a share twice where the successor\'s clock is a day behind', () => {
+    const world = createFoldWorld()
+    const day = dayOf(world.nowMs)
+    world.nowMs += MS_PER_DAY
+    world.say(home, { k: 'Grant', account, amount: 5n, source: 'start' })
+    world.commit(home)
+    world.settleDown()
+    world.hubs[home]!.gone = true
+    world.nowMs -= MS_PER_DAY
+    const sharesOfHome = () => [day, day + 1, day + 2].map((on) => [`${home}/1`, `${next}/1`, `${home}/2`].filter((log) =>
+      stateOf(world).logs.get(log)?.shares.some(({ hub, from, until = Infinity }) => hub === home && from <= on && on <= until) === true))
+    world.say(next, sealEntry(2))
+    expect(sharesOfHome()).to.deep.equal([[`${home}/1`], [`${home}/1`], [`${next}/1`]])
+    world.say(next, { k: 'IslandRelease', log: sealedLog })
+    world.commit(next)
+    world.open(home, { epoch: 1, no: 2 })
+    world.send(`${home}/2`, next)
+    world.say(next, { k: 'Handback', log: sealedLog, target: newLog })
+    expect(sharesOfHome()).to.deep.equal([[`${home}/1`], [`${home}/1`], [`${home}/2`]])
+  })
+
   it('lets the returned hub mint and spend only after it has seen that it may', () => {
     const world = sealed()
     world.say(next, { k: 'IslandRelease', log: sealedLog })
