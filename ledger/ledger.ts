@@ -149,6 +149,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       const tail = writer.tail
       return tail !== undefined && logName(tail.log) === logName(id) && tail.no >= lane.tailOf(id).no ? tail : undefined
     },
+    isWriting: (id) => ownLog?.writable === true && writer.tail !== undefined && logName(writer.tail.log) === logName(id),
     onChange: () => { ownLog?.review() },
     onAcked: (id, no) => {
       writer.acked(id, no)

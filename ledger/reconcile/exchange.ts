@@ -242,6 +242,8 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       const effects = step(state, { type: 'message', hub, message: read })
       // What is sent goes out first: after a wait, later frames could overtake it.
       for (const effect of effects) if (effect.type !== 'accept' && effect.type !== 'greeted') perform(effect)
+      // A peer has more of an own log than this disk.
+      if (read.t === 'ack' && read.log.hub === options.hub && read.no > (state.known.get(logName(read.log)) ?? 0)) onChange()
       for (const effect of effects) {
         if (effect.type === 'accept') await accept(effect, link)
         if (effect.type !== 'greeted') continue

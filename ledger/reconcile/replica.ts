@@ -17,6 +17,8 @@ export interface ReplicaComponents {
   readonly context: FrameContext
   /** The end of the own log, which may be ahead of what the lane knows; undefined for every other log. */
   readonly ownTail: (log: LogId) => LogTail | undefined
+  /** Does this hub write this log now? */
+  readonly isWriting: (log: LogId) => boolean
   /** Number of the last frame of a log that may be accepted: a promise or a seal stands behind it. */
   readonly limitOf: (log: LogId) => number
   /** A frame with a valid Seal of this log is about to be accepted. */
@@ -47,6 +49,8 @@ export async function takeFrames(components: ReplicaComponents, log: LogId, fram
       if (!signedByAuthor(frame, tail, context)) throw new TriforceError('SIGNATURE_INVALID', { document: 'logFrame', log: logName(log), no })
       return { type: 'forked', no, proof: await proofOf(components, frame) }
     }
+    // Somebody else has written on. This hub's writing ends first (own-log.ts), and then they are taken.
+    if (components.isWriting(log)) return { type: 'taken', no: tail.no, gap: false, limited: false }
     if (no > limitOf(log)) return { type: 'taken', no: tail.no, gap: false, limited: true }
     if (no > tail.no + 1) return { type: 'taken', no: tail.no, gap: true, limited: false }
     const check = checkFrame(frame, tail, context)

@@ -138,7 +138,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     core = [0, 1, 2].filter((hub) => hub !== third)
     // A hub's first log needs both others (docs/decisions/0012): one that neither of the two knows to have written waits for the third.
     const hasWritten = (hub: number) => core.some((other) => slots[other]!.process?.ledger?.heads().some((head) => head.hub === hub && head.frames > 0) === true)
-    if (!core.every(hasWritten)) return
+    // Nor does one go on whose log has two histories before both others have sealed it.
+    if (!core.every(hasWritten) || core.some((hub) => slots[hub]!.forked)) return
     faults.healAll()
     const bad = random.unit()
     scheduler.note(`healthy core: all but hub${third + 1}`)
