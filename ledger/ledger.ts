@@ -156,6 +156,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       if (id.hub === me) core.run({ type: 'replicated', log: id, frame: no })
     },
     onForked,
+    onDamaged: fail,
     onConnected: (peer) => { core.run({ type: 'connected', hub: peer }) },
     onDisconnected: (peer) => {
       forwarding.disconnected(peer)

@@ -25,6 +25,8 @@ export interface ExchangeComponents extends ReplicaComponents {
   readonly onChange: () => void
   readonly onAcked: (log: LogId, no: number) => void
   readonly onForked: (log: LogId, no: number, proof: ForkProof | undefined, from: number) => void
+  /** A frame of an own log is broken on this disk, and no peer has it. */
+  readonly onDamaged: (error: TriforceError) => void
   readonly onConnected: (hub: number) => void
   readonly onDisconnected: (hub: number) => void
   /** What does not belong to the exchange of frames, from a peer that has said hello. */
@@ -76,7 +78,7 @@ const OUTBOX_MAX = 1_024
 const FETCH_MS_MAX = 3_000
 
 export function createExchange(components: ExchangeComponents, options: ExchangeOptions): Exchange {
-  const { store, lane, log, clock, limitOf, onChange, onAcked, onForked, onConnected, onDisconnected, onMessage } = components
+  const { store, lane, log, clock, limitOf, onChange, onAcked, onForked, onDamaged, onConnected, onDisconnected, onMessage } = components
   const heads = [...store.tails.values()].map((tail): Head => ({ log: tail.log, no: tail.no, hash: tail.hash }))
   const state = createSyncState({ me: options.hub, heads, limitOf, ...options })
   const links = new Map<number, Link>()
@@ -137,6 +139,8 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       frames = await store.frameBytes(id, from, { bytesMax, framesMax })
     } catch (error) {
       log.error('frames cannot be read for a peer', { log: logName(id), from, problem: toTriforceError(error).message })
+      // Nothing behind it would ever be on two disks. At the next start the hub verifies its log and goes on in a new one.
+      if (id.hub === options.hub) onDamaged(toTriforceError(error))
     }
     // The stream for which they were read may be gone, and another one there.
     if (links.get(hub) === link) run(frames === undefined ? { type: 'unreadable', hub, log: id, from, once } : { type: 'loaded', hub, log: id, from, frames, once })
