@@ -14,7 +14,7 @@
 import { mkdir, open, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { fromHex, toHex } from '../../protocol/bytes.ts'
+import { bytesEqual, fromHex, toHex } from '../../protocol/bytes.ts'
 import { SEED_BYTES, sha256 } from '../../protocol/crypto.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { countField } from '../../protocol/fields.ts'
@@ -39,7 +39,7 @@ const hexOf = (bytes: number) => z.string().length(bytes * 2).transform((text, c
   return z.NEVER
 })
 
-const anchorSchema = z.object({ v: z.literal(1), network: z.string(), hub: z.number(), epoch: epochField, no: countField, hash: hexOf(32) })
+const anchorSchema = z.object({ v: z.literal(2), network: z.string(), hub: z.number(), epoch: epochField, no: countField, hash: hexOf(32), check: hexOf(32) })
 const markerSchema = anchorSchema.extend({ boot: z.string().min(1).max(64) })
 const epochKeyFileSchema = z.object({ v: z.literal(1), epoch: epochField, seed: hexOf(SEED_BYTES) })
 
@@ -60,6 +60,19 @@ export interface HubFiles {
   writeEpochKey(file: EpochKeyFile): Promise<void>
 }
 
+type AnchorFields = Anchor & { readonly network: string; readonly hub: number }
+
+/** SHA-256 over everything that an anchor says: a spoilt one must not pass for that of another hub. */
+function checkOf({ network, hub, epoch, no, hash }: AnchorFields): Uint8Array {
+  return sha256(Buffer.from(`triforce/anchor/2\0${network}\0${hub}\0${epoch}\0${no}\0${toHex(hash)}`, 'utf8'))
+}
+
+const isWhole = (file: AnchorFields & { readonly check: Uint8Array }): boolean => bytesEqual(file.check, checkOf(file))
+
+function anchorText({ network, hub, epoch, no, hash }: AnchorFields): object {
+  return { v: 2, network, hub, epoch, no, hash: toHex(hash), check: toHex(checkOf({ network, hub, epoch, no, hash })) }
+}
+
 /** Creates the folder. Throws CONFIG_INVALID where the anchor belongs to another hub or network. */
 export async function openHubFiles(
   dir: string, owner: { readonly network: string; readonly hub: number }, runtime?: Runtime,
@@ -69,7 +82,7 @@ export async function openHubFiles(
   await mkdir(dir, { recursive: true })
   const readAnchor = async () => {
     const file = parsed(anchorSchema, await readText(anchorPath))
-    if (file === undefined) return undefined
+    if (file === undefined || !isWhole(file)) return undefined
     if (file.network !== owner.network || file.hub !== owner.hub) {
       throw new TriforceError('CONFIG_INVALID', {}, {
         detail: `the ledger in ${dir} is that of hub ${file.hub} of the network "${file.network}"; give this hub a folder of its own`,
@@ -86,17 +99,17 @@ export async function openHubFiles(
     readMarker: async () => {
       if (markerPath === undefined || boot === undefined) return undefined
       const file = parsed(markerSchema, await readText(markerPath))
-      const ours = file !== undefined && file.boot === boot && file.network === owner.network && file.hub === owner.hub
+      const ours = file !== undefined && isWhole(file) && file.boot === boot && file.network === owner.network && file.hub === owner.hub
       return ours ? { epoch: file.epoch, no: file.no, hash: file.hash, boot } : undefined
     },
     writeMarker: async ({ epoch, no, hash }) => {
       if (markerPath === undefined || boot === undefined) return
       const temporary = `${markerPath}.new`
-      await writeFile(temporary, JSON.stringify({ v: 1, ...owner, epoch, no, hash: toHex(hash), boot }), { mode: 0o600 })
+      await writeFile(temporary, JSON.stringify({ ...anchorText({ ...owner, epoch, no, hash }), boot }), { mode: 0o600 })
       await rename(temporary, markerPath)
     },
     readAnchor,
-    writeAnchor: ({ epoch, no, hash }) => replaceFile(dir, anchorPath, 0o644, { v: 1, ...owner, epoch, no, hash: toHex(hash) }),
+    writeAnchor: ({ epoch, no, hash }) => replaceFile(dir, anchorPath, 0o644, anchorText({ ...owner, epoch, no, hash })),
     readEpochKey: async () => parsed(epochKeyFileSchema, await readText(keyPath)),
     writeEpochKey: ({ epoch, seed }) => replaceFile(dir, keyPath, 0o600, { v: 1, epoch, seed: toHex(seed) }),
   }
