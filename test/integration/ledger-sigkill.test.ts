@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { freePorts, startHubProcess, type HubProcess } from '../support/ledger-processes.ts'
 import { openTestLedger, temporaryDir, testWorld } from '../support/ledger-world.ts'
+import { times } from '../support/thorough.ts'
 import { until } from '../support/until.ts'
 
-const ROUNDS = 20
+const ROUNDS = times(5, 20)
 
 /** Small seeded generator, so that a failing run can be repeated. */
 function seededRandom(seed: number): () => number {

@@ -7,6 +7,7 @@ import type { TriforceError } from '../../../protocol/errors.ts'
 import { receiptIdOf, type Receipt } from '../../../protocol/messages/receipt.ts'
 import { epochOpen, grantOf, logBuilder } from '../../support/ledger-frames.ts'
 import { receiptEntry, testReceipt, testTicket, testWorld, ticketIn } from '../../support/ledger-world.ts'
+import { places } from '../../support/thorough.ts'
 
 const world = testWorld()
 const { federation } = world
@@ -70,7 +71,7 @@ describe('ledger/receipt-file', () => {
   it('fails after a change of any single byte', function () {
     this.timeout(60_000)
     const bytes = Buffer.from(file, 'utf8')
-    for (let at = 0; at < bytes.length; at += 1) {
+    for (const at of places(bytes.length, 5)) {
       const old = bytes[at]!
       for (const value of [old ^ 1, old === 0x30 ? 0x31 : 0x30]) {
         bytes[at] = value
@@ -84,7 +85,7 @@ describe('ledger/receipt-file', () => {
 
   it('fails after a byte is added or taken away, anywhere', function () {
     this.timeout(60_000)
-    for (let at = 0; at <= file.length; at += 7) {
+    for (const at of places(file.length + 1, 40)) {
       expect(reasonOf(`${file.slice(0, at)} ${file.slice(at)}`), `added at ${at}`).to.not.equal('valid')
       if (at < file.length) expect(reasonOf(file.slice(0, at) + file.slice(at + 1)), `taken at ${at}`).to.not.equal('valid')
     }

@@ -2,8 +2,9 @@
 import { expect } from 'chai'
 import { plant } from '../../../ledger/planted-bugs.ts'
 import { simulate } from '../../sim/simulate.ts'
+import { times } from '../../support/thorough.ts'
 
-const SEEDS = 40
+const SEEDS = times(12, 60)
 
 describe('three ledgers under faults', function () {
   this.timeout(120_000)

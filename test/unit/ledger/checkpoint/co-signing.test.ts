@@ -6,6 +6,7 @@ import { liveFrames } from '../../../../ledger/hub/checkpoint-rows.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
 import { createCheckpointWorld, rootOfState, type CheckpointWorld } from '../../../support/checkpoint-world.ts'
 import { seededUnit } from '../../../support/seeded.ts'
+import { times } from '../../../support/thorough.ts'
 
 /** Says something with money at some hub and commits it. */
 function spend(world: CheckpointWorld, unit: () => number, accounts: { readonly id: Uint8Array; readonly home: number }[]): void {
@@ -182,7 +183,7 @@ describe('ledger/hub/checkpoint', () => {
   it('holds with lost, doubled and late messages: rounds grow, each final one has the frames of the one before, all come to the same', function () {
     this.timeout(120_000)
     for (const seed of FOUND) troubled(seed)
-    fc.assert(fc.property(fc.nat(), troubled), { numRuns: 6 })
+    fc.assert(fc.property(fc.nat(), troubled), { numRuns: times(6, 60) })
   })
 
   it('a hub whose state has drifted does not sign, and says what differs; the two others go on', () => {

@@ -9,6 +9,7 @@ import { toHex } from '../../../../protocol/bytes.ts'
 import type { TriforceError } from '../../../../protocol/errors.ts'
 import { createCheckpointWorld, type CheckpointWorld } from '../../../support/checkpoint-world.ts'
 import { testFederation } from '../../../support/federation.ts'
+import { places } from '../../../support/thorough.ts'
 
 const id = (number: number) => new Uint8Array(16).fill(number)
 const receipt = id(77)
@@ -132,7 +133,7 @@ describe('ledger/checkpoint/statement-file', () => {
     const small = createCheckpointWorld()
     const short = writeStatementFile(partsOf(small, 0, shortLifeOf(small)), small.federation.federation)
     const bytes = Buffer.from(short, 'utf8')
-    for (let at = 0; at < bytes.length; at += 1) {
+    for (const at of places(bytes.length, 8)) {
       const old = bytes[at]!
       for (const value of [old ^ 1, old === 0x30 ? 0x31 : 0x30]) {
         bytes[at] = value
@@ -146,7 +147,7 @@ describe('ledger/checkpoint/statement-file', () => {
 
   it('fails after a byte is added or taken away', function () {
     this.timeout(60_000)
-    for (let at = 0; at <= file.length; at += 61) {
+    for (const at of places(file.length + 1, 300)) {
       expect(reasonOf(`${file.slice(0, at)} ${file.slice(at)}`), `added at ${at}`).to.not.equal('valid')
       if (at < file.length) expect(reasonOf(file.slice(0, at) + file.slice(at + 1)), `taken at ${at}`).to.not.equal('valid')
     }

@@ -10,9 +10,10 @@ import type { HoldState, LedgerState } from '../../../../ledger/fold/state.ts'
 import { tierOn } from '../../../../ledger/fold/views.ts'
 import { tierRow } from '../../../../ledger/tables/lookup.ts'
 import { createCoreWorld, START_MS, type CoreWorld, type Submission } from '../../../support/core-world.ts'
+import { times } from '../../../support/thorough.ts'
 
 const CREDIT = 1_000_000n
-const RUNS = Number(process.env['RUNS'] ?? 200)
+const RUNS = times(100, 400)
 
 /** What the clients of three hubs have done; the world is the real thing. */
 interface Clients {
