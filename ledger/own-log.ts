@@ -57,7 +57,7 @@ export interface OwnLogOptions {
   readonly hub: number
   /** Default 3,000 ms: three hubs that start together have met by then. */
   readonly aloneWaitMs?: number
-  /** How long a hub that does not write, and whose log has two histories, waits to hear that it was sealed. Default 10,000 ms. */
+  /** How long a hub that has not written since its start, and whose log has two histories, waits to hear that it was sealed. Default 10,000 ms. */
   readonly sealWaitMs?: number
   /** An empty folder may begin a log with no peer, though it may be a lost one. For a hub that has no others. Default false. */
   readonly mayBeginAlone?: boolean
@@ -285,7 +285,7 @@ export async function createOwnLog(
       const newest = newestTail()?.log
       if (state !== 'stopped' && newest !== undefined && isForked(newest) && sealedAt(newest) === undefined) {
         // The seal may stand behind the proof, in frames that are still on their way; a hub that ended here would never come to them.
-        if (state === 'closed' && !waitedForSeal) {
+        if (state === 'closed' && openEpoch === undefined && !waitedForSeal) {
           cancelSealWait ??= clock.after(sealWaitMs, () => {
             waitedForSeal = true
             own.review()

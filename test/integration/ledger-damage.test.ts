@@ -324,7 +324,7 @@ describe('ledger: damaged disks', function () {
 
     // Started again, it finds out before it writes.
     failed = undefined
-    const again = await openHub(copy, 0, { ownLog: { aloneWaitMs: 5_000 }, onFailed: (error: TriforceError) => { failed = error } })
+    const again = await openHub(copy, 0, { ownLog: { aloneWaitMs: 5_000, sealWaitMs: 300 }, onFailed: (error: TriforceError) => { failed = error } })
     const frames = again.heads()[0]!.frames
     join2(again, 0, peer, 1, () => {})
     await until('the fork is seen again', () => failed !== undefined)
@@ -384,8 +384,8 @@ describe('ledger: damaged disks', function () {
   it('treats an anchor that cannot be read as a lost one', async () => {
     const { dir, dirs } = await twoHubs()
     const path = join(dirs[0], 'anchor.json')
-    expect(JSON.parse(await readFile(path, 'utf8'))).to.deep.include({ v: 1, hub: 0, network })
-    await writeFile(path, '{"v":1')
+    expect(JSON.parse(await readFile(path, 'utf8'))).to.deep.include({ v: 2, hub: 0, network })
+    await writeFile(path, '{"v":2')
     const ledger = await openHub(dirs[0], 0)
     await new Promise((resolve) => setTimeout(resolve, 100))
     expect(ledger.writable).to.equal(false)
