@@ -119,6 +119,7 @@ if (values.seed !== undefined) {
   const startedMs = performance.now()
   await runSeeds(Number(values.from), seeds, bugOf(values.bug), (report) => {
     reports.push(report)
+    if (reports.length % 500 === 0) process.stderr.write(`${reports.length} seeds after ${Math.round((performance.now() - startedMs) / 1_000)} s\n`)
     for (const { check, detail } of report.violations) process.stdout.write(`seed ${report.seed}: ${check}: ${detail}\n`)
     if (report.violations.length > 0) process.stdout.write(`${report.lastNotes.join('\n')}\nnpm run sim -- --seed ${report.seed}\n\n`)
     return true

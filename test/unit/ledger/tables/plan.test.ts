@@ -40,6 +40,18 @@ describe("ledger/tables: the plan's numbers", () => {
     ]
     for (const [row, name, gib, credits] of rows) it(row, () => { expect(creditsPerHour({ name, vramBytes: gib * GIB })).to.equal(credits) })
 
+    // The plan's third column: what an hour buys at 2 credits for 1,000 tokens.
+    const worth: readonly [row: string, credits: bigint, tokens: number][] = [
+      ['RTX 3060: 5k Tokens', 10n, 5_000], ['RTX 3080: 7.5k Tokens', 15n, 7_500], ['RTX 4080: 12.5k Tokens', 25n, 12_500], ['RTX 4090: 20k Tokens', 40n, 20_000],
+      ['A100 (40GB): 50k Tokens', 100n, 50_000], ['A100 (80GB): 75k Tokens', 150n, 75_000], ['Mac M2 Ultra: 15k Tokens', 30n, 15_000], ['Mac M3 Max: 17.5k Tokens', 35n, 17_500],
+    ]
+    for (const [row, credits, tokens] of worth) {
+      it(row, () => {
+        const price = priceOf(state, 0, priceRowOf(state, 0, 'mistral', 'mistral-small-latest'))!
+        expect(chargeOf({ promptTokens: tokens, completionTokens: 0 }, 0, price).charge).to.equal(credits * CREDIT)
+      })
+    }
+
     it('2x A100: two devices, each paid for itself', () => {
       const contributor = 'aa'.repeat(32)
       const both = ['gpu0', 'gpu1'].map((gpu) => {
