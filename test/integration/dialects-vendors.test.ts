@@ -2,10 +2,7 @@
  * Every client at every kind of source: one internal form between them, so that each dialect and each adapter is written
  * once. Two turns with tools, streamed and whole: ids, order, arguments and usage arrive as they were sent.
  */
-import Anthropic from '@anthropic-ai/sdk'
 import { expect } from 'chai'
-import { Ollama } from 'ollama'
-import OpenAI from 'openai'
 import type { CompletionEvent } from '../../node/gateway.ts'
 import { createClouds, type Clouds } from '../../providers/cloud/clouds.ts'
 import type { ProviderEvent } from '../../providers/interface.ts'
@@ -18,6 +15,7 @@ import { errorOf } from '../support/bridge-sdk.ts'
 import { startOllamaServer } from '../support/ollama-server.ts'
 import { realClock } from '../support/provider-world.ts'
 import { quietLog } from '../support/quiet-log.ts'
+import { toolClients } from '../support/tool-clients.ts'
 import { startAnthropicVendor } from '../support/vendors/anthropic-vendor.ts'
 import type { PlayedAnswer } from '../support/vendors/answers.ts'
 import { startOpenAiVendor, type OpenAiVendorServer } from '../support/vendors/openai-vendor.ts'
@@ -33,20 +31,6 @@ interface Source {
   close(): Promise<void>
 }
 
-interface Answer {
-  readonly text: string
-  readonly calls: readonly { readonly id: string; readonly name: string; readonly input: unknown }[]
-  readonly usage: { readonly prompt: number; readonly completion: number }
-}
-
-interface Client {
-  first(model: string, stream: boolean): Promise<Answer>
-  /** Sends both calls back, the second one's result first. */
-  second(model: string, stream: boolean, answer: Answer): Promise<Answer>
-}
-
-const parameters = { type: 'object' as const, properties: { city: { type: 'string' } } }
-const question = 'How is the weather in Paris and Rome?'
 const callsAnswer: PlayedAnswer = {
   text: ['Let me', ' look.'], finish: 'tool_calls', usage: { prompt: 50, completion: 20, cached: 10 },
   toolCalls: [{ id: 'call_paris', name: 'weather', arguments: ['{"city":', '"Paris"}'] }, { id: 'call_rome', name: 'weather', arguments: ['{"city":"Rome"}'] }],
@@ -118,81 +102,6 @@ const sources: Readonly<Record<string, () => Promise<Source>>> = {
   },
 }
 
-const clients: Readonly<Record<string, (url: string) => Client>> = {
-  openai(url) {
-    const client = new OpenAI({ apiKey: TEST_KEY, baseURL: `${url}/v1`, maxRetries: 0 })
-    const tools = [{ type: 'function' as const, function: { name: 'weather', parameters } }]
-    const ask = async (model: string, stream: boolean, messages: OpenAI.ChatCompletionMessageParam[]): Promise<Answer> => {
-      const answer = stream ? await client.chat.completions.stream({ model, messages, tools, stream_options: { include_usage: true } }).finalChatCompletion()
-        : await client.chat.completions.create({ model, messages, tools })
-      const message = answer.choices[0]!.message
-      const calls = (message.tool_calls ?? []).map((call) => {
-        if (call.type !== 'function') throw new Error('a call of another type')
-        return { id: call.id, name: call.function.name, input: JSON.parse(call.function.arguments) as unknown }
-      })
-      expect(answer.choices[0]!.finish_reason).to.equal(calls.length > 0 ? 'tool_calls' : 'stop')
-      return { text: message.content ?? '', calls, usage: { prompt: answer.usage!.prompt_tokens, completion: answer.usage!.completion_tokens } }
-    }
-    return {
-      first: (model, stream) => ask(model, stream, [{ role: 'user', content: question }]),
-      second: (model, stream, { text, calls }) => ask(model, stream, [
-        { role: 'user', content: question },
-        { role: 'assistant', content: text, tool_calls: calls.map(({ id, name, input }) => ({ id, type: 'function', function: { name, arguments: JSON.stringify(input) } })) },
-        { role: 'tool', tool_call_id: calls[1]!.id, content: 'sun' }, { role: 'tool', tool_call_id: calls[0]!.id, content: 'rain' },
-      ]),
-    }
-  },
-
-  anthropic(url) {
-    const client = new Anthropic({ apiKey: TEST_KEY, baseURL: url, maxRetries: 0 })
-    const tools = [{ name: 'weather', input_schema: parameters }]
-    const ask = async (model: string, stream: boolean, messages: Anthropic.MessageParam[]): Promise<Answer> => {
-      const body = { model, messages, tools, max_tokens: 100 }
-      const { content, usage, stop_reason: reason } = stream ? await client.messages.stream(body).finalMessage() : await client.messages.create(body)
-      const calls = content.flatMap((block) => block.type === 'tool_use' ? [{ id: block.id, name: block.name, input: block.input }] : [])
-      expect(reason).to.equal(calls.length > 0 ? 'tool_use' : 'end_turn')
-      return {
-        text: content.map((block) => block.type === 'text' ? block.text : '').join(''), calls,
-        usage: { prompt: usage.input_tokens + (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0), completion: usage.output_tokens },
-      }
-    }
-    return {
-      first: (model, stream) => ask(model, stream, [{ role: 'user', content: question }]),
-      second: (model, stream, { text, calls }) => ask(model, stream, [
-        { role: 'user', content: question },
-        { role: 'assistant', content: [{ type: 'text', text }, ...calls.map(({ id, name, input }) => ({ type: 'tool_use' as const, id, name, input }))] },
-        { role: 'user', content: [{ type: 'tool_result', tool_use_id: calls[1]!.id, content: 'sun' }, { type: 'tool_result', tool_use_id: calls[0]!.id, content: 'rain' }] },
-      ]),
-    }
-  },
-
-  ollama(url) {
-    const client = new Ollama({ host: url, headers: { authorization: `Bearer ${TEST_KEY}` } })
-    const tools = [{ type: 'function', function: { name: 'weather', parameters } }]
-    type Message = NonNullable<Parameters<typeof client.chat>[0]['messages']>[number]
-    const ask = async (model: string, stream: boolean, messages: Message[]): Promise<Answer> => {
-      const frames = []
-      if (stream) for await (const frame of await client.chat({ model, messages, tools, stream: true })) frames.push(frame)
-      else frames.push(await client.chat({ model, messages, tools }))
-      const last = frames.at(-1)!
-      return {
-        text: frames.map(({ message }) => message.content).join(''),
-        // Not in the client's types yet.
-        calls: frames.flatMap(({ message }) => message.tool_calls ?? []).map((call) => ({ id: (call as unknown as { id: string }).id, name: call.function.name, input: call.function.arguments })),
-        usage: { prompt: last.prompt_eval_count, completion: last.eval_count },
-      }
-    }
-    return {
-      first: (model, stream) => ask(model, stream, [{ role: 'user', content: question }]),
-      second: (model, stream, { text, calls }) => ask(model, stream, [
-        { role: 'user', content: question },
-        { role: 'assistant', content: text, tool_calls: calls.map(({ id, name, input }) => ({ id, function: { name, arguments: input as Record<string, unknown> } })) },
-        ...[['sun', calls[1]!.id], ['rain', calls[0]!.id]].map(([content, id]) => ({ role: 'tool', content: content!, tool_call_id: id! })),
-      ]),
-    }
-  },
-}
-
 for (const [sourceName, setup] of Object.entries(sources)) {
   describe(`clients at ${sourceName}`, () => {
     let source: Source
@@ -208,10 +117,10 @@ for (const [sourceName, setup] of Object.entries(sources)) {
       await source.close()
     })
 
-    for (const [clientName, connect] of Object.entries(clients)) {
+    for (const [clientName, connect] of Object.entries(toolClients)) {
       for (const stream of [true, false]) {
         it(`${clientName}, ${stream ? 'streamed' : 'whole'}: calls two tools, and answers from their results`, async () => {
-          const client = connect(test.url)
+          const client = connect(test.url, TEST_KEY)
           source.playCalls()
           const first = await client.first(source.model, stream)
           expect(first.text).to.equal('Let me look.')
@@ -265,11 +174,11 @@ describe('clients of a vendor that breaks', () => {
     'with an event without end': () => ({ headers, parts: endless() }),
   }
   for (const [how, reply] of Object.entries(breaks)) {
-    for (const [clientName, connect] of Object.entries(clients)) {
+    for (const [clientName, connect] of Object.entries(toolClients)) {
       it(`${how}: ${clientName} raises it, streamed and whole`, async () => {
         for (const stream of [true, false]) {
           vendor.script.push(reply())
-          const error = await errorOf(connect(test.url).first('openai/gpt-4o', stream))
+          const error = await errorOf(connect(test.url, TEST_KEY).first('openai/gpt-4o', stream))
           expect(error.message, `stream: ${stream}`).to.match(/OpenAI/)
           vendor.script.length = 0
         }

@@ -16,6 +16,8 @@ export function tagBody(model: ModelInfo) {
     // The weights' own differ with the host; clients shorten it to tell models apart.
     digest: hash('sha256', model.id, 'hex'),
     details: detailsOf(model),
+    // As Ollama marks what it rents itself.
+    ...(model.vendor === undefined ? {} : { remote_model: model.id, remote_host: model.vendor }),
   }
 }
 
@@ -31,7 +33,7 @@ const SHOWN_READY_MS = 5 * 60_000
 export function showBody(model: ModelInfo) {
   return {
     license: '',
-    modelfile: `# A model of the federation, run by ${model.hosts === 1 ? 'one machine' : `${model.hosts} machines`}.\nFROM ${model.id}\n`,
+    modelfile: `# A model of ${model.vendor ?? 'the federation'}, reached through ${model.hosts === 1 ? 'one machine' : `${model.hosts} machines`}.\nFROM ${model.id}\n`,
     parameters: '',
     template: '',
     details: detailsOf(model),
@@ -43,8 +45,8 @@ export function showBody(model: ModelInfo) {
 
 const capabilityNames: Partial<Record<ModelCapability, string>> = { chat: 'completion', tools: 'tools', vision: 'vision', reasoning: 'thinking', embedding: 'embedding' }
 
-function detailsOf({ quantizations }: ModelInfo) {
-  return { parent_model: '', format: 'gguf', family: '', families: null, parameter_size: '', quantization_level: quantizations[0] ?? '' }
+function detailsOf({ quantizations, vendor }: ModelInfo) {
+  return { parent_model: '', format: vendor === undefined ? 'gguf' : '', family: vendor ?? '', families: null, parameter_size: '', quantization_level: quantizations[0] ?? '' }
 }
 
 export interface OllamaNames {

@@ -60,7 +60,7 @@ export function routeOllama(parent: FastifyInstance, components: OllamaRoutesCom
     app.get('/api/tags', keyed, async (request) => ({ models: (await gateway.models(principalOf(request))).map(tagBody) }))
     app.get('/api/ps', keyed, async (request) => {
       const models = await gateway.models(principalOf(request))
-      return { models: models.filter(({ hosts }) => hosts > 0).map((model) => runningBody(model, clock.now())) }
+      return { models: models.filter(({ hosts, vendor }) => hosts > 0 && vendor === undefined).map((model) => runningBody(model, clock.now())) }
     })
     app.post('/api/show', keyed, async (request) => {
       const { model, name } = checkBody(nameSchema, request.body)
