@@ -74,8 +74,8 @@ interface Source {
   readonly asks: TokenBucket
   readonly rate: TokenBucket
   circuits: number
-  /** When a circuit to a peer ended; Infinity while it is open. */
-  readonly carried: Map<string, number>
+  /** By destination: circuits that are open, and when the last one ended. */
+  readonly carried: Map<string, { readonly open: number; readonly endedMs: number }>
 }
 
 export function createRelayServer(components: { readonly clock: Clock; readonly log: Log }, options: RelayServerOptions): RelayServer {
@@ -122,7 +122,8 @@ export function createRelayServer(components: { readonly clock: Clock; readonly 
     source.circuits += 1
     counts.circuits += 1
     counts.opened += 1
-    source.carried.set(destination, Infinity)
+    const open = (change: number) => (source.carried.get(destination)?.open ?? 0) + change
+    source.carried.set(destination, { open: open(1), endedMs: clock.monotonicMs() })
     watchCircuit(clock, stream, other, {
       pass(bytes) {
         counts.bytes += bytes
@@ -131,8 +132,11 @@ export function createRelayServer(components: { readonly clock: Clock; readonly 
       onEnd() {
         source.circuits -= 1
         counts.circuits -= 1
-        source.carried.set(destination, clock.monotonicMs())
-        if (source.carried.size > limits.circuitsPerSourceMax) source.carried.delete(source.carried.keys().next().value!)
+        const left = { open: open(-1), endedMs: clock.monotonicMs() }
+        // Open ones stay; of the others the one that ended first goes.
+        source.carried.delete(destination)
+        source.carried.set(destination, left)
+        if (source.carried.size > 2 * limits.circuitsPerSourceMax) forgetOldest(source.carried)
       },
     })
   }
@@ -179,8 +183,8 @@ export function createRelayServer(components: { readonly clock: Clock; readonly 
       return { ...counts, reservations: reservations?.size ?? 0 }
     },
     hasCarried(peer, destination, withinMs) {
-      const endedMs = sources.get(peer)?.carried.get(destination)
-      return endedMs !== undefined && clock.monotonicMs() - endedMs <= withinMs
+      const pair = sources.get(peer)?.carried.get(destination)
+      return pair !== undefined && (pair.open > 0 || clock.monotonicMs() - pair.endedMs <= withinMs)
     },
     forget(peer) {
       const id = peerIdFromString(peer)
@@ -188,5 +192,13 @@ export function createRelayServer(components: { readonly clock: Clock; readonly 
       reservations?.get(id)?.signal.clear()
       reservations?.delete(id)
     },
+  }
+}
+
+function forgetOldest(carried: Source['carried']): void {
+  for (const [destination, { open }] of carried) {
+    if (open > 0) continue
+    carried.delete(destination)
+    return
   }
 }

@@ -228,8 +228,12 @@ describe('node/net: circuits through a hub', () => {
     const outcomes: string[] = []
     for (let n = 0; n < 5; n += 1) outcomes.push(await eager.dialThrough(hub.peerId, contributor.peerId, soon()).then(() => 'open', () => 'refused'))
     expect(outcomes).to.deep.equal(['open', 'open', 'open', 'refused', 'refused'])
+    // The one for new work is the newest; the older ones end, and the pair still has one.
+    const carried = () => hub.relay!.hasCarried(eager.peerId, contributor.peerId, -1)
+    expect(carried()).to.equal(true)
     await eager.stop()
     await until('they are free again', () => hub.relay!.counts.circuits === before)
+    expect([carried(), hub.relay!.hasCarried(eager.peerId, contributor.peerId, 60_000)]).to.deep.equal([false, true])
   })
 
   it('keeps out over a circuit who breaks the protocol again and again', async () => {
