@@ -12,6 +12,13 @@ export interface NodeProcess {
   kill(signal: NodeJS.Signals): Promise<void>
 }
 
+const started = new Set<ChildProcess>()
+
+/** Ends every node that was started, also one that is not ready yet. */
+export function killNodes(): void {
+  for (const child of started) child.kill('SIGKILL')
+}
+
 /** Starts `triforce` in a namespace; `start` is over when the node has said that it is ready. Its log goes to `<dir>.log`. */
 export async function startNodeIn(namespace: string, dir: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<NodeProcess> {
   const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, TRIFORCE, 'start', '--json', '--dir', dir, ...args], {
@@ -20,6 +27,7 @@ export async function startNodeIn(namespace: string, dir: string, args: readonly
   })
   child.stderr.on('data', (chunk: Buffer) => appendFileSync(`${dir}.log`, chunk))
   const exited = once(child, 'exit')
+  started.add(child)
   await Promise.race([
     once(createInterface({ input: child.stdout }), 'line'),
     exited.then(() => Promise.reject(new Error(`the node in ${namespace} ended before it was ready, see ${dir}.log`))),

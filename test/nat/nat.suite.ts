@@ -10,7 +10,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import { testFederation, type TestFederation } from '../support/federation.ts'
 import { until } from '../support/until.ts'
 import { removeDir, temporaryDir } from '../support/up.ts'
-import { startAgentIn, startNodeIn, startUpnpIn, triforceIn, type Agent, type NodeProcess } from './in-namespace.ts'
+import { killNodes, startAgentIn, startNodeIn, startUpnpIn, triforceIn, type Agent, type NodeProcess } from './in-namespace.ts'
 import { createInternet, problemWithNamespaces, type Internet } from './namespaces.ts'
 
 // Addresses that the software takes for public ones; nothing leaves the namespaces.
@@ -23,7 +23,8 @@ const SECRET = 'marmalade-on-the-moon'
 const ANSWER = 't3 t4 t5 t6 t7 t8 '
 
 describe('behind NAT', function () {
-  this.timeout(120_000)
+  // Seven processes start one after the other; a machine that is busy otherwise takes long for that.
+  this.timeout(240_000)
   let dir = ''
   let internet: Internet
   let federation: TestFederation
@@ -120,6 +121,7 @@ describe('behind NAT', function () {
   })
   after(async () => {
     for (const one of agents.values()) one.stop()
+    killNodes()
     await Promise.all([...nodes.values()].map((node) => node.kill('SIGKILL')))
     await internet?.remove()
     if (dir !== '' && process.env['TRIFORCE_TEST_KEEP'] === undefined) removeDir(dir)
