@@ -5,7 +5,7 @@
 import type {
   AppendResult, AuditReport, Balance, ListCursor, PendingChange, RuleChange, RuleTable, StatementLine,
 } from '../ledger/interface.ts'
-import type { AnswerDelta, CompletionRequest, DetailedUsage, FinishReason } from '../protocol/completion.ts'
+import type { AnswerDelta, CompletionRequest, DetailedUsage, EmbeddingRequest, FinishReason } from '../protocol/completion.ts'
 import type { ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { Signer } from '../protocol/ports.ts'
@@ -144,6 +144,8 @@ export interface Gateway {
    * Aborting `signal` cancels the host's engine; the iterator then ends with an error of code CANCELLED.
    */
   complete(principal: Principal, request: CompletionRequest, options: CompleteOptions): AsyncIterable<CompletionEvent>
+  /** Makes vectors of texts. Throws as `complete`. */
+  embed(principal: Principal, request: EmbeddingRequest, options: CompleteOptions): Promise<EmbeddingsAnswer>
   account(principal: Principal): Promise<AccountInfo>
   receipts(principal: Principal, options: { readonly limit: number; readonly before?: number; readonly after?: ListCursor }): Promise<readonly ReceiptSummary[]>
   /** The receipt file (see docs/ledger.md#receipt-file) as text; throws RECEIPT_NOT_FOUND. */

@@ -1,12 +1,15 @@
 /** The gateway of a hub: answers from its own ledger, table and dispatcher. */
 import type { Account, HubLedger } from '../ledger/interface.ts'
 import { apiKeySigner } from '../protocol/api-key.ts'
+import type { JobRequest } from '../protocol/completion.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { CapacityTable } from './capacity/table.ts'
 import { listModels } from './capacity/model-list.ts'
-import type { AccountInfo, AdminGateway, Gateway, NodeStatus, Principal } from './gateway.ts'
+import type { AccountInfo, AdminGateway, CompleteOptions, Gateway, NodeStatus, Principal } from './gateway.ts'
 import type { CloudMarket } from './jobs/candidates.ts'
 import type { Dispatcher } from './jobs/dispatcher.ts'
+import type { JobOrder } from './jobs/job-order.ts'
+import { collectEmbeddings } from './jobs/vectors.ts'
 import type { Clock } from '../protocol/ports.ts'
 import { belongsTo } from './settlement/account-desk.ts'
 import { noStatementYet, readCredits } from './settlement/credits.ts'
@@ -32,6 +35,13 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, priorityOf
     return account
   }
 
+  function orderOf<Request extends JobRequest>(principal: Principal, request: Request, { signal, routing }: CompleteOptions): JobOrder<Request> {
+    return {
+      account: principal.account, request, priority: priorityOf(principal.tier), signal, ...(routing === undefined ? {} : { routing }),
+      ...(principal.privacy === undefined ? {} : { privacy: principal.privacy }),
+    }
+  }
+
   return {
     async authenticate(apiKey) {
       const signer = apiKeySigner(apiKey)
@@ -41,10 +51,8 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, priorityOf
       return { account: account.id, accountName: account.name, tier: account.tier, signer }
     },
     models: () => Promise.resolve(listModels(table, clouds)),
-    complete: (principal, request, { signal, routing }) => dispatcher.run({
-      account: principal.account, request, priority: priorityOf(principal.tier), signal, ...(routing === undefined ? {} : { routing }),
-      ...(principal.privacy === undefined ? {} : { privacy: principal.privacy }),
-    }),
+    complete: (principal, request, options) => dispatcher.run(orderOf(principal, request, options)),
+    embed: (principal, request, options) => collectEmbeddings(dispatcher.run(orderOf(principal, request, options)), request.inputs.length),
     account: async (principal) => accountInfo(accountOf(principal)),
     async receipts(principal, options) {
       return (await ledger.receipts({ account: principal.account, ...options })).map(summarize)

@@ -4,6 +4,7 @@ import { TriforceError } from '../protocol/errors.ts'
 import { modelFromWire } from './capacity/model-list.ts'
 import type { Gateway, NodeStatus } from './gateway.ts'
 import type { RemoteJobs } from './jobs/remote-job.ts'
+import { collectEmbeddings } from './jobs/vectors.ts'
 import type { AccountClient } from './settlement/account-client.ts'
 import { creditsFromWire, lineFromWire } from './settlement/credits.ts'
 
@@ -25,6 +26,7 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
       return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
     },
     complete: (principal, request, options) => jobs.run(principal.signer, request, options),
+    embed: (principal, request, options) => collectEmbeddings(jobs.run(principal.signer, request, options), request.inputs.length),
     async account(principal) {
       const { answer } = await client.ask(principal.signer, 'account', {})
       return { account: answer.account, name: answer.name, tier: answer.tier, balanceMicroCredits: BigInt(answer.balance) }

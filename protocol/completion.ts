@@ -110,6 +110,7 @@ export const embeddingRequestSchema = z.object({
 export type EmbeddingRequest = z.output<typeof embeddingRequestSchema>
 
 /** What a job may ask for; a completion has no `kind`. */
+export const jobRequestSchema = z.union([embeddingRequestSchema, completionRequestSchema])
 export type JobRequest = CompletionRequest | EmbeddingRequest
 
 export function isEmbedding(request: JobRequest): request is EmbeddingRequest {

@@ -69,6 +69,15 @@ export const IMAGE_BYTES_MAX = 1_500_000
 /** What travels beside a request: wishes of 100 hosts' names and 8 models. */
 export const JOB_OPTIONS_BYTES_MAX = 32 * 1024
 
+/** The encoded request of a job: a frame less its ticket, which has about 1 KiB, and JOB_OPTIONS_BYTES_MAX. */
+export const JOB_REQUEST_BYTES_MAX = FRAME_BYTES_MAX - 64 * 1024
+
+/** Vectors of one answer: 2,048 texts at 4,096 dimensions. */
+export const EMBEDDING_BYTES_MAX = 32 * 1024 * 1024
+
+/** Vectors in one frame, or one vector where it is longer: below what waits in a channel unread for long. */
+export const VECTORS_BYTES_TARGET = 64 * 1024
+
 /** A slow source's tokens are collected at most this long before they are sent; the first goes out at once. */
 export const CHUNK_WAIT_MS_MAX = 10
 

@@ -13,6 +13,12 @@ export interface ProviderRegistryComponents {
 export function createProviderRegistry(components: ProviderRegistryComponents): Provider {
   const { providers } = components
 
+  function providerOf(id: string): Provider {
+    const provider = providers.find((one) => one.models().some((model) => model.id === id))
+    if (provider === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: id })
+    return provider
+  }
+
   return {
     name: 'registry',
     slots: providers.reduce((sum, provider) => sum + provider.slots, 0),
@@ -33,9 +39,12 @@ export function createProviderRegistry(components: ProviderRegistryComponents): 
       return { ok: all.some((one) => one.ok), text: text === '' ? 'no provider is set up' : text }
     },
     async* run(request, options) {
-      const provider = providers.find((one) => one.models().some((model) => model.id === request.model))
-      if (provider === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: request.model })
-      yield* provider.run(request, options)
+      yield* providerOf(request.model).run(request, options)
+    },
+    async embed(request, options) {
+      const provider = providerOf(request.model)
+      if (provider.embed === undefined) throw new TriforceError('CAPABILITY_MISSING', { model: request.model }, { detail: `"${request.model}" makes no embeddings` })
+      return await provider.embed(request, options)
     },
     async close() {
       await Promise.all(providers.map((provider) => provider.close()))

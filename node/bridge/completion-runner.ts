@@ -7,7 +7,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import { encode } from '../../protocol/codec.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
-import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent, Gateway, PlacedEvent, Principal } from '../gateway.ts'
@@ -19,19 +19,19 @@ import { logFailure } from './http-errors.ts'
 import type { BridgeMetrics } from './metrics.ts'
 import { createReplays, type ReplayKey } from './replays.ts'
 import { invalid } from './request-check.ts'
+import { hasLeft, stopBecauseOf, type RunningAnswers } from './running-answers.ts'
 import { createStreamAnswer, type StreamAnswer } from './stream-answer.ts'
 
 export interface CompletionRunnerComponents {
   readonly gateway: Pick<Gateway, 'complete'>
   readonly generations: Generations
+  readonly running: RunningAnswers
   readonly clock: Clock
   readonly log: Log
   readonly metrics: BridgeMetrics
 }
 
 export interface CompletionRunnerOptions {
-  /** Completions at once; the next one is refused with QUEUE_FULL. */
-  readonly runningMax?: number
   /** A waiting state is told after this long, and with it the status line sent. */
   readonly quietMs?: number
   /** Silence is broken by a comment this often; proxies cut at 60 s. */
@@ -43,7 +43,6 @@ export interface CompletionRunnerOptions {
 }
 
 export const completionRunnerDefaults = Object.freeze({
-  runningMax: 2_048,
   quietMs: 1_000,
   keepAliveMs: 15_000,
   // The kernel tells of a slow reader's progress in lumps of 64 KiB and more, so this has to be long.
@@ -62,8 +61,6 @@ export interface CompletionJob {
 export interface CompletionRunner {
   /** Answers the request, or rejects with a TriforceError while no byte of an answer was sent. */
   run(request: FastifyRequest, reply: FastifyReply, job: CompletionJob): Promise<void>
-  /** Ends all that run; their clients are told `reason`. */
-  abort(reason: TriforceError): void
 }
 
 interface Run {
@@ -85,10 +82,9 @@ type Sink = Pick<StreamAnswer, 'waiting' | 'delta' | 'room'> & { placed(event: P
 type EventOf<Type extends CompletionEvent['type']> = Extract<CompletionEvent, { type: Type }>
 
 export function createCompletionRunner(components: CompletionRunnerComponents, options: CompletionRunnerOptions = {}): CompletionRunner {
-  const { gateway, generations, clock, log, metrics } = components
+  const { gateway, running, generations, clock, log, metrics } = components
   const replays = createReplays({ clock })
   const settings = { ...completionRunnerDefaults, ...options }
-  const running = new Set<AbortController>()
 
   /** Pulls all events; gives the end once the receipt is durable. */
   async function consume({ events, generation }: Run, signal: AbortSignal, sink: Sink): Promise<AnswerEnd> {
@@ -185,42 +181,15 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
 
   return {
     async run(request, reply, job) {
-      if (running.size >= settings.runningMax) throw new TriforceError('QUEUE_FULL')
-      if (hasLeft(request)) {
-        reply.hijack()
-        return
-      }
-      const controller = new AbortController()
-      const onClose = (): void => {
-        if (!reply.raw.writableEnded) controller.abort(new TriforceError('CANCELLED'))
-      }
-      // Of the response, since the request's `close` comes as soon as the body was read. A pipelined request has a
-      // response without a socket, which does not hear of the end.
-      const leaver = reply.raw.socket === null ? request.raw.socket : reply.raw
-      leaver.once('close', onClose)
-      running.add(controller)
-      metrics.completionStarted()
-      let generation: Generation | undefined
-      try {
+      await running.run(request, reply, async (controller) => {
         const run = begin(request, reply, job, controller.signal)
-        ;({ generation } = run)
-        await (job.stream ? stream(request, reply, { job, run, controller }) : collect(reply, { job, run, controller }))
-      } catch (thrown) {
-        const error = stopBecauseOf(thrown, controller)
-        generation?.failed(error.code)
-        if (!hasLeft(request)) throw error
-        metrics.leftByClient()
-        log.debug('client left before the end of its answer', { requestId: request.id })
-        reply.hijack()
-      } finally {
-        leaver.off('close', onClose)
-        running.delete(controller)
-        metrics.completionEnded()
-      }
-    },
-
-    abort(reason) {
-      for (const controller of running) controller.abort(reason)
+        try {
+          await (job.stream ? stream(request, reply, { job, run, controller }) : collect(reply, { job, run, controller }))
+        } catch (thrown) {
+          run.generation.failed(stopBecauseOf(thrown, controller).code)
+          throw thrown
+        }
+      })
     },
   }
 }
@@ -241,19 +210,4 @@ function answerEnd({ finish, usage }: EventOf<'finish'>, { served }: EventOf<'se
   // A client that is still there must not take a cut answer for a whole one.
   if (finish === 'cancelled' || finish === 'error') throw new TriforceError('ENGINE_FAILED')
   return { finish, usage, served }
-}
-
-/**
- * Whatever failed, the engine must stop. Where we ended the job ourselves, our reason is the one to tell; else nobody
- * here cancelled, so for the client a cancelled job is a failed one.
- */
-function stopBecauseOf(thrown: unknown, controller: AbortController): TriforceError {
-  let error = toTriforceError(controller.signal.aborted ? controller.signal.reason : thrown)
-  if (error.code === 'CANCELLED' && !controller.signal.aborted) error = new TriforceError('ENGINE_FAILED', {}, { cause: error })
-  controller.abort(error)
-  return error
-}
-
-function hasLeft(request: FastifyRequest): boolean {
-  return request.raw.socket.destroyed
 }

@@ -30,8 +30,10 @@ import { routeModels } from './models.ts'
 import { keyInPath, routeOllama } from './ollama/routes.ts'
 import { routeChatCompletions } from './openai/chat-completions.ts'
 import { routeCompletions } from './openai/completions.ts'
+import { routeEmbeddings } from './openai/embeddings.ts'
 import { routeResponses } from './openai/responses.ts'
 import { createRequestIds } from './request-ids.ts'
+import { createRunningAnswers, type RunningAnswersOptions } from './running-answers.ts'
 
 export interface BridgeComponents {
   readonly gateway: Gateway
@@ -44,7 +46,7 @@ export interface BridgeComponents {
   readonly metrics?: Registry
 }
 
-export interface BridgeOptions extends CompletionRunnerOptions {
+export interface BridgeOptions extends CompletionRunnerOptions, RunningAnswersOptions {
   /** 0: any free port. */
   readonly port: number
   readonly host?: string
@@ -87,7 +89,7 @@ export interface Bridge {
   stop(options?: { readonly signal?: AbortSignal }): Promise<void>
 }
 
-type ServerSettings = Required<Omit<BridgeOptions, 'port' | 'hostNames' | 'corsOrigins' | keyof CompletionRunnerOptions>>
+type ServerSettings = Required<Omit<BridgeOptions, 'port' | 'hostNames' | 'corsOrigins' | keyof CompletionRunnerOptions | keyof RunningAnswersOptions>>
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
@@ -118,11 +120,13 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   let stopping: Promise<void> | undefined
   const requireKey = createKeyHook(createAuthenticator({ gateway, clock }))
   const generations = createGenerations({ clock })
-  const runner = createCompletionRunner({ gateway, generations, clock, log, metrics }, settings)
+  const running = createRunningAnswers({ log, metrics }, settings)
+  const runner = createCompletionRunner({ gateway, running, generations, clock, log, metrics }, settings)
   routeGenerations(app, { generations, requireKey })
   routeChatCompletions(app, { runner, requireKey, clock })
   routeCompletions(app, { runner, requireKey, clock })
   routeResponses(app, { runner, requireKey, clock })
+  routeEmbeddings(app, { gateway, running, requireKey })
   routeAnthropicMessages(app, { runner, requireKey })
   routeOllama(app, { gateway, runner, requireKey, clock })
   routeModels(app, { gateway, requireKey })
@@ -146,7 +150,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
     guard.close()
     const closed = app.close()
     await Promise.race([guard.idle(), pause(settings.stopMsMax, signal)])
-    runner.abort(new TriforceError('STOPPING'))
+    running.abort(new TriforceError('STOPPING'))
     await Promise.race([guard.idle(), pause(FAREWELL_MS_MAX)])
     app.server.closeAllConnections()
     await closed

@@ -19,7 +19,7 @@ export interface OwnClouds {
   /** One page; throws NOT_FOUND where the vendor or the revision is not what this hub has now. */
   page(ask: CatalogueAsk): CataloguePage
   /** All models as an engine's, for the executor: `digest` names the model, for nobody sees its weights. */
-  readonly source: Pick<Provider, 'models' | 'run'>
+  readonly source: Pick<Provider, 'models' | 'run' | 'embed'>
   onChange(listener: () => void): () => void
 }
 
@@ -78,6 +78,11 @@ export function createOwnClouds(clouds: CloudSource): OwnClouds {
         const vendor = vendorOf(vendorOfModel(request.model))
         if (vendor === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: request.model })
         return vendor.provider.run(withinLimits(request, vendor.models), options)
+      },
+      async embed(request, options) {
+        const embed = vendorOf(vendorOfModel(request.model))?.provider.embed
+        if (embed === undefined) throw new TriforceError('CAPABILITY_MISSING', { model: request.model }, { detail: `"${request.model}" makes no embeddings` })
+        return await embed(request, options)
       },
     },
     onChange(listener) {

@@ -3,16 +3,16 @@
  * exactly once, whatever it is. A host that delivered nothing costs nothing, and another one may be asked.
  */
 import type { HubLedger } from '../../ledger/interface.ts'
-import { encode } from '../../protocol/codec.ts'
-import type { AnswerDelta, CompletionRequest, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
+import { isEmbedding, type AnswerDelta, type DetailedUsage, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { encodeRequest } from '../../protocol/messages/job.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import { devicesOf } from '../capacity/devices.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
-import type { CompletionEvent, Served } from '../gateway.ts'
+import type { Served } from '../gateway.ts'
 import type { Channel } from '../net/channel.ts'
 import { paidUsage } from '../settlement/paid-usage.ts'
 import { settleJob, type Settled } from '../settlement/settle.ts'
@@ -26,6 +26,7 @@ import type { JobOrder } from './job-order.ts'
 import { runJob, type JobListener, type JobSeen } from './job-run.ts'
 import { issueTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
 import type { TurnSigner } from './turn-signer.ts'
+import type { JobEvent, VectorsEvent } from './vectors.ts'
 import { waitingOf, type Pulse } from './waiting.ts'
 
 export interface AttemptComponents {
@@ -48,7 +49,7 @@ export interface AttemptOptions {
 
 /** Where to tell what happens to a job. */
 export interface Told {
-  readonly handoff: Handoff<CompletionEvent>
+  readonly handoff: Handoff<JobEvent>
   readonly pulse: Pulse
 }
 
@@ -57,7 +58,7 @@ export interface Attempts {
    * Undefined: the answer was delivered and settled. An error: nothing was, and another host may be asked.
    * Throws where no other host may be: text was delivered, the request is at fault, or the client left (CANCELLED).
    */
-  ask(step: HostOffer, order: JobOrder, attempts: number, told: Told, after?: TriforceError): Promise<TriforceError | undefined>
+  ask(step: HostOffer, order: JobOrder<JobRequest>, attempts: number, told: Told, after?: TriforceError): Promise<TriforceError | undefined>
   issue(order: TicketOrder): Promise<IssuedTicket>
 }
 
@@ -78,7 +79,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
   }
 
   /** Throws what the ledger refuses with. */
-  function hold(step: HostOffer, request: CompletionRequest, requestHash: Uint8Array, account: Uint8Array): Promise<Spend> {
+  function hold(step: HostOffer, request: JobRequest, requestHash: Uint8Array, account: Uint8Array): Promise<Spend> {
     return startSpend(components, {
       account, request: random.bytes(16), requestHash, provider: step.cloud!.vendor, model: ownIdOf(step.model),
       promptTokens: estimatePromptTokens(request), completionTokensMax: mostTokens(step, request),
@@ -112,7 +113,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       const { model, cloud } = step
       const isSame = model === order.request.model
       const request = isSame ? order.request : { ...order.request, model }
-      const bytes = (isSame ? order.requestBytes : undefined) ?? encode(request)
+      const bytes = (isSame ? order.requestBytes : undefined) ?? encodeRequest(request)
       const requestHash = sha256(bytes)
       let spend: Spend | undefined
       try {
@@ -126,11 +127,14 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         ...(after === undefined ? {} : { after: after.code }),
       })?.catch(() => {})
       const issued = await issue({
-        contributor: publicKeyOf(step.peer)!, account: order.account, model, requestHash, tokensMax: request.maxTokens, priority: order.priority,
+        contributor: publicKeyOf(step.peer)!, account: order.account, model, requestHash, tokensMax: isEmbedding(request) ? undefined : request.maxTokens, priority: order.priority,
         ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
       })
       const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)
-      const seen = await follow(step, issued, bytes, meter.signal, { onBeat: (beat) => pulse.say(waitingOf(beat)), onDelta: meter.onDelta })
+      const seen = await follow(step, issued, bytes, meter.signal, {
+        onBeat: (beat) => pulse.say(waitingOf(beat)), onDelta: meter.onDelta,
+        ...(isEmbedding(request) ? { onVectors: (vectors: VectorsEvent) => handoff.offer(vectors) } : {}),
+      })
       const error = seen.error === undefined || meter.stopped ? undefined : fromHost(seen.error)
       if (error !== undefined && !seen.delivered) {
         await spend?.cancel().catch((reason: unknown) => log.warn('a hold was not let go and will expire', { code: toTriforceError(reason).code }))
@@ -179,7 +183,7 @@ interface Meter {
   onDelta(delta: AnswerDelta): Promise<void> | undefined
 }
 
-function freeMeter(handoff: Handoff<CompletionEvent>, signal: AbortSignal): Meter {
+function freeMeter(handoff: Handoff<JobEvent>, signal: AbortSignal): Meter {
   return {
     signal, stopped: false, stoppedBy: undefined, seen: { deliveredTokens: 0, chars: 0, toolCalls: 0, stopped: false },
     onDelta: (delta) => handoff.offer(delta),
@@ -187,7 +191,7 @@ function freeMeter(handoff: Handoff<CompletionEvent>, signal: AbortSignal): Mete
 }
 
 /** Passes pieces on for as long as they are paid for, and counts them. */
-function createMeter(handoff: Handoff<CompletionEvent>, spend: Spend, tokensMost: number, left: AbortSignal): Meter {
+function createMeter(handoff: Handoff<JobEvent>, spend: Spend, tokensMost: number, left: AbortSignal): Meter {
   const cut = new AbortController()
   const onLeft = () => cut.abort(left.reason)
   if (left.aborted) onLeft()
@@ -227,7 +231,9 @@ function createMeter(handoff: Handoff<CompletionEvent>, spend: Spend, tokensMost
   }
 }
 
-function mostTokens({ outputTokensMax }: HostOffer, { maxTokens }: CompletionRequest): number {
+function mostTokens({ outputTokensMax }: HostOffer, request: JobRequest): number {
+  if (isEmbedding(request)) return 0
+  const { maxTokens } = request
   const most = outputTokensMax > 0 ? outputTokensMax : CLOUD_TOKENS_MAX
   return Math.min(maxTokens ?? most, most)
 }

@@ -2,7 +2,7 @@
  * Hosts that offer a model: named by provider records in the DHT, by capacity announcements and by the catalogues of
  * hubs with keys for vendors. The router decides which of them may be asked and in which order.
  */
-import type { CompletionRequest } from '../../protocol/completion.ts'
+import { isEmbedding, type JobRequest } from '../../protocol/completion.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import type { PrivacyClass } from '../../protocol/routing.ts'
 import type { CapacityRow, CapacityTable } from '../capacity/table.ts'
@@ -48,7 +48,8 @@ export interface CloudMarket {
 }
 
 /** What a host must be able to do for this request. */
-export function needsOf(request: CompletionRequest): ModelCapability[] {
+export function needsOf(request: JobRequest): ModelCapability[] {
+  if (isEmbedding(request)) return ['embedding']
   return [
     'chat',
     ...(request.responseFormat.type === 'text' ? [] : ['json' as const]),

@@ -2,6 +2,7 @@
  * The hub's side of a job: plans where it may go, asks one host after the other, follows the stream, settles. Before the
  * first text it goes on to the next host; a job that was cancelled is followed to its exact end in the background.
  */
+import type { JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
@@ -15,6 +16,7 @@ import type { JobOrder } from './job-order.ts'
 import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
 import type { IssuedTicket, TicketOrder } from './tickets.ts'
 import { FIRST_TEXT_MS_MAX } from './job-run.ts'
+import type { JobEvent } from './vectors.ts'
 import { startPulse } from './waiting.ts'
 
 export interface DispatcherComponents extends AttemptComponents, Omit<CandidatesComponents, 'record'> {
@@ -55,8 +57,9 @@ export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud'> {
 }
 
 export interface Dispatcher {
-  /** See Gateway.complete. */
+  /** See Gateway.complete; an embedding gives vectors in place of pieces. */
   run(order: JobOrder): AsyncIterable<CompletionEvent>
+  run(order: JobOrder<JobRequest>): AsyncIterable<JobEvent>
   /**
    * Chooses a host and issues a ticket, for a consumer that streams on its own. Undefined where the first choice is a
    * vendor or another model: such a job goes through this hub.
@@ -89,7 +92,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     throw nothingFor(order, planned)
   }
 
-  async function follow(order: JobOrder, told: Told): Promise<void> {
+  async function follow(order: JobOrder<JobRequest>, told: Told): Promise<void> {
     const { request, account, routing, privacy } = order
     const { steps } = await plan({ account, model: request.model, needs: needsOf(request), routing, privacy })
     const perModel = new Map<string, number>()
@@ -116,44 +119,47 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     throw lastError ?? new TriforceError('NO_HOST', { model: request.model }, { retryAfterMs: 5_000 })
   }
 
+  function run(order: JobOrder<JobRequest>): AsyncIterable<JobEvent> {
+    // The consumer may stop iterating without aborting its signal; then nobody wants the rest either.
+    const left = new AbortController()
+    const leave = () => left.abort(CONSUMER_LEFT)
+    const handoff = createHandoff<JobEvent>({ onReturn: leave })
+    if (counts.running >= runningMax) {
+      handoff.close(new TriforceError('QUEUE_FULL', { running: counts.running }, { retryAfterMs: 1_000 }))
+      return handoff.events
+    }
+    counts.running += 1
+    const onAbort = () => {
+      leave()
+      handoff.release()
+    }
+    if (order.signal.aborted) onAbort()
+    order.signal.addEventListener('abort', onAbort)
+    // The host has the same bound; here it also ends a job whose consumer has stopped to read.
+    const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
+    const pulse = startPulse(clock, handoff)
+    follow({ ...order, signal: left.signal }, { handoff, pulse }).then(
+      () => handoff.close(),
+      (reason: unknown) => {
+        const error = toTriforceError(reason)
+        if (error.code !== 'CANCELLED') counts.failed += 1
+        if (error.code === 'INTERNAL') log.error('job broke inside the hub', { cause: String(error.cause) })
+        handoff.close(error)
+      },
+    ).finally(() => {
+      order.signal.removeEventListener('abort', onAbort)
+      cancelDeadline()
+      pulse.stop()
+      counts.running -= 1
+      if (counts.running === 0) for (const resolve of idleWaiters.splice(0)) resolve()
+    })
+    return handoff.events
+  }
+
   return {
     counts,
-    run(order) {
-      // The consumer may stop iterating without aborting its signal; then nobody wants the rest either.
-      const left = new AbortController()
-      const leave = () => left.abort(CONSUMER_LEFT)
-      const handoff = createHandoff<CompletionEvent>({ onReturn: leave })
-      if (counts.running >= runningMax) {
-        handoff.close(new TriforceError('QUEUE_FULL', { running: counts.running }, { retryAfterMs: 1_000 }))
-        return handoff.events
-      }
-      counts.running += 1
-      const onAbort = () => {
-        leave()
-        handoff.release()
-      }
-      if (order.signal.aborted) onAbort()
-      order.signal.addEventListener('abort', onAbort)
-      // The host has the same bound; here it also ends a job whose consumer has stopped to read.
-      const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
-      const pulse = startPulse(clock, handoff)
-      follow({ ...order, signal: left.signal }, { handoff, pulse }).then(
-        () => handoff.close(),
-        (reason: unknown) => {
-          const error = toTriforceError(reason)
-          if (error.code !== 'CANCELLED') counts.failed += 1
-          if (error.code === 'INTERNAL') log.error('job broke inside the hub', { cause: String(error.cause) })
-          handoff.close(error)
-        },
-      ).finally(() => {
-        order.signal.removeEventListener('abort', onAbort)
-        cancelDeadline()
-        pulse.stop()
-        counts.running -= 1
-        if (counts.running === 0) for (const resolve of idleWaiters.splice(0)) resolve()
-      })
-      return handoff.events
-    },
+    // Only an embedding gives vectors.
+    run: run as Dispatcher['run'],
     async place({ exclude, needs, routing, privacy, ...order }) {
       const host = (await plan({ account: order.account, model: order.model, needs, routing, privacy, exclude })).steps[0]!
       if (host.cloud !== undefined || host.model !== order.model) return undefined

@@ -6,11 +6,11 @@ import { createHash } from 'node:crypto'
 import { pipe } from 'it-pipe'
 import type { Provider } from '../../providers/interface.ts'
 import { decode, encode } from '../../protocol/codec.ts'
-import { completionRequestSchema, type CompletionRequest, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
+import { isEmbedding, jobRequestSchema, type CompletionRequest, type DetailedUsage, type EmbeddingRequest, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
-import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, PROGRESS_MS, PROGRESS_MS_MIN, PROGRESS_TOKENS } from '../../protocol/limits.ts'
+import { CHUNK_WAIT_MS_MAX } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
-import { hashedText, tellOfDelta, type JobAsk, type JobTell, type ProgressNote } from '../../protocol/messages/job.ts'
+import { hashedHead, hashedText, tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -21,11 +21,13 @@ import type { Traffic } from '../net/traffic.ts'
 import { coalesce } from './coalesce.ts'
 import type { JobQueue } from './job-queue.ts'
 import type { ServeJob } from './job-server.ts'
+import { beatOf, createProgress, startBeats } from './signs-of-life.ts'
 import type { TicketGate } from './tickets.ts'
 import type { TurnSigner } from './turn-signer.ts'
+import { vectorFrames } from './vectors.ts'
 
 export interface ExecutorComponents {
-  readonly provider: Pick<Provider, 'models' | 'run'>
+  readonly provider: Pick<Provider, 'models' | 'run' | 'embed'>
   readonly queue: JobQueue
   readonly gate: TicketGate
   readonly signer: Signer
@@ -67,12 +69,13 @@ export function createExecutor(components: ExecutorComponents): Executor {
   }
 
   /** Ticket and request fit each other and this machine; throws what becomes a reject. */
-  function admit(ask: Extract<JobAsk, { t: 'open' }>): { ticket: Ticket; request: CompletionRequest; model: OfferedModel } {
+  function admit(ask: Extract<JobAsk, { t: 'open' }>): { ticket: Ticket; request: JobRequest; model: OfferedModel } {
     const ticket = gate.admit(ask.ticket, ask.request)
-    const request = decode(completionRequestSchema, ask.request)
+    const request = decode(jobRequestSchema, ask.request)
     const model = provider.models().find((one) => one.id === ticket.model)
     if (request.model !== ticket.model) throw new TriforceError('TICKET_INVALID', { field: 'model' })
     if (model === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: ticket.model })
+    if (isEmbedding(request)) return { ticket, request, model }
     return { ticket, request: { ...request, maxTokens: Math.min(request.maxTokens ?? ticket.tokensMax, ticket.tokensMax) }, model }
   }
 
@@ -114,9 +117,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       })
       const progress = createProgress(ticket.jobId, clock)
 
-      try {
-        tell(channel, { t: 'accept' })
-        beats.say({ state: 'running' })
+      async function complete(request: CompletionRequest): Promise<void> {
         await pipe(provider.run(request, { signal: cut }), coalesce(clock, { waitMsMax: () => chunkWaitMs(queue.running) }), async (events) => {
           for await (const event of events) {
             if (event.type === 'state') {
@@ -138,6 +139,31 @@ export function createExecutor(components: ExecutorComponents): Executor {
             if (!writable) await drainedOrCut(channel, cut)
           }
         })
+      }
+
+      async function embed(request: EmbeddingRequest): Promise<void> {
+        if (provider.embed === undefined) throw new TriforceError('CAPABILITY_MISSING', { model: request.model }, { detail: `"${request.model}" makes no embeddings here` })
+        const made = await provider.embed(request, { signal: cut }).catch((reason: unknown) => {
+          if (!cut.aborted) throw reason
+        })
+        if (made === undefined || cut.aborted) {
+          finish = 'cancelled'
+          return
+        }
+        usage = { ...made.usage, completionTokens: 0 }
+        for (const frame of vectorFrames(made.vectors, request.inputs.length)) {
+          output.update(hashedHead(frame)).update(frame.values)
+          const writable = tell(channel, frame)
+          beats.sent()
+          if (!writable) await drainedOrCut(channel, cut)
+        }
+        finish = 'stop'
+      }
+
+      try {
+        tell(channel, { t: 'accept' })
+        beats.say({ state: 'running' })
+        await (isEmbedding(request) ? embed(request) : complete(request))
         if (finish === 'error') throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the engine stopped without an end' })
         counts.served += 1
         if (channel.path !== undefined) components.traffic?.job(channel.path)
@@ -209,56 +235,3 @@ function chunkWaitMs(streams: number): number {
 const CHUNK_WAIT_BUSY_MS_MAX = 50
 /** So many wait no longer than one alone. */
 const FEW_STREAMS = 8
-
-type Beat = Omit<Extract<JobTell, { t: 'beat' }>, 't'>
-
-function beatOf(state: { state: 'queued'; position: number } | { state: 'loading'; part: number } | { state: 'running' }): Beat {
-  switch (state.state) {
-    case 'queued': return { state: 'queued', at: state.position }
-    case 'loading': return { state: 'loading', at: Math.round(state.part * 1_000) }
-    case 'running': return { state: 'running' }
-  }
-}
-
-/** Says what is going on at once when it changes, and every JOB_BEAT_MS while nothing else is sent. */
-function startBeats(channel: Channel, clock: Clock) {
-  let now: Beat = { state: 'running' }
-  let isQuiet = true
-  let cancel = clock.after(JOB_BEAT_MS, tick)
-
-  function tick(): void {
-    if (isQuiet) tell(channel, { t: 'beat', ...now })
-    isQuiet = true
-    cancel = clock.after(JOB_BEAT_MS, tick)
-  }
-
-  return {
-    say(beat: Beat): void {
-      const isNews = beat.state !== now.state || beat.at !== now.at
-      now = beat
-      if (isNews) tell(channel, { t: 'beat', ...beat })
-    },
-    sent(): void {
-      isQuiet = false
-    },
-    stop: () => cancel(),
-  }
-}
-
-/** A signed progress note is due every PROGRESS_TOKENS or PROGRESS_MS, whichever comes first, and never sooner than after PROGRESS_MS_MIN. */
-function createProgress(jobId: Uint8Array, clock: Clock) {
-  let n = 0
-  let tokensAtLast = 0
-  let lastMs = clock.monotonicMs()
-  return {
-    due(tokens: number): ProgressNote | undefined {
-      const nowMs = clock.monotonicMs()
-      const sinceMs = nowMs - lastMs
-      if (sinceMs < PROGRESS_MS_MIN || (tokens - tokensAtLast < PROGRESS_TOKENS && sinceMs < PROGRESS_MS)) return undefined
-      n += 1
-      tokensAtLast = tokens
-      lastMs = nowMs
-      return { v: 1, jobId, n, completionTokens: tokens, atMs: Math.floor(nowMs) }
-    },
-  }
-}

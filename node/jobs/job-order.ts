@@ -1,11 +1,11 @@
 /** What the hub is asked to have answered, for whom, and where it may go. */
-import type { CompletionRequest } from '../../protocol/completion.ts'
+import type { CompletionRequest, JobRequest } from '../../protocol/completion.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 
-export interface JobOrder {
+export interface JobOrder<Request extends JobRequest = CompletionRequest> {
   /** 16 bytes. */
   readonly account: Uint8Array
-  readonly request: CompletionRequest
+  readonly request: Request
   /** The request's bytes where it came as bytes, so that they are hashed as they are. */
   readonly requestBytes?: Uint8Array
   readonly priority: number

@@ -7,11 +7,12 @@ import { decode, encode } from '../../protocol/codec.ts'
 import type { AnswerDelta, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX, JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
-import { deltaOfTell, hashedText, jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import { deltaOfTell, hashedHead, hashedText, jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { Signed } from '../../protocol/signed.ts'
 import { fromWireError } from '../../protocol/wire-error.ts'
 import type { Channel } from '../net/channel.ts'
+import { createVectorCheck, type VectorsEvent } from './vectors.ts'
 
 /** What the asking side saw of a job, however it ended. */
 export interface JobSeen {
@@ -36,6 +37,8 @@ export interface JobListener {
   onPlaced?(placed: Extract<JobTell, { t: 'placed' }>): void
   /** The next frame is read when this resolves. */
   onDelta(delta: AnswerDelta): Promise<void> | undefined
+  /** The same for an embedding, which has these and no deltas. Absent for a completion. */
+  onVectors?(vectors: VectorsEvent): Promise<void> | undefined
 }
 
 export interface RunJobOptions {
@@ -65,6 +68,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   const startMs = clock.monotonicMs()
   const output = createHash('sha256')
   let usage: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
+  const checkVectors = createVectorCheck()
   let cancelSilence = () => {}
   let cancelDeadline = () => {}
   let cancelLoading = () => {}
@@ -141,11 +145,19 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
         case 'placed':
           listener.onPlaced?.(frame)
           break
-        case 'vectors':
-          throw new TriforceError('PROTOCOL_VIOLATION', { frame: frame.t })
+        case 'vectors': {
+          if (listener.onVectors === undefined) throw new TriforceError('PROTOCOL_VIOLATION', { frame: frame.t })
+          checkVectors(frame)
+          hasText = true
+          output.update(hashedHead(frame)).update(frame.values)
+          const room = listener.onVectors({ type: 'vectors', dimensions: frame.dimensions, values: frame.values })
+          if (room !== undefined) await room
+          break
+        }
         case 'chunk':
         case 'reasoning':
         case 'tool': {
+          if (listener.onVectors !== undefined) throw new TriforceError('PROTOCOL_VIOLATION', { frame: frame.t })
           if (frame.tokens < usage.completionTokens) throw new TriforceError('PROTOCOL_VIOLATION', { field: 'tokens' })
           usage = checkTokens({ ...usage, completionTokens: frame.tokens })
           hasText = true

@@ -3,10 +3,9 @@
  * dispatcher on the other. What the consumer does not read, the hub does not ask for.
  */
 import { decode, encode } from '../../protocol/codec.ts'
-import { completionRequestSchema, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
+import { jobRequestSchema, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { jobOptionsSchema, tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
-import type { CompletionEvent } from '../gateway.ts'
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
 import type { AccountGate } from '../settlement/account-gate.ts'
@@ -14,6 +13,7 @@ import type { PriorityOf } from '../settlement/tiers.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { ServeJob } from './job-server.ts'
 import { placedTell, relayedBody, servedTell } from './relay-frames.ts'
+import type { JobEvent } from './vectors.ts'
 import { beatOf } from './waiting.ts'
 
 export interface RelayComponents {
@@ -28,11 +28,11 @@ const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
   return async (channel, ask, { signal }) => {
     const tell = (frame: JobTell) => channel.send(encode(frame))
-    let events: AsyncIterable<CompletionEvent>
+    let events: AsyncIterable<JobEvent>
     try {
       const { action, account } = gate.admit(ask.authorization, relayedBody(ask))
       if (action !== 'relay') throw new TriforceError('FORBIDDEN', { action }, { detail: 'the request is signed for another action' })
-      const request = decode(completionRequestSchema, ask.request)
+      const request = decode(jobRequestSchema, ask.request)
       const { routing } = ask.options === undefined ? {} : decode(jobOptionsSchema, ask.options)
       events = dispatcher.run({
         account: account.id, request, requestBytes: ask.request, priority: priorityOf(account.tier), signal, ...(routing === undefined ? {} : { routing }),
@@ -59,6 +59,9 @@ export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComp
           case 'toolCall':
             tokens = event.tokens
             if (!tell(tellOfDelta(event))) await channel.drained()
+            break
+          case 'vectors':
+            if (!tell({ t: 'vectors', dimensions: event.dimensions, values: event.values })) await channel.drained()
             break
           case 'finish':
             finished = event

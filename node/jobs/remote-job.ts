@@ -3,12 +3,12 @@
  * hub cannot read: a hub issues the ticket and stays out of the data path. Where neither works, the hub proxies the stream.
  */
 import { encode } from '../../protocol/codec.ts'
-import type { CompletionRequest } from '../../protocol/completion.ts'
+import { isEmbedding, type CompletionRequest, type JobRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import type { FederationHub } from '../../protocol/federation.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
-import type { JobOptions } from '../../protocol/messages/job.ts'
+import { encodeRequest, type JobOptions } from '../../protocol/messages/job.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -25,6 +25,7 @@ import { fromHost } from './host-errors.ts'
 import type { Reach } from './reach.ts'
 import { FIRST_TEXT_MS_MAX, runJob, type JobListener, type JobSeen } from './job-run.ts'
 import { placedEvent, relayedBody, servedOf } from './relay-frames.ts'
+import type { JobEvent, VectorsEvent } from './vectors.ts'
 import { waitingOf } from './waiting.ts'
 
 export interface RemoteJobComponents {
@@ -45,15 +46,17 @@ export interface RemoteJobOptions {
 /** What one request needs on its way. */
 interface Job {
   readonly signer: Signer
-  readonly request: CompletionRequest
+  readonly request: JobRequest
   readonly bytes: Uint8Array
   readonly routing: RoutingWishes | undefined
   readonly signal: AbortSignal
-  readonly handoff: Handoff<CompletionEvent>
+  readonly handoff: Handoff<JobEvent>
 }
 
 export interface RemoteJobs {
   run(signer: Signer, request: CompletionRequest, options: CompleteOptions): AsyncIterable<CompletionEvent>
+  /** An embedding gives vectors in place of pieces. */
+  run(signer: Signer, request: JobRequest, options: CompleteOptions): AsyncIterable<JobEvent>
   readonly counts: { running: number; served: number; failed: number }
 }
 
@@ -89,7 +92,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
   /** Undefined where the hub wants to relay the job. */
   async function ticketFor({ signer, request, bytes, routing }: Job, exclude: readonly Uint8Array[]): Promise<(Ticketed & { key: Uint8Array }) | undefined> {
     const { hub, answer } = await client.ask(signer, 'ticket', {
-      model: request.model, requestHash: sha256(bytes), tokensMax: request.maxTokens ?? 0, exclude: [...exclude], needs: needsOf(request),
+      model: request.model, requestHash: sha256(bytes), tokensMax: (isEmbedding(request) ? undefined : request.maxTokens) ?? 0, exclude: [...exclude], needs: needsOf(request),
       ...(routing === undefined ? {} : { routing }),
     })
     if (answer.ticket === undefined) return undefined
@@ -120,7 +123,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (!isReached) continue
       void handoff.offer({ type: 'placed', host: ticketed.peer, hostName: ticketed.hostName, attempts: attempt, model: request.model })
-      const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(handoff), ticketed.tokensMax)
+      const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(job), ticketed.tokensMax)
         .catch((reason: unknown): TriforceError => toTriforceError(reason, 'HOST_LOST'))
       if (seen instanceof TriforceError || (seen.error !== undefined && !seen.delivered)) {
         const error = fromHost(seen instanceof TriforceError ? seen : seen.error!)
@@ -164,7 +167,8 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     }
   }
 
-  async function proxied({ signer, bytes, routing, signal, handoff }: Job): Promise<void> {
+  async function proxied(job: Job): Promise<void> {
+    const { signer, bytes, routing, signal, handoff } = job
     const options = routing === undefined ? {} : { options: encode({ routing } satisfies JobOptions) }
     const body = relayedBody({ request: bytes, ...options })
     let lastError = new TriforceError('NO_HUB', {}, { retryAfterMs: 3_000 })
@@ -172,7 +176,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       if (signal.aborted) throw new TriforceError('CANCELLED')
       let seen: JobSeen
       try {
-        seen = await askOn(hub.peerId, { t: 'relay', authorization: client.authorize(signer, hub, 'relay', body), request: bytes, ...options }, signal, listenerOf(handoff))
+        seen = await askOn(hub.peerId, { t: 'relay', authorization: client.authorize(signer, hub, 'relay', body), request: bytes, ...options }, signal, listenerOf(job))
       } catch (reason) {
         lastError = toTriforceError(reason, 'NO_HUB')
         continue
@@ -191,7 +195,8 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     throw lastError
   }
 
-  async function follow(job: Job): Promise<void> {
+  async function follow(asked: Omit<Job, 'bytes'>): Promise<void> {
+    const job: Job = { ...asked, bytes: encodeRequest(asked.request) }
     if (!(await direct(job))) {
       // A hub that relays reads along.
       if (!mayBeSeenBy(RELAY_PRIVACY, job.routing?.privacy ?? 'cloud')) throw notRelayed(job.request.model)
@@ -200,41 +205,45 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     counts.served += 1
   }
 
+  function run(signer: Signer, request: JobRequest, { signal, routing }: CompleteOptions): AsyncIterable<JobEvent> {
+    const left = new AbortController()
+    const handoff = createHandoff<JobEvent>({ onReturn: () => left.abort(CONSUMER_LEFT) })
+    const onAbort = () => {
+      left.abort(CONSUMER_LEFT)
+      handoff.release()
+    }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
+    const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
+    counts.running += 1
+    follow({ signer, request, routing, signal: left.signal, handoff }).then(
+      () => handoff.close(),
+      (reason: unknown) => {
+        const error = toTriforceError(reason)
+        if (error.code !== 'CANCELLED') counts.failed += 1
+        handoff.close(error)
+      },
+    ).finally(() => {
+      signal.removeEventListener('abort', onAbort)
+      cancelDeadline()
+      counts.running -= 1
+    })
+    return handoff.events
+  }
+
   return {
     counts,
-    run(signer, request, { signal, routing }) {
-      const left = new AbortController()
-      const handoff = createHandoff<CompletionEvent>({ onReturn: () => left.abort(CONSUMER_LEFT) })
-      const onAbort = () => {
-        left.abort(CONSUMER_LEFT)
-        handoff.release()
-      }
-      if (signal.aborted) onAbort()
-      signal.addEventListener('abort', onAbort)
-      const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
-      counts.running += 1
-      follow({ signer, request, bytes: encode(request), routing, signal: left.signal, handoff }).then(
-        () => handoff.close(),
-        (reason: unknown) => {
-          const error = toTriforceError(reason)
-          if (error.code !== 'CANCELLED') counts.failed += 1
-          handoff.close(error)
-        },
-      ).finally(() => {
-        signal.removeEventListener('abort', onAbort)
-        cancelDeadline()
-        counts.running -= 1
-      })
-      return handoff.events
-    },
+    // Only an embedding gives vectors.
+    run: run as RemoteJobs['run'],
   }
 }
 
-function listenerOf(handoff: Handoff<CompletionEvent>): JobListener {
+function listenerOf({ handoff, request }: Job): JobListener {
   return {
     onBeat: (beat) => handoff.offerIfIdle(waitingOf(beat)),
     onPlaced: (placed) => void handoff.offer(placedEvent(placed)),
     onDelta: (delta) => handoff.offer(delta),
+    ...(isEmbedding(request) ? { onVectors: (vectors: VectorsEvent) => handoff.offer(vectors) } : {}),
   }
 }
 

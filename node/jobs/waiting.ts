@@ -31,7 +31,7 @@ export interface Pulse {
 }
 
 /** Every JOB_BEAT_MS, where the consumer waits for the next event, it is told that the job lives: placing and settling take time too. */
-export function startPulse(clock: Clock, handoff: Pick<Handoff<CompletionEvent>, 'offerIfIdle'>): Pulse {
+export function startPulse(clock: Clock, handoff: Pick<Handoff<WaitingEvent>, 'offerIfIdle'>): Pulse {
   let now: WaitingEvent = { type: 'waiting', state: 'placing' }
   let cancel = clock.after(JOB_BEAT_MS, tick)
 

@@ -2,7 +2,7 @@
  * How many tokens a prompt has, before its vendor counts them: what is held for it. Rather too many than too few, since a
  * hold that is too small must grow before it is settled. Takes a request; gives whole tokens.
  */
-import { textOf, type ChatMessage, type CompletionRequest } from '../../protocol/completion.ts'
+import { isEmbedding, textOf, type ChatMessage, type JobRequest } from '../../protocol/completion.ts'
 
 /** English has 4 to 4.5 characters a token, code 3 to 3.5; other scripts have about one. */
 const ASCII_CHARS_PER_TOKEN = 3.2
@@ -13,7 +13,8 @@ const MESSAGE_TOKENS = 8
 const IMAGE_TOKENS = 1_600
 const TOOL_TOKENS = 16
 
-export function estimatePromptTokens(request: CompletionRequest): number {
+export function estimatePromptTokens(request: JobRequest): number {
+  if (isEmbedding(request)) return request.inputs.reduce((sum, input) => sum + estimateTokens(input), 0)
   let tokens = 3
   for (const message of request.messages) tokens += MESSAGE_TOKENS + tokensOfMessage(message)
   for (const tool of request.tools ?? []) tokens += TOOL_TOKENS + estimateTokens(tool.name) + estimateTokens(tool.description ?? '') + estimateTokens(tool.parameters)

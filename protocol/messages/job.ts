@@ -9,8 +9,10 @@
  * them is a failure: an end of file never means "complete".
  */
 import { z } from 'zod'
-import { detailedUsageSchema, finishReasonSchema, tokenLogprobSchema, usageSchema, type AnswerDelta } from '../completion.ts'
-import { JOB_OPTIONS_BYTES_MAX, TOOL_CALLS_MAX } from '../limits.ts'
+import { encode } from '../codec.ts'
+import { detailedUsageSchema, finishReasonSchema, tokenLogprobSchema, usageSchema, type AnswerDelta, type JobRequest } from '../completion.ts'
+import { TriforceError } from '../errors.ts'
+import { JOB_OPTIONS_BYTES_MAX, JOB_REQUEST_BYTES_MAX, TOOL_CALLS_MAX } from '../limits.ts'
 import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { routingWishesSchema } from '../routing.ts'
 import { signedSchema } from '../signed.ts'
@@ -158,6 +160,20 @@ export function hashedText(delta: AnswerDelta): string {
     case 'reasoning': return `\0reasoning\0${delta.signature ?? ''}\0${delta.text}`
     case 'toolCall': return `\0tool\0${delta.index}\0${delta.id ?? ''}\0${delta.name ?? ''}\0${delta.arguments}`
   }
+}
+
+/** The same of vectors: what to hash before their bytes. */
+export function hashedHead({ dimensions }: Pick<z.output<typeof jobVectorsSchema>, 'dimensions'>): string {
+  return `\0vectors\0${dimensions}\0`
+}
+
+/** The bytes of a request as a job carries them. Throws BODY_TOO_LARGE where they do not fit a frame: images and tools add up. */
+export function encodeRequest(request: JobRequest): Uint8Array {
+  const bytes = encode(request)
+  if (bytes.byteLength > JOB_REQUEST_BYTES_MAX) {
+    throw new TriforceError('BODY_TOO_LARGE', { bytes: bytes.byteLength }, { detail: `the request has ${bytes.byteLength} bytes; ${JOB_REQUEST_BYTES_MAX} are the most that travel to a host` })
+  }
+  return bytes
 }
 
 export const progressNoteSchema = z.object({

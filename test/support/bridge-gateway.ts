@@ -60,6 +60,8 @@ export interface ScriptedGateway extends Gateway {
   nextRun(): Promise<ScriptedRun>
   /** Drives every later run; undefined gives control back to the test. */
   script: ((run: ScriptedRun) => AsyncIterable<CompletionEvent> | void) | undefined
+  /** What an embedding gives; three numbers for each input where a test says nothing else. */
+  embedScript: Gateway['embed']
   currentStatus: NodeStatus
   /** Where set, every call but `complete` fails with it. */
   failure: ErrorCode | undefined
@@ -88,6 +90,9 @@ export function createScriptedGateway(): ScriptedGateway {
   const gateway: ScriptedGateway = {
     runs,
     script: undefined,
+    embedScript: (_principal, { inputs }) => Promise.resolve({
+      vectors: inputs.map((input, index) => Float32Array.of(input.length, index, 0.1)), usage: { promptTokens: 5, completionTokens: 0 }, served: testServed,
+    }),
     currentStatus: testStatus,
     failure: undefined,
     get authentications() {
@@ -119,6 +124,7 @@ export function createScriptedGateway(): ScriptedGateway {
       const scripted = gateway.script?.(run)
       return run.iterate(scripted ?? undefined)
     },
+    embed: (who, request, options) => gateway.embedScript(who, request, options),
     async account() {
       checkFailure()
       return { account: principal.account, name: 'local', tier: 'unlimited', balanceMicroCredits: 1_000_500_000n }

@@ -1,12 +1,14 @@
 /** An engine that does what the test says, step by step, and tells what was asked of it. */
-import type { CompletionRequest } from '../../protocol/completion.ts'
+import type { CompletionRequest, EmbeddingRequest } from '../../protocol/completion.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
-import type { ProviderEvent } from '../../providers/interface.ts'
+import type { Embeddings, ProviderEvent } from '../../providers/interface.ts'
 import { aModel } from './completions.ts'
 
 export interface ScriptedProvider {
   models(): readonly OfferedModel[]
   run(request: CompletionRequest, options: { readonly signal: AbortSignal }): AsyncIterable<ProviderEvent>
+  /** Absent until the test sets it. */
+  embed?: (request: EmbeddingRequest, options: { readonly signal: AbortSignal }) => Promise<Embeddings>
   /** Requests that arrived. */
   readonly requests: CompletionRequest[]
   /** Events that were taken. */

@@ -5,8 +5,10 @@ import { createDispatcher, type DispatcherOptions } from '../../../../node/jobs/
 import type { JobOrder } from '../../../../node/jobs/job-order.ts'
 import { createHostRecord } from '../../../../node/jobs/host-record.ts'
 import type { CloudMarket, HostCandidate } from '../../../../node/jobs/candidates.ts'
+import type { JobEvent } from '../../../../node/jobs/vectors.ts'
 import type { Channel } from '../../../../node/net/channel.ts'
 import { decode } from '../../../../protocol/codec.ts'
+import type { EmbeddingRequest, JobRequest } from '../../../../protocol/completion.ts'
 import { TriforceError, type ErrorCode } from '../../../../protocol/errors.ts'
 import { JOB_BEAT_MS, JOB_MS_MAX, JOB_SILENCE_MS_MAX } from '../../../../protocol/limits.ts'
 import type { OfferedModel } from '../../../../protocol/messages/capacity.ts'
@@ -69,9 +71,9 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
     giveBack: (channel) => void returned.push(channel),
   }, { network: 'net', hubName: 'hub1', ...options.dispatcher })
 
-  function run(part: Partial<JobOrder> = {}) {
+  function run(part: Partial<JobOrder<JobRequest>> = {}) {
     const leaving = new AbortController()
-    const events: CompletionEvent[] = []
+    const events: JobEvent[] = []
     const outcome = { code: undefined as string | undefined, isOver: false }
     void (async () => {
       try {
@@ -139,6 +141,35 @@ describe('node/jobs/dispatcher', () => {
       expect(asked[2]).to.equal(1)
     })
   }
+
+  it('has embeddings made by a host that can, and by no other', async () => {
+    const values = new Uint8Array(8).fill(1)
+    const embed: Behaviour = (host, open, index) => {
+      host.tell({ t: 'accept' })
+      host.tell({ t: 'vectors', dimensions: 2, values })
+      const usage = { promptTokens: 3, completionTokens: 0 }
+      host.tell({ t: 'end', finish: 'stop', usage, half: honestHalf(keys[index]!.signer, open.ticket, { text: '', usage, finish: 'stop' }) })
+    }
+    const request: EmbeddingRequest = { kind: 'embedding', model: 'tiny', inputs: ['a'] }
+    const able = setUp([embed], { models: [aModel({ capabilities: ['embedding'] })] })
+    const job = able.run({ request })
+    await settled()
+    expect(job.types()).to.deep.equal(['vectors', 'finish', 'settled'])
+    expect(job.events.find(({ type }) => type === 'vectors')).to.deep.equal({ type: 'vectors', dimensions: 2, values })
+    expect(able.ledger.receipts).to.have.length(1)
+    const unable = setUp([embed]).run({ request })
+    await settled()
+    expect(unable.outcome.code).to.equal('CAPABILITY_MISSING')
+  })
+
+  it('refuses a request that fits no frame, and asks nobody', async () => {
+    const { asked, run } = setUp([good], { models: [aModel({ capabilities: ['chat', 'vision'] })] })
+    const image = { type: 'image' as const, mediaType: 'image/png' as const, data: new Uint8Array(1_500_000) }
+    const job = run({ request: aRequest({ messages: [{ role: 'user', content: [image, image, image] }] }) })
+    await settled()
+    expect(job.outcome.code).to.equal('BODY_TOO_LARGE')
+    expect(asked).to.deep.equal([])
+  })
 
   it('goes on where a host is silent, after JOB_SILENCE_MS_MAX', async () => {
     const { asked, run, pass } = setUp([() => {}, good])

@@ -6,7 +6,7 @@ import { createJobServer } from '../../../../node/jobs/job-server.ts'
 import { createTicketGate } from '../../../../node/jobs/tickets.ts'
 import { createLocalChannels } from '../../../../node/net/local-channel.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
-import type { CompletionRequest } from '../../../../protocol/completion.ts'
+import type { EmbeddingRequest, JobRequest } from '../../../../protocol/completion.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import { CHUNK_WAIT_MS_MAX, JOB_BEAT_MS, JOB_MS_MAX, PROGRESS_MS, PROGRESS_MS_MIN, PROGRESS_TOKENS } from '../../../../protocol/limits.ts'
@@ -35,7 +35,7 @@ function setUp(script: ProviderScript, options: { slots?: number; devices?: read
   })
   const server = createJobServer({ serveOpen: executor.serveOpen })
 
-  function ticketFor(request: CompletionRequest, part: { model?: string; tokensMax?: number } = {}): Signed {
+  function ticketFor(request: JobRequest, part: { model?: string; tokensMax?: number } = {}): Signed {
     return issuedNow({ signer: hubs[0]!.signer, clock, random }, federation.network, {
       contributor: contributor.signer.publicKey, account: new Uint8Array(16), model: part.model ?? request.model, requestHash: sha256(encode(request)), priority: 0, tokensMax: part.tokensMax,
     }).signed
@@ -62,13 +62,13 @@ function setUp(script: ProviderScript, options: { slots?: number; devices?: read
     return {
       near, frames, outcome,
       ask: (ask: JobAsk) => near.send(encode(ask)),
-      open(request: CompletionRequest = aRequest(), part: { model?: string; tokensMax?: number; ticket?: Signed } = {}): Signed {
+      open(request: JobRequest = aRequest(), part: { model?: string; tokensMax?: number; ticket?: Signed } = {}): Signed {
         const ticket = part.ticket ?? ticketFor(request, part)
         near.send(encode({ t: 'open', ticket, request: encode(request) } satisfies JobAsk))
         if (!isReading) void read()
         return ticket
       },
-      openUnread(request: CompletionRequest = aRequest()): void {
+      openUnread(request: JobRequest = aRequest()): void {
         near.send(encode({ t: 'open', ticket: ticketFor(request), request: encode(request) } satisfies JobAsk))
       },
       read: () => void read(),
@@ -110,6 +110,60 @@ describe('node/jobs/executor', () => {
     expect(half).to.deep.include({ usage: end.usage, finish: 'stop', device: 'cpu', modelDigest: 'ab'.repeat(32) })
     expect(half.endMs).to.be.at.least(half.startMs)
     expect(executor.counts).to.deep.equal({ served: 1, failed: 0 })
+  })
+
+  describe('makes embeddings', () => {
+    const texts: EmbeddingRequest = { kind: 'embedding', model: 'tiny', inputs: ['a', 'b'] }
+    const made = { vectors: [Float32Array.of(1, 2), Float32Array.of(3, 4)], usage: { promptTokens: 6, completionTokens: 0 } }
+    const frames = (job: { frames: readonly JobTell[] }) => job.frames.filter(({ t }) => t !== 'beat')
+
+    it('in one frame where they fit, with a half that hashes their bytes', async () => {
+      const { connect, provider, executor, finish } = setUp(sayWords([]))
+      provider.embed = () => Promise.resolve(made)
+      const job = connect()
+      job.open(texts)
+      await finish(job)
+      const values = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)
+      expect(frames(job).slice(0, 2)).to.deep.equal([{ t: 'accept' }, { t: 'vectors', dimensions: 2, values }])
+      const end = job.last() as Extract<JobTell, { t: 'end' }>
+      expect(end).to.deep.include({ finish: 'stop', usage: { promptTokens: 6, completionTokens: 0 } })
+      const { outputHash } = openDocument('receiptHalf', receiptHalfSchema, end.half!)
+      expect(Buffer.from(outputHash)).to.deep.equal(createHash('sha256').update('\0vectors\x002\0').update(values).digest())
+      expect(executor.counts).to.deep.equal({ served: 1, failed: 0 })
+    })
+
+    it('not where no engine does, and not too few', async () => {
+      const { connect, provider, finish } = setUp(sayWords([]))
+      const without = connect()
+      without.open(texts)
+      await finish(without)
+      expect(without.last()).to.include({ t: 'fail', code: 'CAPABILITY_MISSING' })
+      provider.embed = () => Promise.resolve({ ...made, vectors: made.vectors.slice(1) })
+      const few = connect()
+      few.open(texts)
+      await finish(few)
+      expect(few.last()).to.include({ t: 'fail', code: 'ENGINE_FAILED' })
+    })
+
+    it('until the asking side cancels: the engine is stopped, and the job ends in order', async () => {
+      const { connect, provider, finish, pass } = setUp(sayWords([]))
+      let isAborted = false
+      provider.embed = (_request, { signal }) => new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          isAborted = true
+          reject(new TriforceError('CANCELLED'))
+        })
+      })
+      const job = connect()
+      job.open(texts)
+      await pass(0)
+      await pass(JOB_BEAT_MS)
+      expect(job.last(), 'it lives').to.include({ t: 'beat', state: 'running' })
+      job.ask({ t: 'cancel' })
+      await finish(job)
+      expect(isAborted).to.equal(true)
+      expect(job.last()).to.deep.include({ t: 'end', finish: 'cancelled', usage: { promptTokens: 0, completionTokens: 0 } })
+    })
   })
 
   it('names all devices in the half where there are several, and one alone otherwise', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { expect } from 'chai'
 import * as fc from 'fast-check'
 import { runJob, type JobSeen, type RunJobOptions } from '../../../../node/jobs/job-run.ts'
+import type { VectorsEvent } from '../../../../node/jobs/vectors.ts'
 import { JOB_SILENCE_MS_MAX } from '../../../../protocol/limits.ts'
 import type { JobTell } from '../../../../protocol/messages/job.ts'
 import { signDocument } from '../../../../protocol/signed.ts'
@@ -60,6 +61,27 @@ describe('node/jobs/job-run', () => {
     expect(seen()).to.deep.include({ usage: { promptTokens: 3, completionTokens: 3 }, finish: 'stop', observedMs: 1_500, clean: true, delivered: true, error: undefined })
     expect(Buffer.from(seen().outputHash)).to.deep.equal(createHash('sha256').update('Héllo').digest())
     expect(seen().half).to.deep.equal(signed)
+  })
+
+  it('passes vectors on where they were asked for, and hashes what came', async () => {
+    const vectors: VectorsEvent[] = []
+    const values = [new Uint8Array(8).fill(1), new Uint8Array(16).fill(2)]
+    const listener = { onBeat: () => {}, onDelta: () => undefined, onVectors: (event: VectorsEvent) => void vectors.push(event) }
+    const { tell, seen } = setUp({ listener })
+    await tell({ t: 'accept' }, ...values.map((bytes): JobTell => ({ t: 'vectors', dimensions: 2, values: bytes })), end(0))
+    expect(vectors).to.deep.equal(values.map((bytes) => ({ type: 'vectors', dimensions: 2, values: bytes })))
+    expect(seen()).to.deep.include({ delivered: true, clean: true, error: undefined, usage: { promptTokens: 3, completionTokens: 0 } })
+    const hash = createHash('sha256')
+    for (const bytes of values) hash.update('\0vectors\x002\0').update(bytes)
+    expect(Buffer.from(seen().outputHash)).to.deep.equal(hash.digest())
+
+    for (const [asked, frame] of [
+      [undefined, { t: 'vectors', dimensions: 2, values: new Uint8Array(8) }], [listener, chunk('a', 1)], [listener, { t: 'vectors', dimensions: 2, values: new Uint8Array(7) }],
+    ] as const) {
+      const job = setUp(asked === undefined ? {} : { listener: asked })
+      await job.tell({ t: 'accept' }, frame)
+      expect(job.seen().error?.code, frame.t).to.equal('PROTOCOL_VIOLATION')
+    }
   })
 
   const orders: Readonly<Record<string, readonly JobTell[]>> = {

@@ -1,5 +1,7 @@
 import { expect } from 'chai'
-import type { CompletionEvent } from '../../../../node/gateway.ts'
+import type { JobEvent } from '../../../../node/jobs/vectors.ts'
+import type { EmbeddingRequest, JobRequest } from '../../../../protocol/completion.ts'
+import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
 import type { JobOrder } from '../../../../node/jobs/job-order.ts'
 import { createRelay } from '../../../../node/jobs/relay.ts'
 import { createTraffic } from '../../../../node/net/traffic.ts'
@@ -19,13 +21,13 @@ const account = fakeLedger().addAccount(key.signer.publicKey, { tier: 'pro' })
 const authorization = signDocument(key.signer, 'accountRequest', {})
 const served = { host: 'H', hostName: 'h', hub: 'hub1', receiptId: new Uint8Array(16).fill(7), durability: 'replicated' as const, costMicroCredits: 12n, attempts: 1, model: 'tiny' }
 
-async function relay(events: (order: JobOrder) => AsyncIterable<CompletionEvent>, options: { action?: AccountRequest['action']; request?: Uint8Array; admit?: AccountGate['admit'] } = {}) {
+async function relay(events: (order: JobOrder<JobRequest>) => AsyncIterable<JobEvent>, options: { action?: AccountRequest['action']; request?: Uint8Array; admit?: AccountGate['admit'] } = {}) {
   const [near, far] = createLocalChannels('consumer')
-  const orders: JobOrder[] = []
+  const orders: JobOrder<JobRequest>[] = []
   const traffic = createTraffic()
   const serve = createRelay({
     gate: { admit: options.admit ?? (() => ({ action: options.action ?? 'relay', account })) },
-    dispatcher: { run: (order) => { orders.push(order); return events(order) } },
+    dispatcher: { run: ((order: JobOrder<JobRequest>) => { orders.push(order); return events(order) }) as Dispatcher['run'] },
     priorityOf: (tier) => tier === 'pro' ? 1 : 3, traffic,
   })
   const leaving = new AbortController()
@@ -61,8 +63,23 @@ describe('node/jobs/relay', () => {
     expect(Buffer.from(orders[0]!.requestBytes!)).to.deep.equal(Buffer.from(encode(aRequest())))
   })
 
+  it('passes vectors through as they came', async () => {
+    const texts: EmbeddingRequest = { kind: 'embedding', model: 'tiny', inputs: ['a'] }
+    const values = new Uint8Array(8).fill(3)
+    const { done, orders, frames, drain } = await relay(async function* () {
+      yield { type: 'vectors', dimensions: 2, values }
+      yield { type: 'finish', finish: 'stop', usage: { promptTokens: 2, completionTokens: 0 } }
+      yield { type: 'settled', served }
+    }, { request: encode(texts) })
+    await done
+    await drain()
+    expect(frames.slice(0, 2)).to.deep.equal([{ t: 'accept' }, { t: 'vectors', dimensions: 2, values }])
+    expect(frames.at(-1)).to.include({ t: 'end', finish: 'stop' })
+    expect(orders[0]!.request).to.deep.equal(texts)
+  })
+
   it('refuses a request that is signed for something else, by nobody, or cannot be read', async () => {
-    async function* never(): AsyncGenerator<CompletionEvent> { yield* [] }
+    async function* never(): AsyncGenerator<JobEvent> { yield* [] }
     const code = async (options: Parameters<typeof relay>[1]) => {
       const { frames, drain, orders } = await relay(never, options)
       await drain()
