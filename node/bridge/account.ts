@@ -27,8 +27,8 @@ const RECEIPTS_MAX = 100
 const limitField = z.coerce.number().int().min(1).max(RECEIPTS_MAX).default(RECEIPTS_DEFAULT)
 const timeField = z.coerce.number().int().min(0).optional()
 
-const receiptsQuery = z.object({ limit: limitField, before: timeField, cursor: cursorField.optional() })
-const statementQuery = z.object({ limit: limitField, from: timeField, to: timeField, cursor: cursorField.optional() })
+export const receiptsQuery = z.object({ limit: limitField, before: timeField, cursor: cursorField.optional() })
+export const statementQuery = z.object({ limit: limitField, from: timeField, to: timeField, cursor: cursorField.optional() })
 
 export function routeAccount(app: FastifyInstance, components: AccountComponents): void {
   const { gateway, requireKey, statusKey } = components

@@ -27,12 +27,12 @@ const HEADS_MAX = 192
 const SEAL_MS_MAX = 15_000
 
 const countField = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
-const auditBody = z.object({
+export const auditBody = z.object({
   heads: z.array(z.object({ hub: countField.max(HUBS - 1), epoch: countField, frames: countField })).max(HEADS_MAX).optional(),
 })
-const sealBody = z.object({ hub: z.string().min(1).max(64), forced: z.boolean().default(false) })
+export const sealBody = z.object({ hub: z.string().min(1).max(64), forced: z.boolean().default(false) })
 const tableField = z.enum(['prices', 'tiers', 'hardware'])
-const changeBody = z.discriminatedUnion('type', [
+export const changeBody = z.discriminatedUnion('type', [
   z.object({ type: z.literal('table'), table: tableField, rev: countField.min(1), content: z.record(z.string(), z.unknown()) }),
   z.object({ type: z.literal('grant'), account: accountField, amount_micro_credits: microCreditsField, source: sourceField }),
 ])

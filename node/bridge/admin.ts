@@ -20,14 +20,14 @@ export interface AdminComponents {
   readonly token: string
 }
 
-const accountBodySchema = z.object({ public_key: publicKeyField, name: nameField, tier: nameField })
-const keyBodySchema = z.object({ public_key: publicKeyField, account: accountField, name: z.string().max(64) })
+export const accountBodySchema = z.object({ public_key: publicKeyField, name: nameField, tier: nameField })
+export const keyBodySchema = z.object({ public_key: publicKeyField, account: accountField, name: z.string().max(64) })
 const keyParamsSchema = z.object({ public_key: publicKeyField })
-const keysQuerySchema = z.object({ account: accountField })
-const grantBodySchema = z.object({
+export const keysQuerySchema = z.object({ account: accountField })
+export const grantBodySchema = z.object({
   account: accountField, amount_micro_credits: microCreditsField, source: sourceField, approved: changeIdField.optional(),
 })
-const tierBodySchema = z.object({ tier: nameField })
+export const tierBodySchema = z.object({ tier: nameField })
 const tierParamsSchema = z.object({ account: accountField })
 
 export function routeAdmin(app: FastifyInstance, components: AdminComponents): void {

@@ -24,12 +24,12 @@ export function placedHeaders({ host, attempts, model, price, remainingMicroCred
 }
 
 /** Of an answer in one body, which leaves when everything is known. */
-export function servedHeaders({ host, attempts, model, costMicroCredits, remainingMicroCredits }: Served, overheadMs: number): Record<string, string> {
+export function servedHeaders({ host, attempts, model, costMicroCredits, remainingMicroCredits }: Served, overheadMs?: number): Record<string, string> {
   return {
     'x-triforce-host': host,
     'x-triforce-attempts': String(attempts),
     'x-triforce-model': model,
-    'x-triforce-overhead-ms': overheadMs.toFixed(1),
+    ...(overheadMs === undefined ? {} : { 'x-triforce-overhead-ms': overheadMs.toFixed(1) }),
     'x-triforce-cost': formatCredits(costMicroCredits),
     ...(remainingMicroCredits === undefined ? {} : { 'x-triforce-remaining': formatCredits(remainingMicroCredits) }),
   }

@@ -31,7 +31,7 @@ const availabilityField = z.object({
 })
 const modelsField = z.array(modelIdField).max(CAPACITY_MODELS_MAX)
 
-const registerBody = z.object({
+export const registerBody = z.object({
   hardware: z.object({
     gpu: z.string().regex(/^[\p{L}\p{N} ()[\]/._×+-]*$/u, 'must be the name of a graphics card, such as RTX 4090').max(128),
     /** GB of the card, or of all cards of "2x A100". */
@@ -42,11 +42,11 @@ const registerBody = z.object({
   models: modelsField.default([]),
 })
 
-const updateBody = z.object({ availability: availabilityField.optional(), models: modelsField.optional() })
+export const updateBody = z.object({ availability: availabilityField.optional(), models: modelsField.optional() })
 const idField = z.object({
   id: z.string().regex(/^reg_[0-9a-f]{32}$/, 'must be the id of a registration, such as reg_ and 32 digits').transform((text) => fromHex(text.slice(4))!),
 })
-const leaveQuery = z.object({ revoke: z.enum(['true', 'false']).default('false') })
+export const leaveQuery = z.object({ revoke: z.enum(['true', 'false']).default('false') })
 
 export function routeContributor(app: FastifyInstance, { gateway, requireKey, statusKey }: ContributorRoutes): void {
   const keyed = { onRequest: requireKey }

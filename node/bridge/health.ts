@@ -48,10 +48,11 @@ export function routeHealth(app: FastifyInstance, components: HealthComponents):
       const { name, mode, network, version } = gateway.status()
       reply.header('content-type', 'text/plain; charset=utf-8').send(
         `TriForce ${version}: node "${name}" (${mode}) of the federation "${network}".\n\n`
-        + 'API of OpenAI:    /v1/chat/completions, /v1/models\n'
+        + 'API of OpenAI:    /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models\n'
         + 'API of Anthropic: /v1/messages\n'
         + 'API of Ollama:    /api/chat, /api/generate, /api/tags\n'
         + 'Your account:     /v1/credits, /v1/receipts, /v1/status\n'
+        + 'All of it:        /docs, /openapi.json\n'
         + 'Supervision:      /health, /ready, /metrics\n',
       )
     })

@@ -32,6 +32,7 @@ import { routeChatCompletions } from './openai/chat-completions.ts'
 import { routeCompletions } from './openai/completions.ts'
 import { routeEmbeddings } from './openai/embeddings.ts'
 import { routeResponses } from './openai/responses.ts'
+import { routeApiDocs, watchApi } from './openapi.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRunningAnswers, type RunningAnswersOptions } from './running-answers.ts'
 
@@ -115,6 +116,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
     urlCharsMax: settings.urlCharsMax,
   })
   const errorOfUnknownRoute = watchRoutes(app)
+  const routes = watchApi(app)
   app.setNotFoundHandler((request, reply) => sendError(reply, errorOfUnknownRoute(request)))
 
   let stopping: Promise<void> | undefined
@@ -128,8 +130,9 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   routeResponses(app, { runner, requireKey, clock })
   routeEmbeddings(app, { gateway, running, requireKey })
   routeAnthropicMessages(app, { runner, requireKey })
-  routeOllama(app, { gateway, runner, requireKey, clock })
+  routeOllama(app, { gateway, runner, running, requireKey, clock })
   routeModels(app, { gateway, requireKey })
+  routeApiDocs(app, { routes, version: () => gateway.status().version })
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey
   routeAccount(app, { gateway, requireKey, statusKey: operatorKey })

@@ -161,7 +161,7 @@ describe('bridge: hostile requests', () => {
 
   it('says 404 and 405 in shape, names every answer, and lets no page of another origin read', async () => {
     for (const [method, path, status] of [
-      ['GET', '/nothing', 404], ['POST', '/v1/embeddings', 404], ['GET', '/v1/chat/completions', 405], ['DELETE', '/v1/models', 405],
+      ['GET', '/nothing', 404], ['POST', '/v1/audio/speech', 404], ['GET', '/v1/chat/completions', 405], ['DELETE', '/v1/models', 405],
       ['POST', '/v1/receipts/rcpt_x', 405], ['GET', '/v1/models/%E0%A4%A', 400], ['GET', '/v1/admin/accounts', 404],
       ['OPTIONS', '/v1/models', 405], ['GET', '/..%2f..%2fetc', 404],
     ] as const) {

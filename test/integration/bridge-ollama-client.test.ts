@@ -46,6 +46,15 @@ describe('bridge: the ollama client', () => {
     expect((await client.chat({ model: 'demo', messages })).message.tool_calls).to.have.length(2)
   })
 
+  it('makes vectors, in the form of today and in the older one', async () => {
+    const answer = await client.embed({ model: 'demo', input: ['one', 'three'] })
+    expect(answer).to.deep.include({ model: 'demo', embeddings: [[3, 0, Math.fround(0.1)], [5, 1, Math.fround(0.1)]], prompt_eval_count: 5 })
+    expect(answer.total_duration).to.be.greaterThan(0)
+    expect((await client.embed({ model: 'demo', input: 'one' })).embeddings).to.have.length(1)
+    expect((await client.embeddings({ model: 'demo', prompt: 'one' })).embedding).to.deep.equal([3, 0, Math.fround(0.1)])
+    expect(await errorOf(client.embed({ model: 'demo', input: '' }))).to.have.property('status_code', 400)
+  })
+
   it('gives log probabilities as Ollama does', async () => {
     const logprobs = [{ token: 'é', logprob: -0.5, top: [{ token: 'e', logprob: -1 }] }]
     test.gateway.script = (run) => run.emit({ type: 'text', text: 'é', tokens: 1, logprobs }, endEvent('length'), settledEvent)

@@ -41,7 +41,7 @@ type PlainBlock = z.output<typeof resultPart>
 
 const effortField = z.enum(['low', 'medium', 'high', 'xhigh', 'max'])
 
-const promptSchema = z.looseObject({
+export const promptSchema = z.looseObject({
   model: modelIdField,
   messages: z.array(z.looseObject({ role: z.enum(['user', 'assistant', 'system']), content: blocksOf(block) })).min(1).max(MESSAGES_MAX),
   system: optional(blocksOf(textBlock)),
@@ -64,7 +64,7 @@ const promptSchema = z.looseObject({
 })
 type Body = z.output<typeof promptSchema>
 
-const bodySchema = promptSchema.extend({ max_tokens: z.number().int().min(1) })
+export const messagesRequestSchema = promptSchema.extend({ max_tokens: z.number().int().min(1) })
 
 const toolSchema = z.looseObject({
   description: optional(z.string().max(16_384)), input_schema: objectField, strict: optional(z.boolean()), input_examples: optional(z.array(objectField).max(64)),
@@ -75,7 +75,7 @@ const refused: RefusedFields = { container: () => false, mcp_servers: isEmptyLis
 
 /** Throws BAD_REQUEST with the name of the field, or CONTEXT_LENGTH_EXCEEDED. */
 export function readAnthropicRequest(value: unknown, headers: IncomingHttpHeaders = {}): AnthropicRequest {
-  const body = checkBody(bodySchema, value)
+  const body = checkBody(messagesRequestSchema, value)
   refuseFields(body, refused)
   return defined<AnthropicRequest>({
     completion: { ...readPrompt(body), maxTokens: cappedTokens(body.max_tokens) },

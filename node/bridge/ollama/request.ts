@@ -64,7 +64,7 @@ const commonFields = {
 }
 type Common = z.output<z.ZodObject<typeof commonFields>>
 
-const chatSchema = z.looseObject({
+export const ollamaChatSchema = z.looseObject({
   ...commonFields,
   messages: optional(z.array(z.looseObject({
     role: z.string().transform((role) => role.toLowerCase()).pipe(z.enum(['system', 'user', 'assistant', 'tool'])),
@@ -82,9 +82,9 @@ const chatSchema = z.looseObject({
     function: z.looseObject({ name: toolNameField, description: optional(z.string().max(16_384)), parameters: optional(objectField) }),
   })).max(TOOLS_MAX)),
 })
-type Message = NonNullable<z.output<typeof chatSchema>['messages']>[number]
+type Message = NonNullable<z.output<typeof ollamaChatSchema>['messages']>[number]
 
-const generateSchema = z.looseObject({ ...commonFields, prompt: optional(textField), system: optional(textField), images: imagesField })
+export const ollamaGenerateSchema = z.looseObject({ ...commonFields, prompt: optional(textField), system: optional(textField), images: imagesField })
 
 const refusedOfGenerate: RefusedFields = {
   raw: oneOf(false), template: oneOf(''), suffix: oneOf(''), context: isEmptyList, width: oneOf(0), height: oneOf(0), steps: oneOf(0),
@@ -92,7 +92,7 @@ const refusedOfGenerate: RefusedFields = {
 
 /** Throws BAD_REQUEST with the name of the field, or CONTEXT_LENGTH_EXCEEDED. */
 export function readOllamaChat(value: unknown, headers: IncomingHttpHeaders = {}): OllamaRequest {
-  const body = checkBody(chatSchema, value)
+  const body = checkBody(ollamaChatSchema, value)
   const tools = (body.tools ?? []).map(({ function: { name, description, parameters } }, index): Tool => ({
     name, parameters: jsonText(parameters ?? { type: 'object', properties: {} }, `tools[${index}].function.parameters`, SCHEMA_BYTES_MAX),
     ...(description === undefined ? {} : { description }),
@@ -102,7 +102,7 @@ export function readOllamaChat(value: unknown, headers: IncomingHttpHeaders = {}
 
 /** The same for `/api/generate`. */
 export function readOllamaGenerate(value: unknown, headers: IncomingHttpHeaders = {}): OllamaRequest {
-  const body = checkBody(generateSchema, value)
+  const body = checkBody(ollamaGenerateSchema, value)
   refuseFields(body, refusedOfGenerate)
   const images = readImages(body.images, 'images')
   if ((body.prompt ?? '') === '' && images.length === 0) return requestOf(body, headers, [], [])

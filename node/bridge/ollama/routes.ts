@@ -13,12 +13,15 @@ import { parseJsonBody } from '../json-body.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
 import { checkBody, unsupported } from '../request-check.ts'
 import { optional } from '../request-parts.ts'
+import type { RunningAnswers } from '../running-answers.ts'
 import { createOllamaWriter } from './answer.ts'
+import { routeOllamaEmbed } from './embed.ts'
 import { createOllamaNames, runningBody, showBody, tagBody } from './models.ts'
 import { readOllamaChat, readOllamaGenerate, type OllamaRequest } from './request.ts'
 
 export interface OllamaRoutesComponents {
-  readonly gateway: Pick<Gateway, 'models' | 'status'>
+  readonly gateway: Pick<Gateway, 'models' | 'status' | 'embed'>
+  readonly running: RunningAnswers
   readonly runner: CompletionRunner
   readonly requireKey: OnRequestHook
   readonly clock: Clock
@@ -27,7 +30,7 @@ export interface OllamaRoutesComponents {
 /** The state of Ollama's API that is spoken here; clients look at it to know what they may ask. */
 const OLLAMA_VERSION = '0.13.0'
 
-const nameSchema = z.looseObject({ model: optional(modelIdField), name: optional(modelIdField) })
+export const ollamaNameSchema = z.looseObject({ model: optional(modelIdField), name: optional(modelIdField) })
 
 /** What a machine's owner does at the machine. */
 const ownersRoutes = [['POST', '/api/pull'], ['POST', '/api/push'], ['POST', '/api/create'], ['POST', '/api/copy'], ['DELETE', '/api/delete'], ['POST', '/api/blobs/*']] as const
@@ -57,13 +60,15 @@ export function routeOllama(parent: FastifyInstance, components: OllamaRoutesCom
     app.post('/api/chat', keyed, (request, reply) => complete('chat', readOllamaChat(request.body, request.headers), request, reply))
     app.post('/api/generate', keyed, (request, reply) => complete('generate', readOllamaGenerate(request.body, request.headers), request, reply))
 
+    routeOllamaEmbed(app, { ...components, names })
+
     app.get('/api/tags', keyed, async (request) => ({ models: (await gateway.models(principalOf(request))).map(tagBody) }))
     app.get('/api/ps', keyed, async (request) => {
       const models = await gateway.models(principalOf(request))
       return { models: models.filter(({ hosts, vendor }) => hosts > 0 && vendor === undefined).map((model) => runningBody(model, clock.now())) }
     })
     app.post('/api/show', keyed, async (request) => {
-      const { model, name } = checkBody(nameSchema, request.body)
+      const { model, name } = checkBody(ollamaNameSchema, request.body)
       return showBody(await names.find(principalOf(request), model ?? name ?? ''))
     })
     app.get('/api/version', (_request, reply) => {

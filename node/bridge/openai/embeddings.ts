@@ -4,13 +4,13 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { EmbeddingRequest } from '../../../protocol/completion.ts'
-import { TriforceError } from '../../../protocol/errors.ts'
 import { modelIdField } from '../../../protocol/fields.ts'
-import { MESSAGES_MAX, PROMPT_CHARS_MAX } from '../../../protocol/limits.ts'
 import type { RoutingWishes } from '../../../protocol/routing.ts'
 import type { EmbeddingsAnswer, Gateway } from '../../gateway.ts'
+import { servedHeaders } from '../answer-headers.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
-import { checkBody, invalid, unsupported } from '../request-check.ts'
+import { dimensionsField, inputsField, readInputs } from '../embedding-inputs.ts'
+import { checkBody } from '../request-check.ts'
 import { defined, optional } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
 import type { RunningAnswers } from '../running-answers.ts'
@@ -29,7 +29,7 @@ export function routeEmbeddings(app: FastifyInstance, { gateway, running, requir
       const answer = await gateway.embed(principalOf(request), embedding, { signal, ...(routing === undefined ? {} : { routing }) })
       signal.throwIfAborted()
       // Vectors are long in text: written one by one, none waits for the others, and a slow reader holds no copy of all.
-      await reply.header('content-type', 'application/json; charset=utf-8').send(Readable.from(embeddingsBody(answer, embedding.model, format)))
+      await reply.headers(servedHeaders(answer.served)).header('content-type', 'application/json; charset=utf-8').send(Readable.from(embeddingsBody(answer, embedding.model, format)))
     })
     return reply
   })
@@ -37,10 +37,9 @@ export function routeEmbeddings(app: FastifyInstance, { gateway, running, requir
 
 export const embeddingsRequestSchema = z.looseObject({
   model: modelIdField,
-  input: z.union([z.string(), z.array(z.unknown()).min(1).max(MESSAGES_MAX)], { error: `must be a text or a list of up to ${MESSAGES_MAX} texts` })
-    .meta({ anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] }),
+  input: inputsField,
   encoding_format: optional(z.enum(['float', 'base64'])),
-  dimensions: optional(z.number().int().min(1).max(65_536)),
+  dimensions: optional(dimensionsField),
   ...routingFields,
 })
 
@@ -53,18 +52,8 @@ export interface OpenAIEmbeddingsRequest {
 /** Throws BAD_REQUEST with the name of the field, or CONTEXT_LENGTH_EXCEEDED. */
 export function readOpenAIEmbeddingsRequest(value: unknown, headers: IncomingHttpHeaders = {}): OpenAIEmbeddingsRequest {
   const body = checkBody(embeddingsRequestSchema, value)
-  const inputs = (typeof body.input === 'string' ? [body.input] : body.input).map((input, index) => {
-    const path = typeof body.input === 'string' ? 'input' : `input[${index}]`
-    if (typeof input !== 'string') throw unsupported(path, 'must be a text; tokens as numbers mean something else for every model')
-    if (input === '') throw invalid(path, 'must not be empty')
-    return input.toWellFormed()
-  })
-  const chars = inputs.reduce((sum, input) => sum + input.length, 0)
-  if (chars > PROMPT_CHARS_MAX) {
-    throw new TriforceError('CONTEXT_LENGTH_EXCEEDED', { param: 'input' }, { detail: `the inputs have ${chars} characters together; ${PROMPT_CHARS_MAX} are the most` })
-  }
   return defined<OpenAIEmbeddingsRequest>({
-    embedding: defined<EmbeddingRequest>({ kind: 'embedding', model: body.model, inputs, dimensions: body.dimensions }),
+    embedding: defined<EmbeddingRequest>({ kind: 'embedding', model: body.model, inputs: readInputs(body.input), dimensions: body.dimensions }),
     format: body.encoding_format ?? 'float',
     routing: readRouting(body, headers),
   })
