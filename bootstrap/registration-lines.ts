@@ -17,5 +17,6 @@ export function registrationLines(info: RegistrationInfo | undefined, problem: s
 }
 
 function credits(microCredits: string): string {
-  return formatCredits(BigInt(microCredits))
+  const amount = formatCredits(BigInt(microCredits))
+  return `${amount} ${amount === '1' ? 'credit' : 'credits'}`
 }

@@ -112,7 +112,7 @@ function wishesOf({ hours, schedule, models }: WishFlags): { availability?: obje
 
 function tell({ id, name, class: kind, credits_per_hour: busy, standby_credits_per_hour: standby, missing, account_name: account }: RegistrationView, { terminal }: CommandContext): void {
   terminal.print(id)
-  terminal.note(printable(`${name} for ${account}: class ${kind}, ${busy} credits an hour while it answers, ${standby} while it stands by`))
+  terminal.note(printable(`${name} for ${account}: class ${kind}, ${busy} ${busy === '1' ? 'credit' : 'credits'} an hour while it answers, ${standby} while it stands by`))
   for (const { level, have, need, fix } of missing) terminal.note(printable(`${level === 'minimum' ? 'missing' : 'could be better'}: ${have}, ${need} wanted; ${fix}`))
 }
 

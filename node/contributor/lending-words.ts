@@ -111,6 +111,7 @@ function time(unixMs: number): string {
 }
 
 function duration(ms: number): string {
+  if (ms < 1_000) return `${(ms / 1_000).toFixed(1)} s`
   const minutes = Math.floor(ms / 60_000)
   if (minutes < 1) return `${Math.floor(ms / 1_000)} s`
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
