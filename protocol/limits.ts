@@ -120,5 +120,8 @@ export const LOG_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024
 /** Bytes of one timed transfer to a hub: 2 MiB take 170 ms at 100 Mbit/s, long enough to be measured over a pinged 30 ms. */
 export const SPEED_BYTES_MAX = 2 * 1024 * 1024
 
+/** A signed order about a machine as a hub keeps it: 16 GPUs and 32 models with the longest names have about 18,000. */
+export const CONTRIBUTOR_ORDER_BYTES_MAX = 24 * 1024
+
 /** Machines of one account that a hub lists, and that it may have. */
 export const REGISTRATIONS_LISTED_MAX = 64

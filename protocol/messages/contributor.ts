@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { countField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
-import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, REGISTRATIONS_LISTED_MAX, SPEED_BYTES_MAX } from '../limits.ts'
+import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CONTRIBUTOR_ORDER_BYTES_MAX, REGISTRATIONS_LISTED_MAX, SPEED_BYTES_MAX } from '../limits.ts'
 import { signedSchema } from '../signed.ts'
 
 const TIB = 1024 ** 4
@@ -54,7 +54,10 @@ export type ContributorOrder = z.output<typeof contributorOrderSchema>
 export const lendingConsentSchema = z.object({ v: z.literal(1), network: word, node: publicKeyField, sentAt: timeField })
 export type LendingConsent = z.output<typeof lendingConsentSchema>
 
-export const contributorAskSchema = z.object({ t: z.literal('contributor'), order: signedSchema, consent: signedSchema.optional() })
+/** Fields that nobody knows are not read, but they are signed and so would be kept: the whole is bounded. */
+const boundedSigned = signedSchema.refine(({ body }) => body.byteLength <= CONTRIBUTOR_ORDER_BYTES_MAX, 'must be within CONTRIBUTOR_ORDER_BYTES_MAX')
+
+export const contributorAskSchema = z.object({ t: z.literal('contributor'), order: boundedSigned, consent: boundedSigned.optional() })
 
 /** Bytes to be thrown away: the asker times how long they take. */
 export const speedAskSchema = z.object({

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { createOrderWriter } from '../../../../node/contributor/orders.ts'
 import { machineIdOf } from '../../../../node/contributor/registry.ts'
+import { controlAskSchema } from '../../../../protocol/messages/control.ts'
 import { signDocument } from '../../../../protocol/signed.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity, aModel } from '../../../support/completions.ts'
@@ -114,6 +115,14 @@ describe('node/contributor/contributor-desk', () => {
         aMachine({ gpus: [{ name: 'H100', vramBytes: 1024 ** 5 }] }), aMachine({ gpus: Array.from({ length: 17 }, () => gpu) }), aMachine({ gpus: [{ name: 'H100', vramBytes: -1 }] }),
         aMachine({ cpu: 'x'.repeat(257) }), aMachine({ uploadMbits: 1e9 }), aMachine({ cores: 1.5 }),
       ]) expect(await codeOf(register(node, { hardware }))).to.equal('FRAME_MALFORMED')
+    })
+
+    it('an order that would fill the disk with fields that nobody knows; the longest honest one fits', async () => {
+      const { writer, node } = await lendingWorld()
+      const names = aMachine({ gpus: Array.from({ length: 16 }, () => ({ name: '\u{ffff}'.repeat(256), vramBytes: GIB })), cpu: '\u{ffff}'.repeat(256) })
+      const largest = registerBody({ hardware: names, models: Array.from({ length: 32 }, () => 'm'.repeat(128)) })
+      const isTaken = (body: object) => controlAskSchema.safeParse({ t: 'contributor', order: writer.order(node.signer, body as typeof largest) }).success
+      expect([isTaken(largest), isTaken({ ...largest, more: 'x'.repeat(10_000) })]).to.deep.equal([true, false])
     })
 
     it('an account\'s own key as the key of a machine, which would lock the account out', async () => {
