@@ -103,7 +103,10 @@ describe('bootstrap/config', () => {
   it('wants an API key of a consumer and a hybrid, and never repeats a bad one', () => {
     expect(refusal(() => config({ mode: 'consumer' }))).to.contain('--key is missing')
     expect(refusal(() => config({ mode: 'hybrid', key: 'sk-secret' }))).to.contain('--key is not an API key').and.not.to.contain('sk-secret')
-    expect(config({ mode: 'contributor', key: apiKey }).apiKey).to.equal(undefined)
+    // A contributor earns for the account of its key, and needs none where an admin has bound it.
+    expect(config({ mode: 'contributor', key: apiKey }).apiKey).to.equal(apiKey)
+    expect(config({ mode: 'contributor' }).apiKey).to.equal(undefined)
+    expect(refusal(() => config({ mode: 'contributor', key: 'sk-secret' }))).to.contain('--key is not an API key').and.not.to.contain('sk-secret')
   })
 
   it('has each flag and each variable once', () => {
