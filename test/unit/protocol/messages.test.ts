@@ -2,8 +2,9 @@ import { expect } from 'chai'
 import type { z } from 'zod'
 import { decode, encode } from '../../../protocol/codec.ts'
 import { completionRequestSchema, type AnswerDelta } from '../../../protocol/completion.ts'
-import { COMPLETION_TOKENS_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, SPEED_BYTES_MAX } from '../../../protocol/limits.ts'
+import { COMPLETION_TOKENS_MAX, CONTRIBUTOR_ORDER_BYTES_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, SPEED_BYTES_MAX } from '../../../protocol/limits.ts'
 import { capacitySchema } from '../../../protocol/messages/capacity.ts'
+import { contributorOrderSchema, lendingConsentSchema } from '../../../protocol/messages/contributor.ts'
 import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
 import {
   accountRequestSchema, deltaOfTell, hashedText, jobAskSchema, jobTellSchema, progressNoteSchema, tellOfDelta, type JobDeltaTell,
@@ -17,6 +18,7 @@ import { ticketSchema } from '../../../protocol/messages/ticket.ts'
 import { signDocument, signedSchema } from '../../../protocol/signed.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { aCapacity, aModel, aRequest } from '../../support/completions.ts'
+import { aMachine } from '../../support/lending-world.ts'
 import { testKey } from '../../support/federation.ts'
 
 const b16 = new Uint8Array(16).fill(1)
@@ -61,6 +63,16 @@ const vectors: Readonly<Record<string, Vector>> = {
   },
   'control ping': { schema: controlAskSchema, good: [{ t: 'ping' }, { t: 'account', authorization: signed, body: b16 }], bad: { 'unknown question': { t: 'shutdown' }, 'no question': { t: undefined } } },
   'control account': { schema: controlAskSchema, good: [{ t: 'account', authorization: signed, body: b16 }], bad: { 'no authorization': { authorization: undefined }, 'body as text': { body: 'x' } } },
+  'contributor order': {
+    schema: contributorOrderSchema,
+    good: [
+      { do: 'unregister', v: 1, network: 'net', sentAt: 1, id: b16, revoke: false }, { do: 'list', v: 1, network: 'net', sentAt: 1 }, { do: 'status', v: 1, network: 'net', sentAt: 1 },
+      { do: 'register', v: 1, network: 'net', sentAt: 1, startedAt: 1, name: 'box', hardware: aMachine(), availability: { hoursPerDay: 8, schedule: '18:00-02:00' }, models: ['tiny'] },
+      { do: 'announce', v: 1, network: 'net', sentAt: 1, name: 'box', hardware: aMachine({ gpus: [], uploadMbits: 94.2 }), availability: {}, models: [] },
+    ],
+    bad: { 'newer version': { v: 2 }, 'long network': { network: 'x'.repeat(65) }, 'short id': { id: new Uint8Array(15) }, 'revoke as a word': { revoke: 'yes' }, 'unknown order': { do: 'steal' } },
+  },
+  'lending consent': { schema: lendingConsentSchema, good: [{ v: 1, network: 'net', node: b32, sentAt: 1 }], bad: { 'short key': { node: b16 }, 'no time': { sentAt: undefined } } },
   'control answer': {
     schema: controlTellSchema, good: [{ t: 'error', code: 'NO_HOST', detail: '', retryAfterMs: 1 }, { t: 'error', code: 'X', detail: '' }, { t: 'pong' }, { t: 'ok', body: b16 }],
     bad: { 'long code': { code: 'x'.repeat(65) }, 'long detail': { detail: 'x'.repeat(1_025) }, 'negative time': { retryAfterMs: -1 } },
@@ -98,8 +110,8 @@ const vectors: Readonly<Record<string, Vector>> = {
   'receipt half': { schema: receiptHalfSchema, good: [half, { ...half, devices: [half.device, 'b'] }, { ...half, devices: Array.from({ length: 16 }, () => half.device) }], bad: { 'one in a list': { devices: [half.device] }, 'too many devices': { devices: Array.from({ length: 17 }, () => half.device) }, 'digest of no hash': { modelDigest: 'x' }, 'long device': { device: 'x'.repeat(257) }, 'short hash': { outputHash: b16 } } },
   observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hash': { outputHash: b16 }, 'something else': { hub: b32 } } },
   'signed half': { schema: signedHalfSchema, good: [{ body: signed.body, signature: signed.signature }], bad: { 'short signature': { signature: b32 }, 'no body': { body: undefined } } },
-  'ask to lend': { schema: contributorAskSchema, good: [{ t: 'contributor', order: signed }, { t: 'contributor', order: signed, consent: signed }], bad: { 'no order': { order: undefined } } },
   'ask for a catalogue': { schema: catalogueAskSchema, good: [{ t: 'catalogue', vendor: 'openai', revision: b16, from: 0 }], bad: { 'short revision': { revision: new Uint8Array(15) }, 'from below 0': { from: -1 } } },
+  'ask to lend': { schema: contributorAskSchema, good: [{ t: 'contributor', order: signed }, { t: 'contributor', order: signed, consent: signed }], bad: { 'no order': { order: undefined }, 'order above the limit': { order: { ...signed, body: new Uint8Array(CONTRIBUTOR_ORDER_BYTES_MAX + 1) } } } },
   'ask for speed': {
     schema: speedAskSchema, good: [{ t: 'speed', data: new Uint8Array(3) }], bad: { 'no bytes': { data: 'x' }, 'too many': { data: new Uint8Array(SPEED_BYTES_MAX + 1) } },
   },
