@@ -4,7 +4,7 @@ import { createAnthropicWriter } from './answer.ts'
 import { readAnthropicPrompt, readAnthropicRequest } from './request.ts'
 import type { CompletionRunner } from '../completion-runner.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
-import { estimatePromptTokens } from '../prompt-estimate.ts'
+import { estimatePromptTokens } from '../../prompt-estimate.ts'
 
 export interface AnthropicMessagesComponents {
   readonly runner: CompletionRunner

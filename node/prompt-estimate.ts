@@ -1,5 +1,5 @@
 /** How many tokens a prompt may have, without the tokenizer of its model. */
-import type { CompletionRequest } from '../../protocol/completion.ts'
+import { isEmbedding, type JobRequest } from '../protocol/completion.ts'
 
 // The rule of thumb for English. Other scripts have more bytes a character and more tokens a character, so bytes are the better measure.
 const BYTES_PER_TOKEN = 4
@@ -8,7 +8,9 @@ const TOKENS_PER_MESSAGE = 4
 // What Anthropic charges for an image of its best size, 1.15 megapixels; larger ones are scaled down to it.
 const TOKENS_PER_IMAGE = 1_600
 
-export function estimatePromptTokens({ messages, tools = [], responseFormat }: CompletionRequest): number {
+export function estimatePromptTokens(request: JobRequest): number {
+  if (isEmbedding(request)) return request.inputs.reduce((sum, input) => sum + Math.ceil(Buffer.byteLength(input) / BYTES_PER_TOKEN), 0)
+  const { messages, tools = [], responseFormat } = request
   let bytes = responseFormat.type === 'json_schema' ? responseFormat.schema.length : 0
   let tokens = messages.length * TOKENS_PER_MESSAGE
   for (const { content, toolCalls = [], reasoning = [] } of messages) {

@@ -1,0 +1,16 @@
+/** The small edition of `npm run test:money`. */
+import { expect } from 'chai'
+import { runMoneyStress } from '../support/money-stress.ts'
+
+describe('money under stress', function () {
+  this.timeout(90_000)
+  const seed = Date.now() % 1_000_000
+
+  it(`charges what the vendors bill, whatever the ending (seed ${seed})`, async () => {
+    const { chargedMicroCredits, dueMicroCredits, problems, surprises, billedTokens } = await runMoneyStress({ requests: 90, seed })
+    expect(surprises).to.deep.equal([])
+    expect(problems).to.deep.equal([])
+    expect(billedTokens).to.be.greaterThan(500)
+    expect(chargedMicroCredits).to.equal(dueMicroCredits)
+  })
+})
