@@ -21,7 +21,8 @@ export interface ChatServed {
   readonly host: string
   readonly hostName: string
   readonly hub: string
-  readonly receipt: string
+  /** Null where nothing was logged: an answer with the account's own key at a vendor. */
+  readonly receipt: string | null
   readonly durability: string
   readonly costMicroCredits: bigint
   readonly attempts: number
@@ -37,7 +38,7 @@ export type ChatEvent =
 const microCreditsField = z.union([z.number().int(), z.string().regex(/^-?\d{1,18}$/)]).transform((value) => BigInt(value))
 
 const servedSchema = z.object({
-  host: z.string(), host_name: z.string(), hub: z.string(), receipt: z.string(), durability: z.string(),
+  host: z.string(), host_name: z.string(), hub: z.string(), receipt: z.string().nullable(), durability: z.string(),
   cost_micro_credits: microCreditsField, attempts: z.number(),
 }).transform((served): ChatServed => ({
   host: served.host, hostName: served.host_name, hub: served.hub, receipt: served.receipt, durability: served.durability,

@@ -13,6 +13,7 @@ import { createClouds, type Clouds } from '../providers/cloud/clouds.ts'
 import { createBridge } from '../node/bridge/server.ts'
 import { createAnnouncer } from '../node/capacity/announcer.ts'
 import { createCapacityTable, type CapacityTable } from '../node/capacity/table.ts'
+import type { OwnKeys } from '../node/clouds/own-keys.ts'
 import { createOwnClouds, type OwnClouds } from '../node/clouds/own-clouds.ts'
 import { catalogueAnswer, serveEither } from '../node/clouds/serve-clouds.ts'
 import type { ContributorGateway } from '../node/contributor/contributor-gateway.ts'
@@ -20,7 +21,6 @@ import type { Registry } from '../node/contributor/registry.ts'
 import { createModelHosts, type ModelHosts } from '../node/discovery/model-hosts.ts'
 import type { Gateway, NodeStatus } from '../node/gateway.ts'
 import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
-import type { HostCandidate } from '../node/jobs/candidates.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
 import { createExecutor, type Executor } from '../node/jobs/executor.ts'
 import { createHostRecord } from '../node/jobs/host-record.ts'
@@ -33,16 +33,16 @@ import { createRemoteJobs } from '../node/jobs/remote-job.ts'
 import { createTicketGate, type TicketGate } from '../node/jobs/tickets.ts'
 import { createTurnSigner, type TurnSigner } from '../node/jobs/turn-signer.ts'
 import { createLifecycle, type LifecyclePart } from '../node/lifecycle.ts'
-import type { Channel, ChannelHandler } from '../node/net/channel.ts'
+import type { ChannelHandler } from '../node/net/channel.ts'
 import { createChannelPool, type ChannelPool } from '../node/net/channel-pool.ts'
 import { startHeartbeat } from '../node/net/heartbeat.ts'
 import { createHost, type Host } from '../node/net/host.ts'
-import { createLocalChannels } from '../node/net/local-channel.ts'
 import { startRedial, type Redial } from '../node/net/redial.ts'
 import { createRequestHandler, createRequests, type Requests } from '../node/net/requests.ts'
 import { startReservations } from '../node/net/reservations.ts'
 import { startWake } from '../node/net/wake.ts'
 import { createTurnEnd } from '../node/net/turn-end.ts'
+import { withOwnKeys } from '../node/own-key-gateway.ts'
 import { createRemoteGateway } from '../node/remote-gateway.ts'
 import { createAccountClient } from '../node/settlement/account-client.ts'
 import { createAccountDesk } from '../node/settlement/account-desk.ts'
@@ -54,6 +54,8 @@ import { createPriorities } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
 import { createNodeLending } from './node-lending.ts'
+import { openOwnKeys } from './own-key-file.ts'
+import { leaseRemote, localChannel } from './host-channels.ts'
 import { createHubClouds } from './hub-clouds.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
@@ -76,7 +78,7 @@ export async function startNode(config: NodeConfig, system: System): Promise<Run
   let opened: NodeLedger | undefined
   try {
     opened = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
-    return await composeNode(config, system, { ...lent, ...opened, clouds })
+    return await composeNode(config, system, { ...lent, ...opened, clouds, ownKeys: await openOwnKeys(config, system) })
   } catch (error) {
     await opened?.ledger.close()
     await lent.provider.close()
@@ -88,6 +90,8 @@ export async function startNode(config: NodeConfig, system: System): Promise<Run
 export interface NodeParts {
   readonly provider: Provider
   readonly clouds: Clouds
+  /** Accounts' own keys at vendors. */
+  readonly ownKeys: OwnKeys
   readonly hardware: LentHardware
   /** Hubs only. */
   readonly ledger?: HubLedger
@@ -99,7 +103,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const { federation, identity } = config
   const { clock, random, log } = system
   const { signer } = identity
-  const { provider, hardware, ledger, clouds } = parts
+  const { provider, hardware, ledger, clouds, ownKeys } = parts
   const ids = protocolIds(federation.network)
   const isHub = (peer: string) => federation.hubs.some((hub) => hub.peerId === peer)
   const hubIndex = hubIndexOf(federation, signer.publicKey) ?? -1
@@ -163,7 +167,8 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   host.handle(ids.job, side.jobServer)
   host.handle(ids.control, side.controlServer)
   const bridge = createBridge({
-    gateway: side.gateway, contributor: side.contributor, clock, random, log,
+    gateway: withOwnKeys(side.gateway, { keys: ownKeys, vendor: (id) => clouds.vendor(id), clock }, { peerId: host.peerId, name: config.name }),
+    vendorKeys: { ownKeys, isVendor: (id) => clouds.vendor(id) !== undefined }, contributor: side.contributor, clock, random, log,
     ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
@@ -375,21 +380,5 @@ const CLOUD_JOBS_MAX = 2_000
 /** What receipts of a vendor's answers name in place of a device; it earns nothing. */
 const CLOUD_DEVICE = 'cloud'
 
-/** A channel to this process's own job server. */
-function localChannel(server: ChannelHandler, peer: string): Channel {
-  const [asking, serving] = createLocalChannels(peer)
-  server(serving).catch((reason: unknown) => serving.abort(reason instanceof TriforceError ? reason : new TriforceError('INTERNAL', {}, { cause: reason })))
-  return asking
-}
-
 /** A consumer settles when its job has ended, and asks again for some seconds where the hub does not answer. */
 const SETTLED_WITHIN_MS = 60_000
-
-/** Time to reach a host that has no connection to this hub before the next one is asked. */
-const REACH_MS_MAX = 1_500
-
-async function leaseRemote(host: Host, pool: ChannelPool, candidate: HostCandidate): Promise<Channel> {
-  const { peer } = candidate.row
-  if (!host.isConnected(peer)) await host.dial(candidate.addresses, { signal: AbortSignal.timeout(REACH_MS_MAX) })
-  return pool.lease(peer)
-}

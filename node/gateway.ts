@@ -49,8 +49,9 @@ export interface Served {
   readonly hostName: string
   /** Name of the hub that cleared the job. */
   readonly hub: string
-  readonly receiptId: Uint8Array
-  readonly durability: 'replicated' | 'local'
+  /** Absent where nothing was logged: of an answer with the account's own key at a vendor. */
+  readonly receiptId?: Uint8Array
+  readonly durability: 'replicated' | 'local' | 'none'
   readonly costMicroCredits: bigint
   /** Hosts asked, the last one included. */
   readonly attempts: number

@@ -56,8 +56,8 @@ export function servedLine({ end }: Answer): string {
   if (served !== undefined) parts.push(`${printable(served.hostName)} via ${printable(served.hub)}`)
   if (usage !== undefined) parts.push(`${usage.promptTokens}+${usage.completionTokens} tokens`)
   if (served !== undefined) {
-    parts.push(`${formatCredits(served.costMicroCredits)} credits`, printable(served.receipt))
-    if (served.durability !== 'replicated') parts.push('on one hub only so far')
+    parts.push(`${formatCredits(served.costMicroCredits)} credits`, printable(served.receipt ?? 'no receipt'))
+    if (served.durability === 'local') parts.push('on one hub only so far')
   }
   if (end.finish === 'length') parts.push('cut at the token limit')
   return parts.join(', ')

@@ -138,7 +138,7 @@ function bodyOf(record: GenerationRecord) {
     },
     cost_micro_credits: served?.costMicroCredits.toString() ?? null,
     cost_credits: served === undefined ? null : formatCredits(served.costMicroCredits),
-    receipt: served === undefined ? null : `rcpt_${toHex(served.receiptId)}`,
+    receipt: served?.receiptId === undefined ? null : `rcpt_${toHex(served.receiptId)}`,
     durability: served?.durability ?? null,
     hub: served?.hub ?? null,
     stopped_by: served?.stoppedBy ?? null,

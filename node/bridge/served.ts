@@ -7,7 +7,7 @@ export function servedBody(served: Served) {
     host: served.host,
     host_name: served.hostName,
     hub: served.hub,
-    receipt: `rcpt_${toHex(served.receiptId)}`,
+    receipt: served.receiptId === undefined ? null : `rcpt_${toHex(served.receiptId)}`,
     durability: served.durability,
     // A string, since a double cannot hold every amount.
     cost_micro_credits: served.costMicroCredits.toString(),

@@ -36,10 +36,14 @@ import { routeApiDocs, watchApi } from './openapi.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRunningAnswers, type RunningAnswersOptions } from './running-answers.ts'
 
+import { routeVendorKeys, type VendorKeysComponents } from './vendor-keys.ts'
+
 export interface BridgeComponents {
   readonly gateway: Gateway
   readonly contributor?: ContributorGateway
   readonly admin?: { readonly gateway: AdminGateway; readonly token: string }
+  /** Accounts' own keys at vendors, kept at this node. */
+  readonly vendorKeys?: Pick<VendorKeysComponents, 'ownKeys' | 'isVendor'>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -138,6 +142,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   routeAccount(app, { gateway, requireKey, statusKey: operatorKey })
   if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey, statusKey: operatorKey })
   routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
+  if (components.vendorKeys !== undefined) routeVendorKeys(app, { ...components.vendorKeys, requireKey })
   if (components.admin !== undefined) routeAdmin(app, components.admin)
 
   /** Resolves after `delayMs`, or at once where `signal` aborts. */

@@ -1,5 +1,6 @@
 /** What a hub that relays tells of a job beside its text, as frames and back as events. Amounts are µcr. */
 import { concatBytes } from '../../protocol/bytes.ts'
+import { TriforceError } from '../../protocol/errors.ts'
 import type { JobAsk, JobTell } from '../../protocol/messages/job.ts'
 import type { PlacedEvent, Served } from '../gateway.ts'
 
@@ -29,9 +30,11 @@ export function placedEvent({ price, remaining, host, hostName, attempts, model,
   }
 }
 
-export function servedTell({ costMicroCredits, remainingMicroCredits, ...served }: Served): ServedTell {
+/** Throws INTERNAL for an answer that no ledger knows: a hub relays no such one. */
+export function servedTell({ costMicroCredits, remainingMicroCredits, receiptId, durability, ...served }: Served): ServedTell {
+  if (receiptId === undefined || durability === 'none') throw new TriforceError('INTERNAL', { problem: 'relayed without a receipt' })
   return {
-    ...served, costMicroCredits: Number(costMicroCredits), ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
+    ...served, receiptId, durability, costMicroCredits: Number(costMicroCredits), ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
   }
 }
 
