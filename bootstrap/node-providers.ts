@@ -48,7 +48,7 @@ export async function openProviders(config: NodeConfig, system: System): Promise
     providers.push(ollama)
     await ollama.start()
   }
-  if (config.benchSource) providers.push(createBenchSource({ clock }))
+  if (config.benchSource) providers.push(createBenchSource({ clock }, slots))
   return { provider: createProviderRegistry({ providers }), hardware: probeHardware(config, system, providers) }
 }
 

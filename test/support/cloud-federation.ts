@@ -24,6 +24,8 @@ export interface CloudFederation {
   account(microCredits: bigint): Promise<SpendingAccount>
   /** A consumer of that account. */
   consumer(account: SpendingAccount): Promise<RunningNode>
+  /** A contributor with one slot for the bench source. */
+  contributor(): Promise<RunningNode>
   /** The ledgers' own word: totals and problems of a fold of everything from one hub's disk. */
   audit(hub: number): Promise<{ readonly problems: readonly string[]; readonly totals_micro_credits: Readonly<Record<string, string>> }>
   stop(): Promise<void>
@@ -65,6 +67,7 @@ export async function startCloudFederation(access: readonly [readonly CloudAcces
     { mode: 'hub', dir: join(dir.path, `hub${index}`), apiPort: 0, embedded: false, demoModel: false },
     { federation, identity: key, adminToken: TOKEN, cloudAccess: access[index]! },
   ), system)))
+  /** Nodes that are no hubs. */
   const consumers: RunningNode[] = []
   const apis = nodes.map(({ api }) => api)
 
@@ -109,6 +112,14 @@ export async function startCloudFederation(access: readonly [readonly CloudAcces
     async consumer({ apiKey }) {
       const node = await startNode(createNodeConfig(
         { mode: 'consumer', dir: join(dir.path, `consumer${consumers.length}`), apiPort: 0, apiKey },
+        { federation, identity: testKey(), adminToken: undefined },
+      ), system)
+      consumers.push(node)
+      return node
+    },
+    async contributor() {
+      const node = await startNode(createNodeConfig(
+        { mode: 'contributor', dir: join(dir.path, `contributor${consumers.length}`), apiPort: 0, embedded: false, demoModel: false, ollama: 'off', benchSource: true, slots: 1 },
         { federation, identity: testKey(), adminToken: undefined },
       ), system)
       consumers.push(node)
