@@ -2,6 +2,7 @@
  * The ledger as the node sees it: append facts, ask what is known, pass messages between hubs.
  * It knows no network: `HubSync` takes messages and gives messages.
  */
+import type { KeyTerms } from '../protocol/key-terms.ts'
 import type { Receipt } from '../protocol/messages/receipt.ts'
 import type { Spending } from './spending.ts'
 
@@ -33,6 +34,14 @@ export interface ApiKeyRecord {
   readonly account: Uint8Array
   readonly name: string
   readonly createdAt: number
+  /** What it may do; absent: everything. */
+  readonly terms?: KeyTerms
+}
+
+/** µcr that holds of a key with a budget have taken: held and charged. */
+export interface KeyBudgetUse {
+  readonly today: bigint
+  readonly total: bigint
 }
 
 export interface LogHead {
@@ -247,7 +256,7 @@ export interface LedgerMoney {
 export interface LedgerOrders {
   /** Each resolves when the entry is acknowledged. Throws ENTRY_INVALID, ENTRY_CONFLICT, LEDGER_READ_ONLY. */
   openAccount(account: { publicKey: Uint8Array; name: string; tier: string }): Promise<AppendResult>
-  addKey(key: { publicKey: Uint8Array; account: Uint8Array; name: string }): Promise<AppendResult>
+  addKey(key: { publicKey: Uint8Array; account: Uint8Array; name: string; terms?: KeyTerms }): Promise<AppendResult>
   revokeKey(key: { publicKey: Uint8Array }): Promise<AppendResult>
   /** `source` names why, and makes a repeated grant the same grant. Above the clearing hub's budget of the day (BUDGET_EXCEEDED) it
    *  needs `approved`, the id of a change that two hubs signed. */
@@ -271,6 +280,10 @@ export interface HubLedger extends LedgerMoney, LedgerOrders, Spending {
   accounts(): readonly Account[]
   apiKey(publicKey: Uint8Array): ApiKeyRecord | undefined
   apiKeys(account: Uint8Array): readonly ApiKeyRecord[]
+  /** Of a key with a budget, on this UTC day and in all. */
+  keyUse(publicKey: Uint8Array): KeyBudgetUse
+  /** The hub that clears for the account now; undefined before it has a log. */
+  clearingHub(account: Uint8Array): number | undefined
   receipt(id: Uint8Array): Promise<ReceiptRecord | undefined>
   /** The receipt file of docs/ledger.md#receipt-file: the same text on every hub, verified offline with the federation file alone. */
   receiptFile(id: Uint8Array): Promise<string | undefined>

@@ -4,8 +4,8 @@ import { TriforceError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/ports.ts'
 import { coveredMs, payOf } from './earning/pay.ts'
 import { UNLIMITED_TOKENS, type AccountId, type DeviceState, type LedgerState } from './fold/state.ts'
-import { accountOf, accountsOf, apiKeyOf, apiKeysOf, balanceOf, tierOn } from './fold/views.ts'
-import type { HubState } from './hub/hub-state.ts'
+import { accountOf, accountsOf, apiKeyOf, apiKeysOf, balanceOf, clearingLogOf, tierOn } from './fold/views.ts'
+import { logOfName, type HubState } from './hub/hub-state.ts'
 import { isNewcomer } from './hub/pay-duty.ts'
 import type { AccountMoney, DeviceRecord, HubLedger, LendingRecord, LogHead } from './interface.ts'
 import { dayOf, NEWCOMER_MS, NEWCOMER_RECEIPTS } from './rules.ts'
@@ -18,7 +18,7 @@ export interface QuestionsComponents {
   readonly store: Pick<LogStore, 'tails'>
 }
 
-export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'money' | 'price' | 'earningRate' | 'lending' | 'heads'>
+export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'keyUse' | 'clearingHub' | 'money' | 'price' | 'earningRate' | 'lending' | 'heads'>
 
 export function createQuestions({ clock, hub, store }: QuestionsComponents): Questions {
   /** Devices by contributor; no device ever goes, so their number tells whether it is complete. */
@@ -72,6 +72,14 @@ export function createQuestions({ clock, hub, store }: QuestionsComponents): Que
     accounts: () => accountsOf(hub.state),
     apiKey: (publicKey) => apiKeyOf(hub.state, toHex(publicKey)),
     apiKeys: (account) => apiKeysOf(hub.state, toHex(account)),
+    keyUse: (publicKey) => {
+      const use = hub.state.keyUse.get(toHex(publicKey))
+      return { today: use?.days.get(dayOf(clock.now())) ?? 0n, total: use?.total ?? 0n }
+    },
+    clearingHub: (account) => {
+      const clearing = clearingLogOf(hub.state, toHex(account))
+      return clearing === undefined ? undefined : logOfName(clearing).hub
+    },
     money: (account) => {
       const id = toHex(account)
       if (hub.state.accounts.get(id)?.opened === undefined) return undefined

@@ -35,6 +35,8 @@ export const errorTable = {
   UNSUPPORTED_MEDIA_TYPE: { blame: 'client', http: 415, type: 'invalid_request_error', retry: false, text: 'the body must be application/json' },
   RATE_LIMITED: { blame: 'client', http: 429, type: 'rate_limit_error', retry: true, text: 'too many requests at once' },
   INSUFFICIENT_CREDITS: { blame: 'client', http: 402, type: 'insufficient_credits', retry: false, text: 'the account has too few credits' },
+  KEY_BUDGET_SPENT: { blame: 'client', http: 402, type: 'insufficient_credits', retry: false, text: 'the budget of this API key is spent: use another key, or wait for the next UTC day if it has a budget for each day' },
+  KEY_EXPIRED: { blame: 'client', http: 401, type: 'authentication_error', retry: false, text: 'the API key has expired: make a new one' },
   CANCELLED: { blame: 'client', http: 499, type: 'cancelled', retry: false, text: 'the client left before the end' },
 
   // What the federation cannot do at the moment.

@@ -1,15 +1,16 @@
 /** Entries about who there is: accounts, their keys, their tiers. They move no money. */
 import { z } from 'zod'
 import { countField, idField, publicKeyField, shortText } from '../../protocol/fields.ts'
+import { keyTermsSchema } from '../../protocol/key-terms.ts'
 
 /** Natural key: the public key. Any hub may log it; of several, the earliest position counts. */
 export const accountOpenSchema = z.strictObject({
   k: z.literal('AccountOpen'), eid: idField, account: idField, publicKey: publicKeyField, name: shortText, tier: shortText,
 })
 
-/** Natural key: the public key. A contributor's node key added to an account makes that account earn. */
+/** Natural key: the public key. A contributor's node key added to an account makes that account earn. `terms`: what an API key may do; absent: everything. */
 export const keyAddSchema = z.strictObject({
-  k: z.literal('KeyAdd'), eid: idField, publicKey: publicKeyField, account: idField, name: shortText,
+  k: z.literal('KeyAdd'), eid: idField, publicKey: publicKeyField, account: idField, name: shortText, terms: keyTermsSchema.optional(),
 })
 
 export const keyRevokeSchema = z.strictObject({ k: z.literal('KeyRevoke'), eid: idField, publicKey: publicKeyField })

@@ -3,7 +3,7 @@
  * it; once that log is sealed, in its successor's.
  */
 import { z } from 'zod'
-import { countField, hashField, idField, shortText, timeField } from '../../protocol/fields.ts'
+import { countField, hashField, idField, publicKeyField, shortText, timeField } from '../../protocol/fields.ts'
 import { hubIndexField } from '../../protocol/messages/ledger-fields.ts'
 import { dayField, eidField, microCreditsOrZeroField } from './fields.ts'
 
@@ -13,12 +13,14 @@ const quotaHoldField = z.strictObject({ day: dayField, tokens: countField.min(1)
 /**
  * Reserves rights of this log. Natural key: this hub and `request`, the id that the client chose before it asked.
  * Quota is used first; `credits` covers the rest at the row `priceRow` of price table `priceRev`.
- * `day` of a quota is the UTC day of the frame. `supersedes`: the same request was begun at another hub before.
+ * `day` of a quota is the UTC day of the frame. `supersedes`: the same request was begun at another hub before. `key`: the
+ * API key whose budget it counts against; only the log that clears for the account may log such a hold.
  */
 export const holdSchema = z.strictObject({
   k: z.literal('Hold'), eid: idField, hub: hubIndexField, request: idField, requestHash: hashField, account: idField,
   priceRow: shortText, priceRev: countField, credits: microCreditsOrZeroField, quota: quotaHoldField.optional(),
   expiresAt: timeField, supersedes: z.strictObject({ hub: hubIndexField, hold: eidField }).optional(),
+  key: publicKeyField.optional(),
 })
 
 /** Reserves more for a running hold. Natural key: hold and step (1, 2, ...). */

@@ -33,7 +33,7 @@ export function addKey({ state, at }: Scene, entry: EntryOf<'KeyAdd'>): Effect {
         former?.delete(key)
         if (former?.size === 0) state.keysOfAccount.delete(known.account)
       }
-      state.keys.set(key, { account, name: entry.name, at })
+      state.keys.set(key, { account, name: entry.name, terms: entry.terms, at })
       const keys = state.keysOfAccount.get(account)
       if (keys === undefined) state.keysOfAccount.set(account, new Set([key]))
       else keys.add(key)

@@ -8,8 +8,10 @@ import { isPlanted } from '../planted-bugs.ts'
 import { dayOf, REVENUE } from '../rules.ts'
 import { priceOf } from '../tables/lookup.ts'
 import { chargeOf } from './charge.ts'
+import { refuseUnlessClearing } from './apply-money.ts'
 import { actsFor, NO_EFFECT, type Effect, type Scene } from './effect.ts'
 import { credit, QUOTA, quotaDayFor, quotaLogFor, system, tokens, type Posting } from './postings.ts'
+import { takeFromBudget } from './key-use.ts'
 import { quotaOf, tokensLeftAt } from './quota.ts'
 import { refuse } from './refused.ts'
 import { keyIn, newKey } from './slots.ts'
@@ -25,10 +27,11 @@ export function hold(scene: Scene, entry: EntryOf<'Hold'>): Effect {
   const { credits, quota } = entry
   if ((state.accounts.get(id)?.rights.get(log) ?? 0n) < credits) refuse('it holds more credits than its log may spend')
   if (priceOf(state, entry.priceRev, entry.priceRow) === undefined) refuse('it names a price that is not approved')
+  if (entry.key !== undefined) refuseUnlessClearing(scene, id)
   const quotaPerDay = quota === undefined ? 0 : quotaPerDayOf(scene, id, quota)
 
   const held: HoldState = {
-    eid, account: id, log, requestHash: toHex(entry.requestHash), priceRow: entry.priceRow, priceRev: entry.priceRev,
+    eid, account: id, log, key: entry.key === undefined ? undefined : toHex(entry.key), day: dayOf(at.tsMs), requestHash: toHex(entry.requestHash), priceRow: entry.priceRow, priceRev: entry.priceRev,
     credits, quotaTokens: quota?.tokens ?? 0, quotaDay: quota?.day, quotaPerDay, expiresAt: entry.expiresAt, extensions: 0,
     progress: undefined, outcome: undefined, refunded: 0n, refundedTokens: 0, refundReasons: [],
     supersedes: entry.supersedes === undefined ? undefined : toHex(entry.supersedes.hold), supersededBy: undefined,
@@ -44,6 +47,7 @@ export function hold(scene: Scene, entry: EntryOf<'Hold'>): Effect {
         of.quota = Math.max(of.quota, quotaPerDay)
       }
       linkSuperseded(state, eid, held)
+      takeFromBudget(state, held, credits)
     },
   }
 }
@@ -121,6 +125,7 @@ export function extend(scene: Scene, entry: EntryOf<'Extend'>): Effect {
       held.credits += entry.credits
       held.quotaTokens += entry.quotaTokens
       held.expiresAt = Math.max(held.expiresAt, entry.expiresAt)
+      takeFromBudget(state, held, entry.credits)
     },
   }
 }
@@ -147,6 +152,7 @@ export function settle(scene: Scene, entry: EntryOf<'Settle'>): Effect {
     after: () => {
       held.outcome = { charge, quotaTokens, promptTokens, completionTokens, settled: true }
       state.openHolds.delete(key)
+      takeFromBudget(state, held, charge - held.credits)
     },
   }
 }
@@ -167,6 +173,7 @@ export function expire(scene: Scene, entry: EntryOf<'Expire'>): Effect {
       const { promptTokens = 0, completionTokens = 0 } = held.progress ?? {}
       held.outcome = { charge: 0n, quotaTokens: 0, promptTokens, completionTokens, settled: false }
       state.openHolds.delete(key)
+      takeFromBudget(state, held, -held.credits)
     },
   }
 }
@@ -185,7 +192,7 @@ function released({ at, log }: Scene, held: HoldState, charge: bigint, quotaToke
 }
 
 export function refund(scene: Scene, entry: EntryOf<'Refund'>): Effect {
-  const { log } = scene
+  const { state, log } = scene
   const { held } = holdOf(scene, entry.hold)
   const { amount, quotaTokens, reason } = entry
   if (held.refundReasons.includes(reason) && !isPlanted('refunded-twice')) return NO_EFFECT
@@ -204,6 +211,7 @@ export function refund(scene: Scene, entry: EntryOf<'Refund'>): Effect {
     postings,
     after: () => {
       held.refunded += amount
+      takeFromBudget(state, held, -amount)
       held.refundedTokens += quotaTokens
       held.refundReasons = [...held.refundReasons, reason]
     },

@@ -4,7 +4,9 @@
  */
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import type { Seen } from '../frame.ts'
+import type { KeyTerms } from '../../protocol/key-terms.ts'
 import { homeOf } from './homes.ts'
+import type { KeyUse } from './key-use.ts'
 
 /** Where an entry stands. Positions are totally ordered: by frame time, then hub, epoch and number. */
 export interface Position {
@@ -91,6 +93,10 @@ export interface HoldState {
   readonly eid: EntryId
   readonly account: AccountId
   readonly log: LogName
+  /** The API key with a budget that it counts against, hexadecimal. */
+  readonly key: string | undefined
+  /** UTC day of its frame. */
+  readonly day: number
   /** The request's hash, so that only the same request can supersede it. */
   readonly requestHash: string
   readonly priceRow: string
@@ -194,9 +200,11 @@ export interface LedgerState {
   /** Node keys of the three hubs. */
   readonly hubKeys: readonly Uint8Array[]
   readonly accounts: Map<AccountId, AccountState>
-  readonly keys: Map<string, { readonly account: AccountId; readonly name: string; readonly at: Position }>
+  readonly keys: Map<string, { readonly account: AccountId; readonly name: string; readonly terms: KeyTerms | undefined; readonly at: Position }>
   readonly keysOfAccount: Map<AccountId, Set<string>>
   readonly revokedKeys: Set<string>
+  /** By key with a budget. */
+  readonly keyUse: Map<string, KeyUse>
   readonly logs: Map<LogName, LogState>
   /** For each hub, the log that clears for it: mints, tiers and pay of accounts whose home it is. Undefined before its first log. */
   readonly clearing: (LogName | undefined)[]
@@ -240,7 +248,7 @@ export interface LedgerState {
 
 export function createState(network: string, hubKeys: readonly Uint8Array[]): LedgerState {
   return {
-    network, hubKeys, accounts: new Map(), keys: new Map(), keysOfAccount: new Map(), revokedKeys: new Set(), logs: new Map(),
+    network, hubKeys, accounts: new Map(), keys: new Map(), keysOfAccount: new Map(), revokedKeys: new Set(), keyUse: new Map(), logs: new Map(),
     clearing: hubKeys.map(() => undefined), clearingSince: hubKeys.map(() => undefined), outstandingSeal: undefined,
     holds: new Map(), openHolds: new Set(), superseding: new Map(), gives: new Map(), givesDone: new Map(), devices: new Map(),
     changes: new Map(), signed: new Map(), tables: new Map(), mints: new Set(), system: new Map(), islandSpent: 0n, granted: new Map(), touched: new Set(),

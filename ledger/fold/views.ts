@@ -73,7 +73,7 @@ export function accountsOf(state: LedgerState): readonly Account[] {
 export function apiKeyOf(state: LedgerState, publicKey: string): ApiKeyRecord | undefined {
   const placed = state.keys.get(publicKey)
   if (placed === undefined || state.revokedKeys.has(publicKey)) return undefined
-  return { publicKey: fromHex(publicKey)!, account: fromHex(placed.account)!, name: placed.name, createdAt: placed.at.tsMs }
+  return { publicKey: fromHex(publicKey)!, account: fromHex(placed.account)!, name: placed.name, createdAt: placed.at.tsMs, ...(placed.terms === undefined ? {} : { terms: placed.terms }) }
 }
 
 /** Ascending by key; without revoked ones. */

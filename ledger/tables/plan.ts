@@ -35,11 +35,11 @@ const packs: readonly Pack[] = [
 ]
 
 const tiers: readonly TierRow[] = [
-  { tier: 'free', tokensPerDay: 10_000, earnFactor: 1, priority: 3, euroCentsPerMonth: 0 },
-  { tier: 'contributor', tokensPerDay: 10_000, earnFactor: 1, priority: 2, euroCentsPerMonth: 0 },
-  { tier: 'pro', tokensPerDay: 250_000, earnFactor: 1, priority: 1, euroCentsPerMonth: 1_799 },
-  { tier: 'unlimited', tokensPerDay: null, earnFactor: 2, priority: 0, euroCentsPerMonth: 5_999 },
-  { tier: 'enterprise', tokensPerDay: null, earnFactor: 1, priority: 1, euroCentsPerMonth: null },
+  { tier: 'free', tokensPerDay: 10_000, earnFactor: 1, priority: 3, requestsPerMinute: 20, concurrentMax: 4, euroCentsPerMonth: 0 },
+  { tier: 'contributor', tokensPerDay: 10_000, earnFactor: 1, priority: 2, requestsPerMinute: 60, concurrentMax: 8, euroCentsPerMonth: 0 },
+  { tier: 'pro', tokensPerDay: 250_000, earnFactor: 1, priority: 1, requestsPerMinute: 300, concurrentMax: 32, euroCentsPerMonth: 1_799 },
+  { tier: 'unlimited', tokensPerDay: null, earnFactor: 2, priority: 0, requestsPerMinute: null, concurrentMax: 1_024, euroCentsPerMonth: 5_999 },
+  { tier: 'enterprise', tokensPerDay: null, earnFactor: 1, priority: 1, requestsPerMinute: null, concurrentMax: 1_024, euroCentsPerMonth: null },
 ]
 
 function hardware(name: string, memoryGib: number, creditsPerHour: number, ...names: readonly string[]): HardwareRow {

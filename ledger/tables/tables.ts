@@ -41,8 +41,11 @@ const tierRowSchema = z.strictObject({
   tokensPerDay: countField.nullable(),
   /** What own hardware earns is multiplied by this. */
   earnFactor: countField.max(100),
-  /** 0 is served first. */
+  /** 0 is served first; the weight in queues follows from it. */
   priority: countField.max(100),
+  /** Requests at one hub: in a minute (null: no bound), and at once. */
+  requestsPerMinute: countField.min(1).nullable(),
+  concurrentMax: countField.min(1),
   /** Null: by contract. */
   euroCentsPerMonth: countField.nullable(),
 })

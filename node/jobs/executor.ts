@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { pipe } from 'it-pipe'
 import type { Provider } from '../../providers/interface.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { isEmbedding, jobRequestSchema, type CompletionRequest, type DetailedUsage, type EmbeddingRequest, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
@@ -93,7 +94,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       const beats = startBeats(channel, clock)
       let freeSlot = () => {}
       try {
-        freeSlot = await queue.enter({ priority: ticket.priority, signal, onPlace: (place) => beats.say({ state: 'queued', at: place }) })
+        freeSlot = await queue.enter({ priority: ticket.priority, account: toHex(ticket.account), signal, onPlace: (place) => beats.say({ state: 'queued', at: place }) })
       } catch (reason) {
         beats.stop()
         refuse(channel, reason)

@@ -1,8 +1,9 @@
 /**
- * Slots of this machine: so many jobs run at once, so many may wait, in order of priority and then of arrival.
+ * Slots of this machine: so many jobs run at once, so many may wait. Who waits is served in a fair order, weighted by priority.
  */
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
+import { createFairOrder, type Turn } from './fair-order.ts'
 
 export interface JobQueueOptions {
   /** Jobs running at once; asked for each time, since engines come and go. */
@@ -17,9 +18,10 @@ export interface JobQueueOptions {
 export interface JobQueue {
   /**
    * Resolves with a function that frees the slot. Throws QUEUE_FULL, QUEUE_TIMEOUT, STOPPING, or CANCELLED when `signal` aborts.
-   * `onPlace` is told the place in the queue (1 is next) when it changes.
+   * `account`: who it is for, so that one account's jobs do not stand before everybody else's. `onPlace` is told the place in the
+   * queue (1 is next) when it changes.
    */
-  enter(job: { priority: number; signal: AbortSignal; onPlace?: (place: number) => void }): Promise<() => void>
+  enter(job: { priority: number; account?: string; signal: AbortSignal; onPlace?: (place: number) => void }): Promise<() => void>
   readonly running: number
   readonly waiting: number
   /** Refuses what waits and what comes; running jobs go on. */
@@ -29,7 +31,7 @@ export interface JobQueue {
 }
 
 interface Waiting {
-  readonly priority: number
+  readonly turn: Turn
   readonly onPlace: ((place: number) => void) | undefined
   readonly start: () => void
   readonly refuse: (error: TriforceError) => void
@@ -39,6 +41,7 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
   const { clock } = components
   const { slots, waitingMax = 64, waitMsMax = 60_000, onChange = () => {} } = options
   const waiting: Waiting[] = []
+  const fair = createFairOrder()
   let running = 0
   let draining = false
   let idleWaiters: (() => void)[] = []
@@ -68,11 +71,13 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
   }
 
   return {
-    async enter({ priority, signal, onPlace }) {
+    async enter({ priority, account = '', signal, onPlace }) {
+      const flow = `${priority}/${account}`
       if (draining) throw new TriforceError('STOPPING')
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (running < slots() && waiting.length === 0) {
         running += 1
+        fair.served(fair.turn(flow, priority))
         onChange()
         return leaveSlot()
       }
@@ -86,13 +91,15 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
           onChange()
         }
         const job: Waiting = {
-          priority,
+          turn: fair.turn(flow, priority),
           onPlace,
           start: () => {
+            fair.served(job.turn)
             settle()
             resolve(leaveSlot())
           },
           refuse: (error) => {
+            fair.left(job.turn)
             settle()
             tellPlaces()
             reject(error)
@@ -101,7 +108,7 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
         const onAbort = () => job.refuse(new TriforceError('CANCELLED'))
         const cancelTimer = clock.after(waitMsMax, () => job.refuse(new TriforceError('QUEUE_TIMEOUT', { waitMsMax }, { retryAfterMs: 5_000 })))
         signal.addEventListener('abort', onAbort)
-        const behind = waiting.findIndex((other) => other.priority > priority)
+        const behind = waiting.findIndex((other) => other.turn.end > job.turn.end)
         waiting.splice(behind === -1 ? waiting.length : behind, 0, job)
         // Slots may have come since the last one was freed.
         startNext()

@@ -1,31 +1,42 @@
-/** Priorities of the tier table that holds now. Takes the hub's ledger; gives each tier's number: a lower one is served first. */
+/** The tier table that holds now, as the node needs it. Takes the hub's ledger; gives each tier's priority and limits. */
 import { z } from 'zod'
 import type { HubLedger } from '../../ledger/interface.ts'
 
-/** Of a tier that the table does not have: with those that wait longest. */
-const UNKNOWN_TIER = 100
+export interface TierTerms {
+  /** A lower one is served first, see jobs/fair-order.ts. */
+  readonly priority: number
+  /** Null: no bound. */
+  readonly requestsPerMinute: number | null
+  readonly concurrentMax: number
+}
 
-const tableSchema = z.object({ rows: z.array(z.object({ tier: z.string(), priority: z.number() })) })
+/** Of a tier that the table does not have: with those that wait longest, as free accounts. */
+const UNKNOWN_TIER: TierTerms = Object.freeze({ priority: 100, requestsPerMinute: 20, concurrentMax: 4 })
+
+const tableSchema = z.object({
+  rows: z.array(z.object({ tier: z.string(), priority: z.number(), requestsPerMinute: z.number().nullable(), concurrentMax: z.number() })),
+})
 
 interface ReadTable {
   readonly content: unknown
-  readonly priorities: ReadonlyMap<string, number>
+  readonly tiers: ReadonlyMap<string, TierTerms>
 }
 
+export type TierOf = (tier: string) => TierTerms
 export type PriorityOf = (tier: string) => number
 
-export function createPriorities({ ledger }: { readonly ledger: Pick<HubLedger, 'table'> }): PriorityOf {
+export function createTiers({ ledger }: { readonly ledger: Pick<HubLedger, 'table'> }): TierOf {
   let read: ReadTable | undefined
 
   function readTable(content: unknown): ReadTable {
-    const table = { content, priorities: new Map(tableSchema.parse(content).rows.map((row) => [row.tier, row.priority])) }
+    const table = { content, tiers: new Map(tableSchema.parse(content).rows.map(({ tier, ...terms }) => [tier, terms])) }
     read = table
     return table
   }
 
   return (tier) => {
     const { content } = ledger.table('tiers')
-    const { priorities } = read !== undefined && read.content === content ? read : readTable(content)
-    return priorities.get(tier) ?? UNKNOWN_TIER
+    const { tiers } = read !== undefined && read.content === content ? read : readTable(content)
+    return tiers.get(tier) ?? UNKNOWN_TIER
   }
 }

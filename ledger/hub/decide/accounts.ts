@@ -1,6 +1,8 @@
 /** Who there is: opening accounts, adding and revoking keys, changing tiers. */
+import { isDeepStrictEqual } from 'node:util'
 import { accountIdOf } from '../../../protocol/api-key.ts'
 import { toHex } from '../../../protocol/bytes.ts'
+import type { KeyTerms } from '../../../protocol/key-terms.ts'
 import { encodeEntry } from '../../entries/entry.ts'
 import { newestRev, tierRow } from '../../tables/lookup.ts'
 import type { Intent } from '../events.ts'
@@ -28,8 +30,10 @@ export function decideOpenAccount(hub: HubState, { publicKey, name, tier }: { pu
   }
 }
 
-export function decideAddKey(hub: HubState, { publicKey, account, name }: { publicKey: Uint8Array; account: Uint8Array; name: string }): Intent {
-  const encoded = encodeEntry({ k: 'KeyAdd', publicKey, account, name })
+export function decideAddKey(
+  hub: HubState, { publicKey, account, name, terms }: { publicKey: Uint8Array; account: Uint8Array; name: string; terms?: KeyTerms },
+): Intent {
+  const encoded = encodeEntry({ k: 'KeyAdd', publicKey, account, name, ...(terms === undefined ? {} : { terms }) })
   const key = toHex(publicKey)
   const owner = toHex(account)
   return {
@@ -37,7 +41,7 @@ export function decideAddKey(hub: HubState, { publicKey, account, name }: { publ
     same: sameBytes(encoded),
     decide: () => {
       const known = hub.state.keys.get(key)
-      if (known !== undefined) return known.account === owner && known.name === name ? nothing : refuse('ENTRY_CONFLICT', { kind: 'KeyAdd', key })
+      if (known !== undefined) return known.account === owner && known.name === name && isDeepStrictEqual(known.terms, terms) ? nothing : refuse('ENTRY_CONFLICT', { kind: 'KeyAdd', key })
       if (hub.state.revokedKeys.has(key)) return refuse('ENTRY_INVALID', { problem: 'revoked key', key }, 'this key was revoked and never comes back: make a new one')
       return accountStateOf(hub, owner) === undefined ? unknownAccount(owner) : log(encoded)
     },

@@ -16,7 +16,8 @@ import { holdsOfRequest, isPaid } from '../doubles.ts'
 import type { Decision, Intent, Moment } from '../events.ts'
 import { nameOfLog, type HubState } from '../hub-state.ts'
 import { inOtherLogs, pendingGives, rightsShort, shortWait, type ShortWait } from '../short.ts'
-import { accountStateOf, log, nothing, refuse, unknownAccount } from './common.ts'
+import { budgetLeft, budgetSpent } from './budget.ts'
+import { accountStateOf, log, notHome, nothing, refuse, unknownAccount } from './common.ts'
 
 export const HOLD_MS_DEFAULT = 600_000
 /** An hour: no answer takes longer, and what is forgotten comes back within it. */
@@ -39,6 +40,8 @@ export interface HoldAsk {
   readonly holdMs?: number
   /** The same request was begun at another hub, and its outcome is not known to the client: the hold that it asked for first, of all hubs. */
   readonly supersedes?: { readonly hub: number; readonly hold: Uint8Array }
+  /** Of an API key with a budget, which then counts. */
+  readonly key?: Uint8Array
 }
 
 interface Terms {
@@ -74,8 +77,11 @@ export function decideHold(hub: HubState, ask: HoldAsk): Intent {
       const doubled = supersededOutcome(hub, ask, account, requestHash)
       if (doubled !== undefined) return doubled
 
+      const elsewhere = ask.key === undefined ? undefined : notHome(hub, account, moment)
+      if (elsewhere !== undefined) return elsewhere
       const terms = termsOf(hub, ask, account, moment)
-      const decided = reserve(hub, ask, { account, state, terms, moment, quotaWait, creditWait })
+      const budget = budgetLeft(hub, ask.key, terms.day)
+      const decided = reserve(hub, ask, { account, state, terms, budget, moment, quotaWait, creditWait })
       if (decided.type === 'entries') hub.duties.mine.add(id)
       return decided
     },
@@ -121,21 +127,23 @@ interface Reserving {
   readonly account: AccountId
   readonly state: AccountState
   readonly terms: Terms
+  /** µcr that the key may still take; undefined: no bound. */
+  readonly budget: bigint | undefined
   readonly moment: Moment
   readonly quotaWait: ShortWait
   readonly creditWait: ShortWait
 }
 
-function reserve(hub: HubState, ask: HoldAsk, { account, terms, state, moment, quotaWait, creditWait }: Reserving): Decision {
-  const { promptTokens, completionTokensMax } = ask
-  const completionTokensMin = Math.min(ask.completionTokensMin ?? completionTokensMax, completionTokensMax)
+function reserve(hub: HubState, ask: HoldAsk, { account, terms, budget, state, moment, quotaWait, creditWait }: Reserving): Decision {
+  const { promptTokens } = ask
+  const completionTokensMin = Math.min(ask.completionTokensMin ?? ask.completionTokensMax, ask.completionTokensMax)
   const price = priceOf(hub.state, terms.priceRev, terms.priceRow)
   if (price === undefined) return refuse('ENTRY_INVALID', { problem: 'unknown price', row: terms.priceRow })
   const accepts = pendingGives(hub, account, moment.log)
   const come = (unit: number) => accepts.filter((accept) => accept.unit === unit).reduce((sum, accept) => sum + accept.amount, 0n)
   const costOf = (completionTokens: number, quota: number) => chargeOf({ promptTokens, completionTokens }, quota, price).charge
 
-  const tokens = promptTokens + completionTokensMax
+  const tokens = promptTokens + ask.completionTokensMax
   const free = isFree(price)
   const quotaHere = terms.unlimited ? tokens : free ? 0 : terms.quotaHere + Number(come(terms.day))
   const day = terms.day
@@ -148,6 +156,9 @@ function reserve(hub: HubState, ask: HoldAsk, { account, terms, state, moment, q
   const quota = Math.min(quotaHere, tokens)
   const here = (state.rights.get(nameOfLog(moment.log)) ?? 0n) + come(0)
   const least = costOf(completionTokensMin, quota)
+  if (budget !== undefined && least > budget) return budgetSpent(least, budget)
+  const completionTokensMax = budget === undefined || costOf(ask.completionTokensMax, quota) <= budget ? ask.completionTokensMax
+    : longest(completionTokensMin, ask.completionTokensMax, (count) => costOf(count, quota) <= budget)
   const most = costOf(completionTokensMax, quota)
   if (here < most) {
     const elsewhere = inOtherLogs(hub, account, 0, nameOfLog(moment.log)) > 0n
@@ -168,6 +179,7 @@ function reserve(hub: HubState, ask: HoldAsk, { account, terms, state, moment, q
     ...(held === 0 ? {} : { quota: { day, tokens: held, tier: terms.tier, tierRev: terms.tierRev } }),
     expiresAt: moment.tsMs + Math.min(ask.holdMs ?? HOLD_MS_DEFAULT, HOLD_MS_MAX),
     ...(ask.supersedes === undefined ? {} : { supersedes: { hub: ask.supersedes.hub, hold: ask.supersedes.hold } }),
+    ...(ask.key === undefined ? {} : { key: ask.key }),
   })
   return log(...used(accepts, { credits: credits > (state.rights.get(nameOfLog(moment.log)) ?? 0n), quota: held > terms.quotaHere, day }), hold)
 }

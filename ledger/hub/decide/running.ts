@@ -1,5 +1,5 @@
 /** What happens to a hold after it was made: more is reserved, use is noted, it is charged, let go, paid back. */
-import { toHex } from '../../../protocol/bytes.ts'
+import { fromHex, toHex } from '../../../protocol/bytes.ts'
 import { encodeEntry, expectedEid } from '../../entries/entry.ts'
 import { chargeOf } from '../../fold/charge.ts'
 import { UNLIMITED_TOKENS, type EntryId, type HoldState, type LogName } from '../../fold/state.ts'
@@ -9,6 +9,7 @@ import { priceOf } from '../../tables/lookup.ts'
 import type { Decision, Intent } from '../events.ts'
 import { nameOfLog, type HubState } from '../hub-state.ts'
 import { inOtherLogs, pendingGives, rightsShort, shortWait } from '../short.ts'
+import { budgetLeft, budgetSpent } from './budget.ts'
 import { holdHere, idBytes, log, nothing, refuse } from './common.ts'
 import { HOLD_MS_DEFAULT, HOLD_MS_MAX, isFree } from './hold.ts'
 
@@ -55,6 +56,8 @@ export function decideExtend(hub: HubState, ask: ExtendAsk): Intent {
       const quotaTokens = isFree(price) ? 0 : Math.min(missing, quotaLeft(hub, hold, nameOfLog(moment.log)))
       const total = chargeOf(usage, hold.quotaTokens + quotaTokens, price).charge
       const credits = total > hold.credits ? total - hold.credits : 0n
+      const budget = hold.key === undefined ? undefined : budgetLeft(hub, fromHex(hold.key), hold.day)
+      if (budget !== undefined && credits > budget) return budgetSpent(credits, budget)
       const name = nameOfLog(moment.log)
       const rights = account.rights.get(name) ?? 0n
       const accepts = credits > rights ? pendingGives(hub, hold.account, moment.log).filter(({ unit }) => unit === 0) : []

@@ -25,12 +25,12 @@ describe('node/jobs/job-queue', () => {
     expect([third.state, queue.running, queue.waiting]).to.deep.equal(['done', 2, 0])
   })
 
-  it('serves by priority, then by arrival', async () => {
+  it('serves by the weight of the priority, then by arrival', async () => {
     const { queue } = setUp()
     const order: string[] = []
-    const free = await queue.enter({ priority: 0, signal })
+    const free = await queue.enter({ priority: 0, account: 'runs', signal })
     for (const [name, priority] of [['late', 3], ['first', 1], ['second', 1], ['top', 0]] as const) {
-      void queue.enter({ priority, signal }).then((freeSlot) => {
+      void queue.enter({ priority, account: name, signal }).then((freeSlot) => {
         order.push(name)
         freeSlot()
       })
@@ -73,11 +73,11 @@ describe('node/jobs/job-queue', () => {
   it('tells each its place, and again when it changes', async () => {
     const { queue } = setUp()
     const places: Record<string, number[]> = { a: [], b: [], top: [] }
-    const free = await queue.enter({ priority: 0, signal })
+    const free = await queue.enter({ priority: 0, account: 'runs', signal })
     const leaving = new AbortController()
-    watched(queue.enter({ priority: 1, signal: leaving.signal, onPlace: (place) => places['a']!.push(place) }))
-    watched(queue.enter({ priority: 1, signal, onPlace: (place) => places['b']!.push(place) }))
-    watched(queue.enter({ priority: 0, signal, onPlace: (place) => places['top']!.push(place) }))
+    watched(queue.enter({ priority: 1, account: 'a', signal: leaving.signal, onPlace: (place) => places['a']!.push(place) }))
+    watched(queue.enter({ priority: 1, account: 'b', signal, onPlace: (place) => places['b']!.push(place) }))
+    watched(queue.enter({ priority: 0, account: 'top', signal, onPlace: (place) => places['top']!.push(place) }))
     expect([places['a']!.at(-1), places['b']!.at(-1), places['top']!.at(-1)]).to.deep.equal([2, 3, 1])
     leaving.abort()
     expect(places['b']!.at(-1)).to.equal(2)
@@ -112,18 +112,18 @@ describe('node/jobs/job-queue', () => {
     await queue.idle()
   })
 
-  it('never runs more than it has slots, loses no job and serves the better priority first', async () => {
+  it('never runs more than it has slots, loses no job and serves accounts that come together by their weight', async () => {
     await fc.assert(fc.asyncProperty(
       fc.integer({ min: 1, max: 4 }),
       fc.array(fc.record({ priority: fc.nat({ max: 3 }), action: fc.constantFrom('stay', 'cancel') }), { minLength: 1, maxLength: 40 }),
       async (slots, jobs) => {
         const { queue } = setUp({ slots: () => slots })
-        const blockers = await Promise.all(Array.from({ length: slots }, () => queue.enter({ priority: 0, signal })))
+        const blockers = await Promise.all(Array.from({ length: slots }, () => queue.enter({ priority: 0, account: 'runs', signal })))
         const served: { priority: number; index: number }[] = []
         let refused = 0
         const all = jobs.map(({ priority, action }, index) => {
           const leaving = new AbortController()
-          const entering = queue.enter({ priority, signal: leaving.signal }).then(async (free) => {
+          const entering = queue.enter({ priority, account: String(index), signal: leaving.signal }).then(async (free) => {
             expect(queue.running).to.be.at.most(slots)
             served.push({ priority, index })
             await new Promise((resolve) => setImmediate(resolve))
