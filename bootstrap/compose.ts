@@ -50,7 +50,9 @@ import { createAccountGate } from '../node/settlement/account-gate.ts'
 import { createHostPrivacy } from '../node/settlement/host-privacy.ts'
 import { createHubLinks } from '../node/settlement/hub-links.ts'
 import { startPresence } from '../node/settlement/presence.ts'
-import { createPriorities } from '../node/settlement/tiers.ts'
+import { createKeyDesk } from '../node/settlement/key-desk.ts'
+import { createTierLimits } from '../node/settlement/tier-limits.ts'
+import { createTiers } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
 import { createNodeLending } from './node-lending.ts'
@@ -317,7 +319,9 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const lending = createHubLending({
     config, system, ledger, table, registry, requests, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
   })
+  const tierOf = createTiers({ ledger })
   const dispatcher = createDispatcher({
+    tierOf, limits: createTierLimits({ clock, tierOf }),
     table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch,
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
@@ -327,9 +331,9 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey, isNodeKey: lending.isNodeKey })
-  const priorityOf = createPriorities({ ledger })
+  const keys = createKeyDesk({ ledger }, { isNodeKey: lending.isNodeKey })
   const desk = createAccountDesk({
-    gate, ledger, table, clouds: market, dispatcher, priorityOf, signer, clock, log, relayRights, traffic: host.traffic,
+    gate, ledger, table, clouds: market, dispatcher, keys, signer, clock, log, relayRights, traffic: host.traffic,
     hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,
     addressesOf: (peer) => host.addressesOf(peer),
     devicesOf: (contributor) => presence.devicesOf(contributor),
@@ -338,9 +342,9 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   host.handle(ids.ledger, links.handler)
 
   return {
-    gateway: createHubGateway({ ledger, table, clouds: market, dispatcher, priorityOf, clock, status, isNodeKey: lending.isNodeKey }),
+    gateway: createHubGateway({ ledger, table, clouds: market, dispatcher, keys, clock, status, isNodeKey: lending.isNodeKey }),
     contributor: lending.gateway,
-    jobServer: createJobServer({ serveOpen, serveRelay: createRelay({ gate, dispatcher, priorityOf, traffic: host.traffic }) }),
+    jobServer: createJobServer({ serveOpen, serveRelay: createRelay({ gate, dispatcher, traffic: host.traffic }) }),
     controlServer: createRequestHandler((peer, question) => question.t === 'account' ? desk.answer(peer, question)
       : question.t === 'catalogue' ? catalogueAnswer(own, federation, peer, question) : lending.answer(peer, question)),
     parts: [

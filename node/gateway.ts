@@ -8,7 +8,9 @@ import type {
 import type { AnswerDelta, CompletionRequest, DetailedUsage, EmbeddingRequest, FinishReason } from '../protocol/completion.ts'
 import type { ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
+import type { KeyTerms } from '../protocol/key-terms.ts'
 import type { Signer } from '../protocol/ports.ts'
+import type { OwnKey, Usage, UsageRow } from './settlement/key-desk.ts'
 import type { PrivacyClass, RoutingWishes } from '../protocol/routing.ts'
 import type { RelayCounts } from './net/relay-server.ts'
 import type { TrafficByPath } from './net/traffic.ts'
@@ -21,6 +23,8 @@ export interface Principal {
   readonly tier: string
   /** Who may see what is sent with this key; absent: everybody, vendors too. */
   readonly privacy?: PrivacyClass
+  /** What the key may do; absent: everything. */
+  readonly terms?: KeyTerms
   /** Signs requests to hubs; the key's text is not kept. */
   readonly signer: Signer
 }
@@ -136,6 +140,8 @@ export interface StatementQuery {
   readonly after?: ListCursor
 }
 
+export type { OwnKey, UsageRow }
+
 export interface Gateway {
   /** Throws INVALID_API_KEY, or NO_HUB where it cannot be found out. */
   authenticate(apiKey: string): Promise<Principal>
@@ -156,6 +162,14 @@ export interface Gateway {
   statement(principal: Principal, query: StatementQuery): Promise<readonly StatementLine[]>
   /** The statement file (see docs/ledger.md) as text; throws NOT_FOUND where no final checkpoint has the account yet. */
   statementFile(principal: Principal): Promise<string>
+  /** API keys of the account, without those of its machines. */
+  keys(principal: Principal): Promise<readonly OwnKey[]>
+  /** A key that was made here; only its public half goes to a hub. Throws FORBIDDEN where this key may not make it. */
+  addKey(principal: Principal, key: { readonly publicKey: Uint8Array; readonly name: string; readonly terms?: KeyTerms }): Promise<void>
+  /** For good. Throws NOT_FOUND. */
+  revokeKey(principal: Principal, publicKey: Uint8Array): Promise<void>
+  /** `from` inclusive, `to` exclusive, Unix ms. */
+  usage(principal: Principal, time: { readonly from: number; readonly to: number }): Promise<Usage>
   /** For /ready and `triforce status`. */
   status(): NodeStatus
 }

@@ -1,7 +1,8 @@
 /** The gateway of a hub: answers from its own ledger, table and dispatcher. */
-import type { Account, HubLedger } from '../ledger/interface.ts'
+import type { Account, ApiKeyRecord, HubLedger } from '../ledger/interface.ts'
 import { apiKeySigner } from '../protocol/api-key.ts'
 import type { JobRequest } from '../protocol/completion.ts'
+import { mayUseModel } from '../protocol/key-terms.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { CapacityTable } from './capacity/table.ts'
 import { listModels } from './capacity/model-list.ts'
@@ -14,31 +15,40 @@ import type { Clock } from '../protocol/ports.ts'
 import { belongsTo } from './settlement/account-desk.ts'
 import { noStatementYet, readCredits } from './settlement/credits.ts'
 import { summarize } from './settlement/receipt-summary.ts'
-import type { PriorityOf } from './settlement/tiers.ts'
+import type { KeyDesk } from './settlement/key-desk.ts'
+import { checkExpiry, checkModel, jobTermsOf } from './settlement/key-rights.ts'
 
 export interface HubGatewayComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly clouds: CloudMarket
   readonly dispatcher: Dispatcher
-  readonly priorityOf: PriorityOf
+  readonly keys: KeyDesk
   readonly clock: Clock
   readonly status: () => NodeStatus
   /** True for the key of a machine that is lent, which is no API key. */
   readonly isNodeKey?: (publicKey: Uint8Array) => boolean
 }
 
-export function createHubGateway({ ledger, table, clouds, dispatcher, priorityOf, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
+export function createHubGateway({ ledger, table, clouds, dispatcher, keys, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
   function accountOf(principal: Principal): Account {
     const account = ledger.account(principal.account)
     if (account === undefined) throw new TriforceError('INVALID_API_KEY')
     return account
   }
 
+  /** Throws INVALID_API_KEY where it was revoked meanwhile. */
+  function keyOf({ signer }: Principal): ApiKeyRecord {
+    const key = ledger.apiKey(signer.publicKey)
+    if (key === undefined) throw new TriforceError('INVALID_API_KEY')
+    return key
+  }
+
+  /** Throws FORBIDDEN for a model that the key may not use. */
   function orderOf<Request extends JobRequest>(principal: Principal, request: Request, { signal, routing }: CompleteOptions): JobOrder<Request> {
+    for (const model of [request.model, ...routing?.fallbackModels ?? []]) checkModel(principal.terms, model)
     return {
-      account: principal.account, request, priority: priorityOf(principal.tier), signal, ...(routing === undefined ? {} : { routing }),
-      ...(principal.privacy === undefined ? {} : { privacy: principal.privacy }),
+      account: principal.account, request, tier: principal.tier, signal, ...(routing === undefined ? {} : { routing }), ...jobTermsOf(keyOf(principal)),
     }
   }
 
@@ -47,10 +57,19 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, priorityOf
       const signer = apiKeySigner(apiKey)
       const key = signer === undefined || isNodeKey(signer.publicKey) ? undefined : ledger.apiKey(signer.publicKey)
       const account = key === undefined ? undefined : ledger.account(key.account)
-      if (signer === undefined || account === undefined) throw new TriforceError('INVALID_API_KEY')
-      return { account: account.id, accountName: account.name, tier: account.tier, signer }
+      if (signer === undefined || key === undefined || account === undefined) throw new TriforceError('INVALID_API_KEY')
+      const { terms } = key
+      checkExpiry(terms, clock.now())
+      return { account: account.id, accountName: account.name, tier: account.tier, signer, ...(terms === undefined ? {} : { terms }) }
     },
-    models: () => Promise.resolve(listModels(table, clouds)),
+    models: ({ terms }) => Promise.resolve(listModels(table, clouds).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
+    complete(principal, request, { signal, routing }) {
+      for (const model of [request.model, ...routing?.fallbackModels ?? []]) checkModel(principal.terms, model)
+      return dispatcher.run({
+        account: principal.account, request, tier: principal.tier, signal, ...(routing === undefined ? {} : { routing }), ...jobTermsOf(keyOf(principal)),
+      })
+    },
+    models: ({ terms }) => Promise.resolve(listModels(table, clouds).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
     complete: (principal, request, options) => dispatcher.run(orderOf(principal, request, options)),
     embed: (principal, request, options) => collectEmbeddings(dispatcher.run(orderOf(principal, request, options)), request.inputs.length),
     account: async (principal) => accountInfo(accountOf(principal)),
@@ -70,6 +89,10 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, priorityOf
       if (file === undefined) throw noStatementYet()
       return file
     },
+    keys: async (principal) => keys.list(principal.account),
+    addKey: async (principal, key) => { await keys.add(keyOf(principal), key) },
+    revokeKey: async (principal, publicKey) => { await keys.revoke(keyOf(principal), publicKey) },
+    usage: async (principal, time) => await keys.usage(principal.account, time),
     status,
   }
 }

@@ -7,6 +7,7 @@ import type { RemoteJobs } from './jobs/remote-job.ts'
 import { collectEmbeddings } from './jobs/vectors.ts'
 import type { AccountClient } from './settlement/account-client.ts'
 import { creditsFromWire, lineFromWire } from './settlement/credits.ts'
+import { keyFromWire, usageFromWire } from './settlement/key-wire.ts'
 
 export interface RemoteGatewayComponents {
   readonly client: AccountClient
@@ -20,7 +21,8 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
       const signer = apiKeySigner(apiKey)
       if (signer === undefined) throw new TriforceError('INVALID_API_KEY')
       const { answer } = await client.ask(signer, 'account', {})
-      return { account: answer.account, accountName: answer.name, tier: answer.tier, signer }
+      const { terms } = answer
+      return { account: answer.account, accountName: answer.name, tier: answer.tier, signer, ...(terms === undefined ? {} : { terms }) }
     },
     async models(principal) {
       return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
@@ -45,6 +47,18 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
     },
     async statementFile(principal) {
       return (await client.ask(principal.signer, 'statementFile', {})).answer.file
+    },
+    async keys(principal) {
+      return (await client.ask(principal.signer, 'keys', {})).answer.keys.map((key) => keyFromWire(principal.account, key))
+    },
+    async addKey(principal, key) {
+      await client.ask(principal.signer, 'addKey', key)
+    },
+    async revokeKey(principal, publicKey) {
+      await client.ask(principal.signer, 'revokeKey', { publicKey })
+    },
+    async usage(principal, time) {
+      return usageFromWire((await client.ask(principal.signer, 'usage', time)).answer)
     },
     status,
   }

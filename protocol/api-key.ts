@@ -28,3 +28,8 @@ export function apiKeySigner(apiKey: string): Signer | undefined {
 export function accountIdOf(publicKey: Uint8Array): Uint8Array {
   return sha256(Buffer.from('triforce/account/1\0', 'utf8'), publicKey).slice(0, 16)
 }
+
+/** Names an API key where its public half would be too long: the first 16 bytes of the hash of its public key. */
+export function keyIdOf(publicKey: Uint8Array): Uint8Array {
+  return sha256(Buffer.from('triforce/key/1\0', 'utf8'), publicKey).slice(0, 16)
+}

@@ -24,6 +24,8 @@ export const sourceField = z.string().min(1).max(128)
 /** A string, since a double cannot hold every amount; 18 digits stay below 2^63. */
 export const microCreditsField = z.string().regex(/^[1-9]\d{0,17}$/, 'must be a positive whole number as a string').transform(BigInt)
 
+export const microCreditsOrZeroField = z.string().regex(/^(0|[1-9]\d{0,17})$/, 'must be a whole number as a string').transform(BigInt)
+
 /** `chg_` and 32 hexadecimal digits → 16 bytes. */
 export const changeIdField = z.string().transform((text, context) => {
   const id = text.startsWith(CHANGE_PREFIX) && text.length === CHANGE_PREFIX.length + ID_BYTES * 2 ? fromHex(text.slice(CHANGE_PREFIX.length)) : undefined

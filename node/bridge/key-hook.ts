@@ -1,7 +1,9 @@
 /** The hook of every route that needs an API key; runs before the body is read. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TriforceError } from '../../protocol/errors.ts'
+import type { KeyScope } from '../../protocol/key-terms.ts'
 import type { Principal } from '../gateway.ts'
+import { checkScope } from '../settlement/key-rights.ts'
 import type { Authenticator } from './auth.ts'
 
 declare module 'fastify' {
@@ -13,9 +15,12 @@ declare module 'fastify' {
 
 export type OnRequestHook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
 
-export function createKeyHook(authenticator: Authenticator): OnRequestHook {
-  return async (request) => {
-    request.principal = await authenticator.authenticate(request.headers)
+/** Hooks by what the key must be allowed to; none: any key will do. */
+export function createKeyHooks(authenticator: Authenticator): (scope?: KeyScope) => OnRequestHook {
+  return (scope) => async (request) => {
+    const principal = await authenticator.authenticate(request.headers)
+    if (scope !== undefined) checkScope(principal.terms, scope)
+    request.principal = principal
   }
 }
 

@@ -22,7 +22,8 @@ import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
 import { parseJsonBody } from './json-body.ts'
-import { createKeyHook } from './key-hook.ts'
+import { createKeyHooks } from './key-hook.ts'
+import { routeKeys } from './keys.ts'
 import { watchRoutes } from './known-routes.ts'
 import { addTrafficMetrics } from './traffic-metrics.ts'
 import { createBridgeMetrics } from './metrics.ts'
@@ -124,7 +125,9 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   app.setNotFoundHandler((request, reply) => sendError(reply, errorOfUnknownRoute(request)))
 
   let stopping: Promise<void> | undefined
-  const requireKey = createKeyHook(createAuthenticator({ gateway, clock }))
+  const keyWith = createKeyHooks(createAuthenticator({ gateway, clock }))
+  const requireKey = keyWith('inference')
+  const accountKey = keyWith('account')
   const generations = createGenerations({ clock })
   const running = createRunningAnswers({ log, metrics }, settings)
   const runner = createCompletionRunner({ gateway, running, generations, clock, log, metrics }, settings)
@@ -139,7 +142,8 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   routeApiDocs(app, { routes, version: () => gateway.status().version })
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey
-  routeAccount(app, { gateway, requireKey, statusKey: operatorKey })
+  routeAccount(app, { gateway, requireKey: accountKey, statusKey: operatorKey })
+  routeKeys(app, { gateway, random: components.random, clock, anyKey: keyWith(), accountKey, keysKey: keyWith('keys') })
   if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey, statusKey: operatorKey })
   routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
   if (components.vendorKeys !== undefined) routeVendorKeys(app, { ...components.vendorKeys, requireKey })

@@ -18,6 +18,7 @@ import { paidUsage } from '../settlement/paid-usage.ts'
 import { settleJob, type Settled } from '../settlement/settle.ts'
 import { startSpend, type Spend } from '../settlement/spend.ts'
 import { estimatePromptTokens } from '../prompt-estimate.ts'
+import type { TierOf } from '../settlement/tiers.ts'
 import { cloudRecordName, type HostCandidate, type HostOffer } from './candidates.ts'
 import type { Handoff } from './handoff.ts'
 import { fromHost, REQUEST_CODES } from './host-errors.ts'
@@ -35,6 +36,7 @@ export interface AttemptComponents {
   readonly lease: (host: HostCandidate) => Promise<Channel>
   readonly giveBack: (channel: Channel) => void
   readonly ledger: Pick<HubLedger, 'appendReceipt' | 'account' | 'hold' | 'extend' | 'progress' | 'settle' | 'expire'>
+  readonly tierOf: TierOf
   readonly signer: TurnSigner
   readonly clock: Clock
   readonly random: Random
@@ -66,7 +68,7 @@ export interface Attempts {
 const CLOUD_TOKENS_MAX = 131_072
 
 export function createAttempts(components: AttemptComponents, options: AttemptOptions): Attempts {
-  const { record, ledger, clock, random, log } = components
+  const { record, ledger, tierOf, clock, random, log } = components
   const { network, hubName, firstTextMsMax } = options
 
   function issue(order: TicketOrder): Promise<IssuedTicket> {
@@ -79,10 +81,11 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
   }
 
   /** Throws what the ledger refuses with. */
-  function hold(step: HostOffer, request: JobRequest, requestHash: Uint8Array, account: Uint8Array): Promise<Spend> {
+  function hold(step: HostOffer, request: JobRequest, requestHash: Uint8Array, { account, key }: JobOrder<JobRequest>): Promise<Spend> {
     return startSpend(components, {
       account, request: random.bytes(16), requestHash, provider: step.cloud!.vendor, model: ownIdOf(step.model),
       promptTokens: estimatePromptTokens(request), completionTokensMax: mostTokens(step, request),
+      ...(key === undefined ? {} : { key }),
     })
   }
 
@@ -117,7 +120,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       const requestHash = sha256(bytes)
       let spend: Spend | undefined
       try {
-        spend = cloud === undefined ? undefined : await hold(step, request, requestHash, order.account)
+        spend = cloud === undefined ? undefined : await hold(step, request, requestHash, order)
       } catch (reason) {
         return toTriforceError(reason)
       }
@@ -127,7 +130,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         ...(after === undefined ? {} : { after: after.code }),
       })?.catch(() => {})
       const issued = await issue({
-        contributor: publicKeyOf(step.peer)!, account: order.account, model, requestHash, tokensMax: isEmbedding(request) ? undefined : request.maxTokens, priority: order.priority,
+        contributor: publicKeyOf(step.peer)!, account: order.account, apiKey: order.apiKey, model, requestHash, tokensMax: isEmbedding(request) ? undefined : request.maxTokens, priority: tierOf(order.tier).priority,
         ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
       })
       const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)

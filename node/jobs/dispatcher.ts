@@ -11,6 +11,7 @@ import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent } from '../gateway.ts'
 import { createAttempts, type AttemptComponents, type Told } from './attempt.ts'
 import { needsOf, type CandidatesComponents, type HostCandidate } from './candidates.ts'
+import type { TierLimits } from '../settlement/tier-limits.ts'
 import { createHandoff } from './handoff.ts'
 import type { JobOrder } from './job-order.ts'
 import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
@@ -22,6 +23,7 @@ import { startPulse } from './waiting.ts'
 export interface DispatcherComponents extends AttemptComponents, Omit<CandidatesComponents, 'record'> {
   /** Hears of every placement, for the report of why jobs pass a machine by. */
   readonly watch?: PlacementWatch
+  readonly limits: TierLimits
 }
 
 export interface DispatcherOptions {
@@ -49,7 +51,8 @@ export interface PlacedTicket {
   readonly host: HostCandidate
 }
 
-export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud'> {
+export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud' | 'priority'> {
+  readonly tier: string
   readonly exclude: readonly string[]
   readonly needs: readonly ModelCapability[]
   readonly routing?: RoutingWishes
@@ -73,7 +76,7 @@ export interface Dispatcher {
 }
 
 export function createDispatcher(components: DispatcherComponents, options: DispatcherOptions): Dispatcher {
-  const { clock, random } = components
+  const { clock, random, limits, tierOf } = components
   const log = components.log.child('dispatcher')
   const { network, hubName, attemptsMax = 4, attemptsInAllMax = 12, runningMax = 2_000, firstTextMsMax = FIRST_TEXT_MS_MAX } = options
   const attempts = createAttempts({ ...components, log }, { network, hubName, firstTextMsMax })
@@ -128,6 +131,13 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       handoff.close(new TriforceError('QUEUE_FULL', { running: counts.running }, { retryAfterMs: 1_000 }))
       return handoff.events
     }
+    let leavePlace: () => void
+    try {
+      leavePlace = limits.enter(order.account, order.tier)
+    } catch (reason) {
+      handoff.close(toTriforceError(reason))
+      return handoff.events
+    }
     counts.running += 1
     const onAbort = () => {
       leave()
@@ -150,6 +160,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       order.signal.removeEventListener('abort', onAbort)
       cancelDeadline()
       pulse.stop()
+      leavePlace()
       counts.running -= 1
       if (counts.running === 0) for (const resolve of idleWaiters.splice(0)) resolve()
     })
@@ -160,10 +171,12 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     counts,
     // Only an embedding gives vectors.
     run: run as Dispatcher['run'],
-    async place({ exclude, needs, routing, privacy, ...order }) {
+    async place({ exclude, needs, routing, privacy, tier, ...order }) {
+      // The stream is not seen here, so it takes no place; its beginning counts.
+      limits.enter(order.account, tier)()
       const host = (await plan({ account: order.account, model: order.model, needs, routing, privacy, exclude })).steps[0]!
       if (host.cloud !== undefined || host.model !== order.model) return undefined
-      return { host, issued: await attempts.issue({ ...order, contributor: publicKeyOf(host.peer)! }) }
+      return { host, issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
     },
     explain: (order) => planRoute(components, order, () => random.unit()),
     idle() {

@@ -8,9 +8,14 @@ export interface JobOrder<Request extends JobRequest = CompletionRequest> {
   readonly request: Request
   /** The request's bytes where it came as bytes, so that they are hashed as they are. */
   readonly requestBytes?: Uint8Array
-  readonly priority: number
+  /** Of the account: its priority, and how much it may ask for. */
+  readonly tier: string
   readonly signal: AbortSignal
   readonly routing?: RoutingWishes
   /** Who may see the prompt at most, by the key that asks; a wish can only narrow it. Default `cloud`. */
   readonly privacy?: PrivacyClass
+  /** Id of the API key that asks, for the account's own accounts. */
+  readonly apiKey?: Uint8Array
+  /** The key itself where a budget counts what is held. */
+  readonly key?: Uint8Array
 }

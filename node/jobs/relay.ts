@@ -9,7 +9,7 @@ import { jobOptionsSchema, tellOfDelta, type JobAsk, type JobTell } from '../../
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
 import type { AccountGate } from '../settlement/account-gate.ts'
-import type { PriorityOf } from '../settlement/tiers.ts'
+import { checkModel, jobTermsOf } from '../settlement/key-rights.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { ServeJob } from './job-server.ts'
 import { placedTell, relayedBody, servedTell } from './relay-frames.ts'
@@ -19,23 +19,23 @@ import { beatOf } from './waiting.ts'
 export interface RelayComponents {
   readonly gate: AccountGate
   readonly dispatcher: Pick<Dispatcher, 'run'>
-  readonly priorityOf: PriorityOf
   readonly traffic: Pick<Traffic, 'job'>
 }
 
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
-export function createRelay({ gate, dispatcher, priorityOf, traffic }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
+export function createRelay({ gate, dispatcher, traffic }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
   return async (channel, ask, { signal }) => {
     const tell = (frame: JobTell) => channel.send(encode(frame))
     let events: AsyncIterable<JobEvent>
     try {
-      const { action, account } = gate.admit(ask.authorization, relayedBody(ask))
+      const { action, account, key } = gate.admit(ask.authorization, relayedBody(ask))
       if (action !== 'relay') throw new TriforceError('FORBIDDEN', { action }, { detail: 'the request is signed for another action' })
       const request = decode(jobRequestSchema, ask.request)
       const { routing } = ask.options === undefined ? {} : decode(jobOptionsSchema, ask.options)
+      for (const model of [request.model, ...routing?.fallbackModels ?? []]) checkModel(key.terms, model)
       events = dispatcher.run({
-        account: account.id, request, requestBytes: ask.request, priority: priorityOf(account.tier), signal, ...(routing === undefined ? {} : { routing }),
+        account: account.id, request, requestBytes: ask.request, tier: account.tier, ...jobTermsOf(key), signal, ...(routing === undefined ? {} : { routing }),
       })
     } catch (reason) {
       tell({ ...errorTell(toTriforceError(reason)), t: 'reject' })

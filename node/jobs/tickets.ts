@@ -27,6 +27,8 @@ export interface TicketDeskComponents {
 export interface TicketOrder {
   readonly contributor: Uint8Array
   readonly account: Uint8Array
+  /** Id of the API key that asks. */
+  readonly apiKey?: Uint8Array | undefined
   readonly model: string
   readonly requestHash: Uint8Array
   readonly tokensMax?: number | undefined
@@ -52,6 +54,7 @@ export function newTicket({ signer, clock, random }: NewTicketComponents, networ
     hub: signer.publicKey,
     contributor: order.contributor,
     account: order.account,
+    ...(order.apiKey === undefined ? {} : { apiKey: order.apiKey }),
     model: order.model,
     ...(order.cloud === undefined ? {} : { cloud: true }),
     requestHash: order.requestHash,

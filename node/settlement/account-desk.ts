@@ -2,7 +2,7 @@
  * A hub's answers to what accounts ask over the control protocol: who am I, which models, which receipts, a ticket, and
  * the end of a job that a consumer streamed on its own.
  */
-import type { Account, DeviceHardware, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
+import type { Account, ApiKeyRecord, DeviceHardware, HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
@@ -22,7 +22,9 @@ import type { AccountGate } from './account-gate.ts'
 import { creditsToWire, lineToWire, noStatementYet, readCredits } from './credits.ts'
 import { summarize } from './receipt-summary.ts'
 import { settleJob } from './settle.ts'
-import type { PriorityOf } from './tiers.ts'
+import type { KeyDesk } from './key-desk.ts'
+import { checkModel, jobTermsOf } from './key-rights.ts'
+import { keyToWire, usageToWire } from './key-wire.ts'
 
 export interface AccountDeskComponents {
   readonly gate: AccountGate
@@ -35,7 +37,7 @@ export interface AccountDeskComponents {
   /** True where a circuit between the two goes through this hub, or did until a moment ago. */
   readonly hasRelayed: (peer: string, contributor: string) => boolean
   readonly traffic: Pick<Traffic, 'job'>
-  readonly priorityOf: PriorityOf
+  readonly keys: KeyDesk
   /** What a connected host said of itself, for one whose provider record has not arrived yet. */
   readonly addressesOf: (peer: string) => Promise<readonly string[]>
   /** What a contributor announced to compute with; it may have left since. */
@@ -51,7 +53,7 @@ export interface AccountDesk {
 }
 
 export function createAccountDesk(components: AccountDeskComponents): AccountDesk {
-  const { gate, ledger, table, clouds, dispatcher, priorityOf, signer, clock } = components
+  const { gate, ledger, table, clouds, dispatcher, keys, signer, clock } = components
 
   async function models(): Promise<Uint8Array> {
     return encode({ models: listModels(table, clouds).slice(0, MODELS_LISTED_MAX).map(modelToWire) })
@@ -90,10 +92,13 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     return encode({ file: await ledger.receiptFile(id) })
   }
 
-  async function ticket(peer: string, account: Account, body: Uint8Array): Promise<Uint8Array> {
+  async function ticket(peer: string, account: Account, key: ApiKeyRecord, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.ticket.ask, body)
+    for (const model of [ask.model, ...ask.routing?.fallbackModels ?? []]) checkModel(key.terms, model)
+    const { apiKey, privacy } = jobTermsOf(key)
     const placed = await dispatcher.place({
-      account: account.id, model: ask.model, requestHash: ask.requestHash, priority: priorityOf(account.tier),
+      account: account.id, model: ask.model, requestHash: ask.requestHash, tier: account.tier, apiKey,
+      ...(privacy === undefined ? {} : { privacy }),
       exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
       ...(ask.routing === undefined ? {} : { routing: ask.routing }),
     })
@@ -129,17 +134,28 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
 
   return {
     async answer(peer, question) {
-      const { action, account } = gate.admit(question.authorization, question.body)
+      const { action, account, key } = gate.admit(question.authorization, question.body)
       switch (action) {
         case 'account':
-          return encode({ account: account.id, name: account.name, tier: account.tier, balance: account.balanceMicroCredits.toString() })
+          return encode({ account: account.id, name: account.name, tier: account.tier, balance: account.balanceMicroCredits.toString(), ...(key.terms === undefined ? {} : { terms: key.terms }) })
+        case 'keys': return encode({ keys: keys.list(account.id).map(keyToWire) })
+        case 'addKey': {
+          const { terms, ...asked } = decode(accountActions.addKey.ask, question.body)
+          await keys.add(key, { ...asked, ...(terms === undefined ? {} : { terms }) })
+          return encode({})
+        }
+        case 'revokeKey': {
+          await keys.revoke(key, decode(accountActions.revokeKey.ask, question.body).publicKey)
+          return encode({})
+        }
+        case 'usage': return encode(usageToWire(await keys.usage(account.id, decode(accountActions.usage.ask, question.body))))
         case 'models': return models()
         case 'receipts': return receipts(account, question.body)
         case 'receipt': return receipt(account, question.body)
         case 'credits': return encode(creditsToWire(await readCredits(ledger, account, clock.now())))
         case 'statement': return statement(account, question.body)
         case 'statementFile': return statementFile(account)
-        case 'ticket': return ticket(peer, account, question.body)
+        case 'ticket': return ticket(peer, account, key, question.body)
         case 'settle': return settle(peer, account, question.body)
         case 'relay': throw new TriforceError('PROTOCOL_VIOLATION', { action }, { detail: 'a relayed job is asked for on the job protocol' })
       }

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { usageSchema, finishReasonSchema } from '../completion.ts'
 import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { routingWishesSchema } from '../routing.ts'
+import { keyTermsSchema } from '../key-terms.ts'
 import { signedSchema } from '../signed.ts'
 import { modelCapabilitySchema, vendorField } from './capacity.ts'
 import { catalogueAskSchema } from './catalogue.ts'
@@ -15,6 +16,12 @@ import { contributorAskSchema, speedAskSchema } from './contributor.ts'
 
 /** Models in one list. 4,096 of about 300 bytes stay below FRAME_BYTES_MAX. */
 export const MODELS_LISTED_MAX = 4_096
+
+/** API keys of one account. */
+export const KEYS_LISTED_MAX = 1_000
+
+/** Rows of use in one answer, one for each day, model and key: 10,000 of about 200 bytes stay below FRAME_BYTES_MAX. */
+export const USAGE_ROWS_MAX = 10_000
 
 /** Receipts in one list. */
 export const RECEIPTS_LISTED_MAX = 100
@@ -81,7 +88,36 @@ export const STATEMENT_FILE_CHARS_MAX = 3 * 1024 * 1024
 export const accountActions = {
   account: {
     ask: z.object({}),
-    tell: z.object({ account: idField, name: shortText, tier: shortText, balance: microCreditsField }),
+    tell: z.object({ account: idField, name: shortText, tier: shortText, balance: microCreditsField, terms: keyTermsSchema.optional() }),
+  },
+  /** API keys of the account, without those of its machines; `today` and `total` of what a budget counts. */
+  keys: {
+    ask: z.object({}),
+    tell: z.object({
+      keys: z.array(z.object({
+        publicKey: publicKeyField, name: shortText, createdAt: timeField, terms: keyTermsSchema.optional(),
+        today: microCreditsField.optional(), total: microCreditsField.optional(),
+      })).max(KEYS_LISTED_MAX),
+    }),
+  },
+  /** The key is made at the caller; only its public half is told. */
+  addKey: {
+    ask: z.object({ publicKey: publicKeyField, name: z.string().min(1).max(64), terms: keyTermsSchema.optional() }),
+    tell: z.object({}),
+  },
+  revokeKey: {
+    ask: z.object({ publicKey: publicKeyField }),
+    tell: z.object({}),
+  },
+  /** `from` inclusive, `to` exclusive; `complete` is false where not all was read. */
+  usage: {
+    ask: z.object({ from: timeField, to: timeField }),
+    tell: z.object({
+      rows: z.array(z.object({
+        day: countField, model: modelIdField, key: shortText, requests: countField, promptTokens: countField, completionTokens: countField, cost: microCreditsField,
+      })).max(USAGE_ROWS_MAX),
+      complete: z.boolean(),
+    }),
   },
   models: {
     ask: z.object({}),

@@ -13,6 +13,8 @@ export const ticketSchema = z.object({
   hub: publicKeyField,
   contributor: publicKeyField,
   account: idField,
+  /** Id of the API key that asked (protocol/api-key.ts), for the account's own accounts of its use. */
+  apiKey: idField.optional(),
   model: modelIdField,
   /** The model is a vendor's, and the contributor a hub that has a key for it. */
   cloud: z.literal(true).optional(),

@@ -54,6 +54,9 @@ export interface ScriptedRun {
 }
 
 export interface ScriptedGateway extends Gateway {
+  readonly addedKeys: Parameters<Gateway['addKey']>[1][]
+  readonly revokedKeys: Uint8Array[]
+  readonly usageAsked: { readonly from: number; readonly to: number }[]
   readonly runs: readonly ScriptedRun[]
   readonly authentications: number
   /** The next run that starts, or one that started and was not taken yet. */
@@ -89,6 +92,9 @@ export function createScriptedGateway(): ScriptedGateway {
 
   const gateway: ScriptedGateway = {
     runs,
+    addedKeys: [],
+    revokedKeys: [],
+    usageAsked: [],
     script: undefined,
     embedScript: (_principal, { inputs }) => Promise.resolve({
       vectors: inputs.map((input, index) => Float32Array.of(input.length, index, 0.1)), usage: { promptTokens: 5, completionTokens: 0 }, served: testServed,
@@ -125,6 +131,23 @@ export function createScriptedGateway(): ScriptedGateway {
       return run.iterate(scripted ?? undefined)
     },
     embed: (who, request, options) => gateway.embedScript(who, request, options),
+    async keys() {
+      checkFailure()
+      return [{ publicKey: new Uint8Array(32).fill(3), account: principal.account, name: 'work', createdAt: 1_700_000_000_000, terms: { dayBudget: 5_000_000n }, use: { today: 1n, total: 2n } }]
+    },
+    async addKey(_principal, key) {
+      checkFailure()
+      gateway.addedKeys.push(key)
+    },
+    async revokeKey(_principal, publicKey) {
+      checkFailure()
+      gateway.revokedKeys.push(publicKey)
+    },
+    async usage(_principal, time) {
+      checkFailure()
+      gateway.usageAsked.push(time)
+      return { rows: [{ day: 20_000, model: 'openai/gpt-4o', key: 'work', requests: 2, promptTokens: 10, completionTokens: 20, costMicroCredits: 300_000n }], complete: true }
+    },
     async account() {
       checkFailure()
       return { account: principal.account, name: 'local', tier: 'unlimited', balanceMicroCredits: 1_000_500_000n }

@@ -1,3 +1,4 @@
+import { createKeyDesk } from '../../../node/settlement/key-desk.ts'
 import { createTraffic } from '../../../node/net/traffic.ts'
 import { expect } from 'chai'
 import { createCapacityTable } from '../../../node/capacity/table.ts'
@@ -28,7 +29,7 @@ describe('node/hub-gateway', () => {
     table.put(aCapacity({ peer: testKey().signer.publicKey }, clock.now()))
     const orders: JobOrder[] = []
     const dispatcher = { run: (order: JobOrder) => { orders.push(order); return (async function* () { yield* [] })() } } as unknown as Dispatcher
-    return { fake, orders, gateway: createHubGateway({ ledger, table, clouds: noClouds, dispatcher, priorityOf: (tier) => tier === 'unlimited' ? 0 : 3, clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
+    return { fake, orders, gateway: createHubGateway({ ledger, table, clouds: noClouds, dispatcher, keys: createKeyDesk({ ledger }), clock, status: noStatus }), admin: createAdminGateway({ ledger }, { hubNames: ['a', 'b', 'c'], hubIndex: 0 }) }
   }
 
   it('knows a key by its public half, and refuses others', async () => {
@@ -48,20 +49,20 @@ describe('node/hub-gateway', () => {
     const account = fake.addAccount(key.signer.publicKey)
     await fake.addKey({ publicKey: machine.signer.publicKey, account: account.id, name: 'box' })
     const gateway = createHubGateway({
-      ledger: fake as unknown as HubLedger, table: createCapacityTable({ clock: fakeClock() }, { demoAllowed: true }), clouds: noClouds, dispatcher: {} as Dispatcher, priorityOf: () => 3,
+      ledger: fake as unknown as HubLedger, table: createCapacityTable({ clock: fakeClock() }, { demoAllowed: true }), clouds: noClouds, dispatcher: {} as Dispatcher, keys: createKeyDesk({ ledger: fake as unknown as HubLedger }),
       clock: fakeClock(), status: noStatus, isNodeKey: (publicKey) => Buffer.compare(publicKey, machine.signer.publicKey) === 0,
     })
     expect(await codeOf(gateway.authenticate(apiKeyFromSeed(machine.seed)))).to.equal('INVALID_API_KEY')
     expect(await codeOf(gateway.authenticate(apiKeyFromSeed(key.seed)))).to.equal('none')
   })
 
-  it('runs a job for the account with the priority of its tier', async () => {
+  it('runs a job for the account with its tier', async () => {
     const { fake, gateway, orders } = setUp()
     const key = testKey()
     fake.addAccount(key.signer.publicKey, { tier: 'unlimited' })
     const principal = await gateway.authenticate(apiKeyFromSeed(key.seed))
     gateway.complete(principal, aRequest(), { signal: new AbortController().signal })
-    expect(orders[0]).to.deep.include({ priority: 0, account: principal.account })
+    expect(orders[0]).to.deep.include({ tier: 'unlimited', account: principal.account })
     expect((await gateway.models(principal)).map((model) => model.id)).to.deep.equal(['tiny'])
     expect(await codeOf(gateway.receiptFile(principal, new Uint8Array(16)))).to.equal('RECEIPT_NOT_FOUND')
   })

@@ -15,6 +15,7 @@ import { aCloudModel, cloudMarket } from '../../../support/cloud-market.ts'
 import { aCapacity, aModel, aRequest } from '../../../support/completions.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
 import { fakeLedger } from '../../../support/fake-ledger.ts'
+import { noLimits, planTiers } from '../../../support/tiers.ts'
 import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { scriptedHost, type ScriptedHost } from '../../../support/scripted-host.ts'
@@ -56,7 +57,7 @@ function setUp(hubs: readonly Behaviour[], options: { llama?: Behaviour; llamaBu
   const opens: Open[] = []
   const hosts: ScriptedHost[] = []
   const dispatcher = createDispatcher({
-    table, record: createHostRecord({ clock }), ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer), clouds,
+    table, record: createHostRecord({ clock }), ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer), clouds, tierOf: planTiers, limits: noLimits,
     modelHosts: { find: () => Promise.resolve([]) }, isConnected: () => true, isSelf: () => false, privacyOf: () => 'any',
     lease(candidate: HostCandidate) {
       const index = keys.findIndex((key) => key.peerId === candidate.row.peer)
@@ -78,7 +79,7 @@ function setUp(hubs: readonly Behaviour[], options: { llama?: Behaviour; llamaBu
     const outcome = { code: undefined as string | undefined }
     void (async () => {
       try {
-        for await (const event of dispatcher.run({ account, request: aRequest({ model: GPT, maxTokens: 50 }), priority: 1, signal: leaving.signal, ...part })) events.push(event)
+        for await (const event of dispatcher.run({ account, request: aRequest({ model: GPT, maxTokens: 50 }), tier: 'pro', signal: leaving.signal, ...part })) events.push(event)
       } catch (error) {
         outcome.code = (error as TriforceError).code
       }
@@ -236,7 +237,7 @@ describe('node/jobs/dispatcher, vendors', () => {
 
   it('tells a consumer to have a vendor\'s job relayed, and explains every decision', async () => {
     const { dispatcher } = setUp([says([])], { llama: says([]) })
-    const order = { account: new Uint8Array(16), model: GPT, requestHash: new Uint8Array(32), priority: 1, needs: [], exclude: [] }
+    const order = { account: new Uint8Array(16), model: GPT, requestHash: new Uint8Array(32), tier: 'pro', needs: [], exclude: [] }
     expect(await dispatcher.place(order)).to.equal(undefined)
     expect(await dispatcher.place({ ...order, model: 'llama3.3:70b' })).to.not.equal(undefined)
     const { steps, leftOut } = await dispatcher.explain({ ...order, routing: { privacy: 'any', fallbackModels: ['llama3.3:70b'] } })

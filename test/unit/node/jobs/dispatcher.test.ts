@@ -19,6 +19,7 @@ import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity, aModel, aRequest } from '../../../support/completions.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
 import { fakeLedger } from '../../../support/fake-ledger.ts'
+import { noLimits, planTiers } from '../../../support/tiers.ts'
 import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { honestHalf, scriptedHost, type ScriptedHost } from '../../../support/scripted-host.ts'
@@ -57,7 +58,7 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
   const returned: Channel[] = []
   const hosts: ScriptedHost[] = []
   const dispatcher = createDispatcher({
-    table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer),
+    table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer), tierOf: planTiers, limits: options.limits ?? noLimits,
     modelHosts: { find: () => Promise.resolve([]) },
     isConnected: () => true, isSelf: () => false, privacyOf: () => 'any', clouds: options.clouds?.(table) ?? noClouds,
     lease(candidate: HostCandidate) {
@@ -77,7 +78,7 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
     const outcome = { code: undefined as string | undefined, isOver: false }
     void (async () => {
       try {
-        for await (const event of dispatcher.run({ account: new Uint8Array(16), request: aRequest(), priority: 1, signal: leaving.signal, ...part })) events.push(event)
+        for await (const event of dispatcher.run({ account: new Uint8Array(16), request: aRequest(), tier: 'pro', signal: leaving.signal, ...part })) events.push(event)
       } catch (error) {
         outcome.code = (error as TriforceError).code
       }
@@ -305,7 +306,7 @@ describe('node/jobs/dispatcher', () => {
       one.tell({ t: 'accept' })
       one.tell({ t: 'chunk', text: 'a', tokens: 1 })
     }])
-    for await (const event of dispatcher.run({ account: new Uint8Array(16), request: aRequest(), priority: 1, signal: new AbortController().signal })) {
+    for await (const event of dispatcher.run({ account: new Uint8Array(16), request: aRequest(), tier: 'pro', signal: new AbortController().signal })) {
       if (event.type === 'text') break
     }
     expect((await host!.asked()).t).to.equal('cancel')
@@ -336,7 +337,7 @@ describe('node/jobs/dispatcher', () => {
       }
     }])
     const leaving = new AbortController()
-    dispatcher.run({ account: new Uint8Array(16), request: aRequest(), priority: 1, signal: leaving.signal })
+    dispatcher.run({ account: new Uint8Array(16), request: aRequest(), tier: 'pro', signal: leaving.signal })
     await settled()
     expect(isFull).to.equal(true)
     expect(told).to.be.below(200)
@@ -346,7 +347,7 @@ describe('node/jobs/dispatcher', () => {
   it('ends a job whose consumer stays but does not read, after JOB_MS_MAX', async () => {
     let host: ScriptedHost | undefined
     const { dispatcher, clock } = setUp([(one) => { host = one }])
-    dispatcher.run({ account: new Uint8Array(16), request: aRequest(), priority: 1, signal: new AbortController().signal })
+    dispatcher.run({ account: new Uint8Array(16), request: aRequest(), tier: 'pro', signal: new AbortController().signal })
     await settled()
     host!.tell({ t: 'accept' })
     for (let n = 0; n < 40; n += 1) host!.tell({ t: 'chunk', text: 'x', tokens: 1 })
@@ -390,7 +391,7 @@ describe('node/jobs/dispatcher', () => {
     const unable = run({ request: aRequest({ messages: [{ role: 'assistant', content: 'x' }], continueLast: true }) })
     await settled()
     expect([unknown.outcome.code, unable.outcome.code]).to.deep.equal(['MODEL_NOT_FOUND', 'CAPABILITY_MISSING'])
-    const order = { account: new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), priority: 1, needs: [] }
+    const order = { account: new Uint8Array(16), model: 'tiny', requestHash: new Uint8Array(32), tier: 'pro', needs: [] }
     expect(await codeOf(dispatcher.place({ ...order, exclude: [keys[0]!.peerId] }))).to.equal('NO_HOST')
     expect(await codeOf(dispatcher.place({ ...order, exclude: [], needs: ['vision'] }))).to.equal('CAPABILITY_MISSING')
     const { issued, host } = (await dispatcher.place({ ...order, exclude: [] }))!

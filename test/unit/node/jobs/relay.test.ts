@@ -14,6 +14,7 @@ import { signDocument } from '../../../../protocol/signed.ts'
 import { aRequest } from '../../../support/completions.ts'
 import { settled } from '../../../support/fake-clock.ts'
 import { fakeLedger } from '../../../support/fake-ledger.ts'
+import type { KeyTerms } from '../../../../protocol/key-terms.ts'
 import { testKey } from '../../../support/federation.ts'
 
 const key = testKey()
@@ -21,14 +22,14 @@ const account = fakeLedger().addAccount(key.signer.publicKey, { tier: 'pro' })
 const authorization = signDocument(key.signer, 'accountRequest', {})
 const served = { host: 'H', hostName: 'h', hub: 'hub1', receiptId: new Uint8Array(16).fill(7), durability: 'replicated' as const, costMicroCredits: 12n, attempts: 1, model: 'tiny' }
 
-async function relay(events: (order: JobOrder<JobRequest>) => AsyncIterable<JobEvent>, options: { action?: AccountRequest['action']; request?: Uint8Array; admit?: AccountGate['admit'] } = {}) {
+async function relay(events: (order: JobOrder<JobRequest>) => AsyncIterable<JobEvent>, options: { action?: AccountRequest['action']; request?: Uint8Array; admit?: AccountGate['admit']; terms?: KeyTerms } = {}) {
   const [near, far] = createLocalChannels('consumer')
   const orders: JobOrder<JobRequest>[] = []
   const traffic = createTraffic()
   const serve = createRelay({
-    gate: { admit: options.admit ?? (() => ({ action: options.action ?? 'relay', account })) },
+    gate: { admit: options.admit ?? (() => ({ action: options.action ?? 'relay', account, key: { publicKey: key.signer.publicKey, account: account.id, name: 'key', createdAt: 0, ...(options.terms === undefined ? {} : { terms: options.terms }) } })) },
     dispatcher: { run: ((order: JobOrder<JobRequest>) => { orders.push(order); return events(order) }) as Dispatcher['run'] },
-    priorityOf: (tier) => tier === 'pro' ? 1 : 3, traffic,
+    traffic,
   })
   const leaving = new AbortController()
   const done = serve(far, { t: 'relay', authorization, request: options.request ?? encode(aRequest()) }, { signal: leaving.signal })
@@ -58,7 +59,7 @@ describe('node/jobs/relay', () => {
       { t: 'chunk', text: 'Hi', tokens: 1 },
       { t: 'end', finish: 'stop', usage: { promptTokens: 2, completionTokens: 1 }, relayed: { host: 'H', hostName: 'h', hub: 'hub1', receiptId: served.receiptId, durability: 'replicated', costMicroCredits: 12, attempts: 1, model: 'tiny' } },
     ])
-    expect(orders[0]).to.include({ account: account.id, priority: 1 })
+    expect(orders[0]).to.include({ account: account.id, tier: 'pro' })
     expect(traffic.byPath.proxied.jobs).to.equal(1)
     expect(Buffer.from(orders[0]!.requestBytes!)).to.deep.equal(Buffer.from(encode(aRequest())))
   })

@@ -5,6 +5,7 @@ import type { Dispatcher } from '../../../../node/jobs/dispatcher.ts'
 import { createRelayRights } from '../../../../node/jobs/relay-rights.ts'
 import { createTraffic } from '../../../../node/net/traffic.ts'
 import { createAccountDesk } from '../../../../node/settlement/account-desk.ts'
+import { createKeyDesk } from '../../../../node/settlement/key-desk.ts'
 import { createAccountGate } from '../../../../node/settlement/account-gate.ts'
 import { creditsFromWire, lineFromWire } from '../../../../node/settlement/credits.ts'
 import type { HubLedger, StatementLine } from '../../../../ledger/interface.ts'
@@ -46,7 +47,7 @@ function setUp({ relayed = false } = {}) {
   })
   const desk = createAccountDesk({
     ledger: ledger as unknown as HubLedger, table, clouds: noClouds, signer: hub.signer, clock, log: quietLog(),
-    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE], priorityOf: (tier) => tier === 'pro' ? 1 : 3,
+    addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE], keys: createKeyDesk({ ledger: ledger as unknown as HubLedger }),
     relayRights, hasRelayed: (peer, host) => peer === 'peer' && host === contributor.peerId && relayed, traffic,
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
@@ -131,13 +132,13 @@ describe('node/settlement/account-desk', () => {
     expect((await ask.models()).models.map((model) => model.id)).to.deep.equal(['tiny'])
   })
 
-  it('gives a ticket, with the priority of the tier and the needs of the request', async () => {
+  it('gives a ticket, with the tier and the needs of the request', async () => {
     const { ask, placed, relayRights, clock } = setUp()
     expect(relayRights.has('peer', contributor.peerId)).to.equal(false)
     const answer = await ask.ticket({ model: 'tiny', requestHash: new Uint8Array(32), tokensMax: 0, exclude: [other.signer.publicKey], needs: ['chat', 'json'] })
     expect(answer.hostName).to.equal('c')
     expect(answer.addresses, 'an address that no message can carry is left out').to.deep.equal(['/a'])
-    expect(placed[0]).to.deep.include({ priority: 1, exclude: [other.peerId], needs: ['chat', 'json'] })
+    expect(placed[0]).to.deep.include({ tier: 'pro', exclude: [other.peerId], needs: ['chat', 'json'] })
     expect(placed[0]).to.not.have.property('tokensMax')
     expect(relayRights.has('peer', contributor.peerId), 'with the ticket comes the right to a circuit').to.equal(true)
     expect(relayRights.has('another', contributor.peerId)).to.equal(false)
