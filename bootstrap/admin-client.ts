@@ -5,6 +5,7 @@ import { toHex } from '../protocol/bytes.ts'
 import { SEED_BYTES } from '../protocol/crypto.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import { createApiClient } from './api-client.ts'
+import type { KeyTermsBody } from './key-term-flags.ts'
 import type { z } from 'zod'
 import { accountListSchema, accountSchema, doneSchema, type AccountView } from './api-schemas.ts'
 import {
@@ -16,7 +17,8 @@ export interface AdminClient {
   /** Hexadecimal public keys and account ids throughout. */
   openAccount(account: { readonly publicKey: string; readonly name: string; readonly tier: string }): Promise<AccountView>
   /** The same key for the same account twice is one key. */
-  addKey(key: { readonly publicKey: string; readonly account: string; readonly name: string }): Promise<void>
+  addKey(key: { readonly publicKey: string; readonly account: string; readonly name: string; readonly terms?: KeyTermsBody }): Promise<void>
+  setTier(account: string, tier: string): Promise<void>
   revokeKey(publicKey: string): Promise<void>
   /** The same `source` twice is one grant; then `known` is true. `approved`: id of a change that two hubs signed. */
   grant(grant: {
@@ -47,8 +49,11 @@ export function createAdminClient(api: string, adminToken: string): AdminClient 
     openAccount: ({ publicKey, name, tier }) => {
       return client.json(accountSchema, '/v1/admin/accounts', { method: 'POST', body: { public_key: publicKey, name, tier } })
     },
-    addKey: async ({ publicKey, account, name }) => {
-      await client.json(doneSchema, '/v1/admin/keys', { method: 'POST', body: { public_key: publicKey, account, name } })
+    addKey: async ({ publicKey, account, name, terms }) => {
+      await client.json(doneSchema, '/v1/admin/keys', { method: 'POST', body: { public_key: publicKey, account, name, terms } })
+    },
+    setTier: async (account, tier) => {
+      await client.json(doneSchema, `/v1/admin/accounts/${account}/tier`, { method: 'POST', body: { tier } })
     },
     revokeKey: async (publicKey) => {
       await client.json(doneSchema, `/v1/admin/keys/${publicKey}`, { method: 'DELETE' })

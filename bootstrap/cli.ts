@@ -3,6 +3,7 @@
  * is one sentence on stderr; wrong usage names the nearest right word and exits with 2.
  */
 import { Command, CommanderError } from 'commander'
+import { addAccountCommand } from './commands/account.ts'
 import { addAdminCommand } from './commands/admin.ts'
 import { addChatCommand } from './commands/chat.ts'
 import type { CommandContext } from './commands/context.ts'
@@ -52,7 +53,7 @@ export function createProgram(context: CommandContext): Command {
   // Settings above go over to the commands that are added below.
   for (const add of [
     addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
-    addKeyCommand, addFederationCommand, addContributorCommand, addAdminCommand, addEngineCommand, addDoctorCommand,
+    addAccountCommand, addKeyCommand, addFederationCommand, addContributorCommand, addAdminCommand, addEngineCommand, addDoctorCommand,
   ]) add(program, context)
   return program
 }

@@ -332,6 +332,12 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   }, { network: federation.network, hubName: config.name })
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey, isNodeKey: lending.isNodeKey })
   const keys = createKeyDesk({ ledger }, { isNodeKey: lending.isNodeKey })
+  const reach = createReach({ host, clock, log })
+  const jobsOfHubs = federation.hubs.map((hub) => createRemoteJobs({
+    reach, pool: jobPool, traffic: host.traffic, clock, log,
+    client: createAccountClient({ requests, isConnected: (peer) => host.isConnected(peer), clock, random }, { network: federation.network, hubs: [hub] }),
+  }))
+  const jobsAt = (hub: number) => hub === hubIndex || !host.isConnected(federation.hubs[hub]!.peerId) ? undefined : jobsOfHubs[hub]
   const desk = createAccountDesk({
     gate, ledger, table, clouds: market, dispatcher, keys, signer, clock, log, relayRights, traffic: host.traffic,
     hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,
@@ -342,7 +348,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   host.handle(ids.ledger, links.handler)
 
   return {
-    gateway: createHubGateway({ ledger, table, clouds: market, dispatcher, keys, clock, status, isNodeKey: lending.isNodeKey }),
+    gateway: createHubGateway({ ledger, table, clouds: market, dispatcher, keys, jobsAt, clock, status, isNodeKey: lending.isNodeKey }),
     contributor: lending.gateway,
     jobServer: createJobServer({ serveOpen, serveRelay: createRelay({ gate, dispatcher, traffic: host.traffic }) }),
     controlServer: createRequestHandler((peer, question) => question.t === 'account' ? desk.answer(peer, question)

@@ -20,6 +20,8 @@ export interface UpOptions {
   /** Flags of `start` that the nodes get as they are. */
   readonly hubArgs: readonly string[]
   readonly contributorArgs: readonly string[]
+  /** Tier and first credits of the account `local`. */
+  readonly local: { readonly tier: string; readonly microCredits: bigint }
   readonly json: boolean
 }
 

@@ -202,7 +202,7 @@ export interface NodeStatus {
 export interface AdminGateway {
   accounts(): readonly AccountInfo[]
   openAccount(account: { readonly publicKey: Uint8Array; readonly name: string; readonly tier: string }): Promise<AccountInfo>
-  addKey(key: { readonly publicKey: Uint8Array; readonly account: Uint8Array; readonly name: string }): Promise<void>
+  addKey(key: { readonly publicKey: Uint8Array; readonly account: Uint8Array; readonly name: string; readonly terms?: KeyTerms }): Promise<void>
   revokeKey(key: { readonly publicKey: Uint8Array }): Promise<void>
   keys(account: Uint8Array): readonly KeyInfo[]
   /** The same `source` twice is one grant. Above the hub's budget of the day it needs `approved`, a change that two hubs signed. */

@@ -10,6 +10,7 @@ import type { AccountInfo, AdminGateway, CompleteOptions, Gateway, NodeStatus, P
 import type { CloudMarket } from './jobs/candidates.ts'
 import type { Dispatcher } from './jobs/dispatcher.ts'
 import type { JobOrder } from './jobs/job-order.ts'
+import type { RemoteJobs } from './jobs/remote-job.ts'
 import { collectEmbeddings } from './jobs/vectors.ts'
 import type { Clock } from '../protocol/ports.ts'
 import { belongsTo } from './settlement/account-desk.ts'
@@ -24,13 +25,15 @@ export interface HubGatewayComponents {
   readonly clouds: CloudMarket
   readonly dispatcher: Dispatcher
   readonly keys: KeyDesk
+  /** Jobs that another hub runs for a key of an account; undefined for this hub, and where that one is not connected. */
+  readonly jobsAt?: (hub: number) => Pick<RemoteJobs, 'run'> | undefined
   readonly clock: Clock
   readonly status: () => NodeStatus
   /** True for the key of a machine that is lent, which is no API key. */
   readonly isNodeKey?: (publicKey: Uint8Array) => boolean
 }
 
-export function createHubGateway({ ledger, table, clouds, dispatcher, keys, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
+export function createHubGateway({ ledger, table, clouds, dispatcher, keys, jobsAt = () => undefined, clock, status, isNodeKey = () => false }: HubGatewayComponents): Gateway {
   function accountOf(principal: Principal): Account {
     const account = ledger.account(principal.account)
     if (account === undefined) throw new TriforceError('INVALID_API_KEY')
@@ -63,14 +66,13 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, keys, cloc
       return { account: account.id, accountName: account.name, tier: account.tier, signer, ...(terms === undefined ? {} : { terms }) }
     },
     models: ({ terms }) => Promise.resolve(listModels(table, clouds).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
-    complete(principal, request, { signal, routing }) {
-      for (const model of [request.model, ...routing?.fallbackModels ?? []]) checkModel(principal.terms, model)
-      return dispatcher.run({
-        account: principal.account, request, tier: principal.tier, signal, ...(routing === undefined ? {} : { routing }), ...jobTermsOf(keyOf(principal)),
-      })
+    complete(principal, request, options) {
+      const order = orderOf(principal, request, options)
+      // One log counts a budget. Where its hub is away, what is free is served here all the same.
+      const home = order.key === undefined ? undefined : ledger.clearingHub(principal.account)
+      const atHome = home === undefined ? undefined : jobsAt(home)
+      return atHome === undefined ? dispatcher.run(order) : atHome.run(principal.signer, request, options)
     },
-    models: ({ terms }) => Promise.resolve(listModels(table, clouds).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
-    complete: (principal, request, options) => dispatcher.run(orderOf(principal, request, options)),
     embed: (principal, request, options) => collectEmbeddings(dispatcher.run(orderOf(principal, request, options)), request.inputs.length),
     account: async (principal) => accountInfo(accountOf(principal)),
     async receipts(principal, options) {

@@ -14,12 +14,13 @@ import { configDefaults } from '../config.ts'
 import { findAdmin, type AdminFlags } from '../find-admin.ts'
 import { inspectKeyFile, keyFilePath, loadOrCreateIdentity } from '../identity.ts'
 import { passphraseFor } from '../open-node.ts'
+import { keyTermsBodyOf, withKeyTermFlags, type KeyTermFlags } from '../key-term-flags.ts'
 import { parseName, parsePositiveCredits } from '../option-parsers.ts'
 import { formatPairs, formatTable } from '../table.ts'
 import { argumentOf } from './arguments.ts'
 import { printJson, type CommandContext } from './context.ts'
 
-interface CreateFlags extends AdminFlags {
+interface CreateFlags extends AdminFlags, KeyTermFlags {
   readonly name: string
   readonly account?: string
   readonly tier: string
@@ -41,7 +42,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--json', 'print JSON')
     .action(async (flags: AdminFlags) => runShow(flags, context))
 
-  key.command('create').description('make an API key for an account, at a running hub')
+  withKeyTermFlags(key.command('create').description('make an API key for an account, at a running hub'))
     .requiredOption('--name <name>', 'what the key is called', argumentOf('--name', parseName))
     .option('--account <account>', 'name or id of the account; opened where there is none of this name (default: the key\'s name)')
     .option('--tier <tier>', 'tier of an account that is opened', 'free')
@@ -89,7 +90,8 @@ async function runCreate(flags: CreateFlags, { terminal, env }: CommandContext):
   const wanted = flags.account ?? flags.name
   const known = accountNamed(await admin.accounts(), wanted)
   const account = known ?? await admin.openAccount({ publicKey, name: wanted, tier: flags.tier })
-  await admin.addKey({ publicKey, account: account.account, name: flags.name })
+  const terms = keyTermsBodyOf(flags)
+  await admin.addKey({ publicKey, account: account.account, name: flags.name, ...(terms === undefined ? {} : { terms }) })
   if (flags.credits !== undefined) {
     // Each call is a grant of its own; a repeat of this very request would be the same one.
     await admin.grant({ account: account.account, microCredits: flags.credits, source: `cli/${randomUUID()}` })

@@ -1,7 +1,9 @@
 /** `triforce up`: a whole federation on this machine. */
 import { Option, type Command } from 'commander'
 import { localDirOf } from '../find-node.ts'
-import { parseCount } from '../option-parsers.ts'
+import { formatCredits, parseCredits } from '../../protocol/units.ts'
+import { accountDefaults } from '../local-federation/accounts.ts'
+import { parseCount, parseText } from '../option-parsers.ts'
 import { flagKey, flagName, nodeOptionTable, readSettings, type FlagValues, type OptionSpec } from '../option-table.ts'
 import { runUp, upDefaults } from '../up.ts'
 import { argumentOf } from './arguments.ts'
@@ -19,6 +21,8 @@ interface UpFlags {
   readonly contributors: number
   readonly apiPort: number
   readonly p2pPort: number
+  readonly tier: string
+  readonly credits: bigint
   readonly json?: boolean
 }
 
@@ -28,6 +32,8 @@ export function addUpCommand(program: Command, context: CommandContext): void {
     .option('--contributors <count>', 'how many contributors', countOf('--contributors', 0, upDefaults.contributorsMax), upDefaults.contributors)
     .option('--api-port <port>', 'HTTP port of the first hub; a busy one moves to the next free one', countOf('--api-port', 1, 65_000), upDefaults.apiPort)
     .option('--p2p-port <port>', 'libp2p port of the first hub', countOf('--p2p-port', 1, 65_000), upDefaults.p2pPort)
+    .option('--tier <tier>', 'tier of the account "local", whose key is printed', argumentOf('--tier', parseText('must be the name of a tier')), accountDefaults.localTier)
+    .addOption(new Option('--credits <credits>', 'credits that the account "local" is given when it is opened').argParser(argumentOf('--credits', parseCredits)).default(accountDefaults.grantMicroCredits, formatCredits(accountDefaults.grantMicroCredits)))
     .option('--json', 'print one JSON line when ready, and nothing else on stdout')
   for (const spec of [...forContributors, ...forAllNodes]) {
     const option = new Option(spec.flag, `${spec.description} (default: ${spec.fallback})`)
@@ -44,6 +50,7 @@ export function addUpCommand(program: Command, context: CommandContext): void {
       p2pPort: flags.p2pPort,
       hubArgs: common,
       contributorArgs: [...argumentsFor(forContributors, flags), ...common],
+      local: { tier: flags.tier, microCredits: flags.credits },
       json: flags.json === true,
     }, context)
   })

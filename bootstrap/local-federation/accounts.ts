@@ -3,7 +3,8 @@
  * for. Everything here may be done again at each start and changes nothing the second time.
  */
 import { z } from 'zod'
-import { toHex } from '../../protocol/bytes.ts'
+import { accountIdOf } from '../../protocol/api-key.ts'
+import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { toTriforceError } from '../../protocol/errors.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import { MICRO_CREDITS_PER_CREDIT } from '../../protocol/units.ts'
@@ -46,10 +47,12 @@ export interface AccountsInput {
   readonly hubs: readonly { readonly api: string; readonly dir: string }[]
   readonly contributors: readonly { readonly name: string; readonly peerId: string }[]
   readonly keys: AccountKeys
+  /** Of the account `local`. The credits are given once, when it is opened; the tier is what it has from now on. */
+  readonly local: { readonly tier: string; readonly microCredits: bigint }
 }
 
 /** Opens both accounts at the first hub and waits until every hub knows them. */
-export async function ensureAccounts({ hubs, contributors, keys }: AccountsInput, options: { readonly signal: AbortSignal }): Promise<void> {
+export async function ensureAccounts({ hubs, contributors, keys, local: wanted }: AccountsInput, options: { readonly signal: AbortSignal }): Promise<void> {
   const admins = await Promise.all(hubs.map(adminOf))
   const [first] = admins
   if (first === undefined) return
@@ -60,13 +63,13 @@ export async function ensureAccounts({ hubs, contributors, keys }: AccountsInput
   for (const contributor of contributors) {
     await whenWritable(() => first.addKey({ publicKey: nodeKeyOf(contributor.peerId), account: lender, name: contributor.name }), options)
   }
-  const local = await ensureAccount(first, { name: 'local', apiKey: keys.local, tier: accountDefaults.localTier }, options)
-  await whenWritable(() => first.grant({ account: local, microCredits: accountDefaults.grantMicroCredits, source: GRANT_SOURCE }), options)
+  const local = await ensureAccount(first, { name: 'local', apiKey: keys.local, tier: wanted.tier }, options)
+  if (wanted.microCredits > 0n) await whenWritable(() => first.grant({ account: local, microCredits: wanted.microCredits, source: GRANT_SOURCE }).catch(unlessGiven), options)
   if (known.some((account) => account.account === local)) return
   // The grant is the last of the new entries: a hub whose balance shows it knows the key too.
   await Promise.all(admins.map((admin) => pollUntil(async () => {
     const accounts = await admin.accounts().catch(undefinedWhileStarting)
-    return accounts?.some(({ account, balance_micro_credits: balance }) => account === local && balance > 0n) === true ? true : undefined
+    return accounts?.some(({ account, balance_micro_credits: balance }) => account === local && (balance > 0n || wanted.microCredits === 0n)) === true ? true : undefined
   }, { ...options, msMax: WRITABLE_MS_MAX, failure: 'the hubs do not pass on their logs; look at their node.log' })))
 }
 
@@ -74,7 +77,9 @@ async function ensureAccount(
   admin: AdminClient, account: { readonly name: string; readonly apiKey: string; readonly tier: string }, options: { readonly signal: AbortSignal },
 ): Promise<string> {
   const publicKey = publicHalfOf(account.apiKey)
-  const opened = await whenWritable(() => admin.openAccount({ publicKey, name: account.name, tier: account.tier }), options)
+  const known = (await whenWritable(() => admin.accounts(), options)).find(({ account: id }) => id === toHex(accountIdOf(fromHex(publicKey)!)))
+  const opened = known ?? await whenWritable(() => admin.openAccount({ publicKey, name: account.name, tier: account.tier }), options)
+  if (opened.tier !== account.tier) await whenWritable(() => admin.setTier(opened.account, account.tier), options)
   await whenWritable(() => admin.addKey({ publicKey, account: opened.account, name: account.name }), options)
   return opened.account
 }
@@ -89,6 +94,11 @@ async function whenWritable<T>(write: () => Promise<T>, options: { readonly sign
     }
   }, { ...options, msMax: WRITABLE_MS_MAX, failure: 'the first hub takes no entries; look at its node.log' })
   return result.value
+}
+
+/** Other credits were given when the account was opened: those count. */
+function unlessGiven(error: unknown): void {
+  if (toTriforceError(error).code !== 'ENTRY_CONFLICT') throw error
 }
 
 function undefinedWhileStarting(error: unknown): undefined {

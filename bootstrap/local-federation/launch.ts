@@ -10,7 +10,7 @@ import type { Progress } from '../progress.ts'
 import type { UpReport } from '../state-files.ts'
 import { printable } from '../terminal.ts'
 import { loadOrCreateIdentity } from '../identity.ts'
-import { ensureAccounts, loadOrCreateAccountKeys, type AccountKeys } from './accounts.ts'
+import { ensureAccounts, loadOrCreateAccountKeys, type AccountKeys, type AccountsInput } from './accounts.ts'
 import { createChildNode, type ChildNode } from './child-node.ts'
 import { prepareLocalFederation } from './federation.ts'
 import { logFileOf, type LocalLayout } from './layout.ts'
@@ -36,6 +36,8 @@ export interface LaunchOptions {
   /** Flags of `start` that the nodes get as they are. */
   readonly hubArgs: readonly string[]
   readonly contributorArgs: readonly string[]
+  /** Tier and first credits of the account `local`. */
+  readonly local: AccountsInput['local']
   readonly signal: AbortSignal
 }
 
@@ -162,11 +164,11 @@ async function hubsOf(components: LaunchComponents, options: LaunchOptions): Pro
   return hubs
 }
 
-async function openAccounts({ env }: LaunchComponents, { layout, signal }: LaunchOptions, hubs: readonly ChildNode[], keys: AccountKeys): Promise<void> {
+async function openAccounts({ env }: LaunchComponents, { layout, local, signal }: LaunchOptions, hubs: readonly ChildNode[], keys: AccountKeys): Promise<void> {
   const contributors = await Promise.all(layout.contributors.map(async ({ name, dir }) => {
     return { name, peerId: (await loadOrCreateIdentity(dir, passphraseOf(env))).peerId }
   }))
-  await ensureAccounts({ hubs: hubs.map((hub) => ({ api: ready(hub).api, dir: hub.place.dir })), contributors, keys }, { signal })
+  await ensureAccounts({ hubs: hubs.map((hub) => ({ api: ready(hub).api, dir: hub.place.dir })), contributors, keys, local }, { signal })
 }
 
 function passphraseOf(env: NodeJS.ProcessEnv): { readonly passphrase: string | undefined } {

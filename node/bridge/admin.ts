@@ -7,21 +7,24 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { toHex } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
+import type { Clock } from '../../protocol/ports.ts'
 import type { AdminGateway } from '../gateway.ts'
 import { accountBody } from './account.ts'
 import { accountField, changeIdField, microCreditsField, nameField, publicKeyField, sourceField } from './admin-fields.ts'
 import { routeLedgerAdmin } from './admin-ledger.ts'
 import { bearerOf } from './auth.ts'
 import type { OnRequestHook } from './key-hook.ts'
+import { keyTermsBodySchema, termsOfBody } from './keys.ts'
 import { checkBody } from './request-check.ts'
 
 export interface AdminComponents {
   readonly gateway: AdminGateway
   readonly token: string
+  readonly clock: Clock
 }
 
 export const accountBodySchema = z.object({ public_key: publicKeyField, name: nameField, tier: nameField })
-export const keyBodySchema = z.object({ public_key: publicKeyField, account: accountField, name: z.string().max(64) })
+export const keyBodySchema = z.object({ public_key: publicKeyField, account: accountField, name: z.string().max(64), terms: keyTermsBodySchema.optional() })
 const keyParamsSchema = z.object({ public_key: publicKeyField })
 export const keysQuerySchema = z.object({ account: accountField })
 export const grantBodySchema = z.object({
@@ -31,7 +34,7 @@ export const tierBodySchema = z.object({ tier: nameField })
 const tierParamsSchema = z.object({ account: accountField })
 
 export function routeAdmin(app: FastifyInstance, components: AdminComponents): void {
-  const { gateway } = components
+  const { gateway, clock } = components
   const route = { onRequest: createTokenHook(components.token) }
 
   app.get('/v1/admin/accounts', route, () => Promise.resolve({ object: 'list', data: gateway.accounts().map(accountBody) }))
@@ -43,7 +46,8 @@ export function routeAdmin(app: FastifyInstance, components: AdminComponents): v
 
   app.post('/v1/admin/keys', route, async (request) => {
     const body = checkBody(keyBodySchema, request.body)
-    await gateway.addKey({ publicKey: body.public_key, account: body.account, name: body.name })
+    const terms = body.terms === undefined ? undefined : termsOfBody(body.terms, clock.now())
+    await gateway.addKey({ publicKey: body.public_key, account: body.account, name: body.name, ...(terms === undefined ? {} : { terms }) })
     return { ok: true }
   })
 

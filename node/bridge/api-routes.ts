@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod'
 import { receiptsQuery, statementQuery } from './account.ts'
+import { newKeySchema, usageQuerySchema } from './keys.ts'
 import { accountBodySchema, grantBodySchema, keyBodySchema, keysQuerySchema, tierBodySchema } from './admin.ts'
 import { auditBody, changeBody, sealBody } from './admin-ledger.ts'
 import { messagesRequestSchema, promptSchema } from './anthropic/request.ts'
@@ -58,6 +59,11 @@ export const routeDocs: Readonly<Record<string, RouteDocs>> = {
   'GET /v1/receipts': { summary: 'Receipts of the account, newest first', query: receiptsQuery },
   'GET /v1/receipts/:id': { summary: 'A receipt file, byte for byte' },
   'GET /v1/generations/:id': { summary: 'What became of a request: every host that was asked, tokens, cost and receipt' },
+  'GET /v1/key': { summary: 'What this key is and may do' },
+  'GET /v1/keys': { summary: 'API keys of the account' },
+  'POST /v1/keys': { summary: 'Makes another API key of the account, shown this once', body: newKeySchema },
+  'DELETE /v1/keys/:public_key': { summary: 'Revokes an API key of the account' },
+  'GET /v1/usage': { summary: 'Requests, tokens and credits by day, model and key', query: usageQuerySchema },
   'GET /v1/status': { summary: 'What this node is, sees and does', auth: 'operator' },
   'POST /v1/contributor/register': { summary: 'Registers a machine that lends', body: registerBody },
   'GET /v1/contributor/registrations': { summary: 'Machines of the account' },

@@ -40,10 +40,10 @@ export const keyTermsBodySchema = z.strictObject({
   privacy: optional(privacyClassSchema),
 })
 
-const newKeySchema = keyTermsBodySchema.extend({ name: nameField })
+export const newKeySchema = keyTermsBodySchema.extend({ name: nameField })
 const keyParamsSchema = z.object({ public_key: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits') })
 const dayField = z.iso.date()
-const usageQuerySchema = z.object({ from: dayField.optional(), to: dayField.optional() })
+export const usageQuerySchema = z.object({ from: dayField.optional(), to: dayField.optional() })
 
 export function routeKeys(app: FastifyInstance, components: KeysComponents): void {
   const { gateway, random, clock, anyKey, accountKey, keysKey } = components

@@ -146,8 +146,12 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   routeKeys(app, { gateway, random: components.random, clock, anyKey: keyWith(), accountKey, keysKey: keyWith('keys') })
   if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey, statusKey: operatorKey })
   routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
+<<<<<<< HEAD
   if (components.vendorKeys !== undefined) routeVendorKeys(app, { ...components.vendorKeys, requireKey })
   if (components.admin !== undefined) routeAdmin(app, components.admin)
+=======
+  if (components.admin !== undefined) routeAdmin(app, { ...components.admin, clock })
+>>>>>>> cea5300 (feat(node): keys with limits, use by day, model and key, rates and fair queues by tier)
 
   /** Resolves after `delayMs`, or at once where `signal` aborts. */
   function pause(delayMs: number, signal?: AbortSignal): Promise<void> {

@@ -65,7 +65,8 @@ export function createTierLimits(components: { readonly clock: Clock; readonly t
       if (requestsPerMinute !== null) {
         if (bucket.tokens < 1) {
           throw new TriforceError('RATE_LIMITED', { tier, requestsPerMinute }, {
-            retryAfterMs: Math.ceil((1 - bucket.tokens) * MINUTE_MS / requestsPerMinute), detail: `tier "${tier}" allows ${requestsPerMinute} requests in a minute at one hub`,
+            // Less than a thousandth of a millisecond is the arithmetic's, not time.
+            retryAfterMs: Math.ceil((1 - bucket.tokens) * MINUTE_MS / requestsPerMinute - 0.001), detail: `tier "${tier}" allows ${requestsPerMinute} requests in a minute at one hub`,
           })
         }
         bucket.tokens -= 1

@@ -6,6 +6,7 @@ import type { CompletionRequest } from '../../protocol/completion.ts'
 import type { StatementLine } from '../../ledger/interface.ts'
 import { createSigner } from '../../protocol/crypto.ts'
 import { TriforceError, type ErrorCode } from '../../protocol/errors.ts'
+import type { KeyTerms } from '../../protocol/key-terms.ts'
 import type { RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent, Gateway, NodeStatus, Principal, Served } from '../../node/gateway.ts'
 
@@ -54,6 +55,8 @@ export interface ScriptedRun {
 }
 
 export interface ScriptedGateway extends Gateway {
+  /** Of the test key. */
+  terms: KeyTerms | undefined
   readonly addedKeys: Parameters<Gateway['addKey']>[1][]
   readonly revokedKeys: Uint8Array[]
   readonly usageAsked: { readonly from: number; readonly to: number }[]
@@ -92,6 +95,7 @@ export function createScriptedGateway(): ScriptedGateway {
 
   const gateway: ScriptedGateway = {
     runs,
+    terms: undefined,
     addedKeys: [],
     revokedKeys: [],
     usageAsked: [],
@@ -112,7 +116,7 @@ export function createScriptedGateway(): ScriptedGateway {
       authentications += 1
       checkFailure()
       if (apiKey !== TEST_KEY) throw new TriforceError('INVALID_API_KEY')
-      return principal
+      return gateway.terms === undefined ? principal : { ...principal, terms: gateway.terms }
     },
     async models() {
       checkFailure()

@@ -3,11 +3,11 @@ import * as limits from '../../protocol/limits.ts'
 import { LEDGER_MESSAGE_BYTES_MAX } from '../../protocol/messages/ledger.ts'
 import { CHECKPOINT_BYTES_MAX } from '../../protocol/messages/ledger-checkpoint.ts'
 import * as ledgerFields from '../../protocol/messages/ledger-fields.ts'
-import { MODELS_LISTED_MAX } from '../../protocol/messages/control.ts'
+import { KEYS_LISTED_MAX, MODELS_LISTED_MAX, USAGE_ROWS_MAX } from '../../protocol/messages/control.ts'
 import { tableRows } from '../support/markdown-table.ts'
 import { textOf } from '../support/source-files.ts'
 
-const constants: Record<string, number> = { MODELS_LISTED_MAX, LEDGER_MESSAGE_BYTES_MAX, CHECKPOINT_BYTES_MAX }
+const constants: Record<string, number> = { KEYS_LISTED_MAX, MODELS_LISTED_MAX, USAGE_ROWS_MAX, LEDGER_MESSAGE_BYTES_MAX, CHECKPOINT_BYTES_MAX }
 for (const [name, value] of [...Object.entries(limits), ...Object.entries(ledgerFields)]) if (typeof value === 'number') constants[name] = value
 
 const rows = tableRows(textOf('docs/limits.md')).filter(([name]) => /^[A-Z][A-Z_]+$/.test(name ?? ''))

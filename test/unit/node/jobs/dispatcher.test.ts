@@ -19,6 +19,7 @@ import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity, aModel, aRequest } from '../../../support/completions.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
 import { fakeLedger } from '../../../support/fake-ledger.ts'
+import type { TierLimits } from '../../../../node/settlement/tier-limits.ts'
 import { noLimits, planTiers } from '../../../support/tiers.ts'
 import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
@@ -46,7 +47,7 @@ const refusing = (code: string): Behaviour => (host) => void host.tell({ t: 'rej
 const usageOf = (completionTokens: number) => ({ promptTokens: 0, completionTokens })
 
 /** Hosts are asked in the order of `behaviours`: each later one is busier. */
-function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial<DispatcherOptions>; models?: readonly OfferedModel[]; clouds?: (table: CapacityTable) => CloudMarket } = {}) {
+function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial<DispatcherOptions>; models?: readonly OfferedModel[]; clouds?: (table: CapacityTable) => CloudMarket; limits?: TierLimits } = {}) {
   const clock = fakeClock()
   const ledger = fakeLedger()
   const table = createCapacityTable({ clock }, { demoAllowed: true })

@@ -30,7 +30,7 @@ function setUp(noncesMax?: number) {
 describe('node/settlement/account-gate', () => {
   it('admits a request of a known key, and says what is asked and by whom', () => {
     const { account, admit } = setUp()
-    expect(admit()).to.deep.equal({ action: 'models', account })
+    expect(admit()).to.deep.include({ action: 'models', account })
   })
 
   it('refuses an unknown or revoked key', async () => {

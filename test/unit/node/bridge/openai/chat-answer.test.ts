@@ -8,7 +8,7 @@ const answer = { id: 'chatcmpl-1', createdAtSeconds: 1_700_000_000, model: 'demo
 const end = { finish: 'stop', usage: { promptTokens: 7, completionTokens: 3 }, served: testServed } as const
 const head = '"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"demo"'
 const triforce = '"triforce":{"host":"12D3KooWHost","host_name":"lender","hub":"alpha","receipt":"rcpt_abababababababababababababababab",'
-  + '"durability":"replicated","cost_micro_credits":"0","attempts":1}'
+  + '"durability":"replicated","cost_micro_credits":"0","attempts":1,"model":"demo"}'
 
 describe('node/bridge/openai/chat-answer', () => {
   it('writes the exact events of a stream', () => {
