@@ -23,6 +23,8 @@ import type { Gateway, NodeStatus } from '../node/gateway.ts'
 import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
 import { createExecutor, type Executor } from '../node/jobs/executor.ts'
+import { createHomeJobs } from '../node/jobs/home-jobs.ts'
+import { leaseLocal, leaseRemote } from '../node/jobs/lease.ts'
 import { createHostRecord } from '../node/jobs/host-record.ts'
 import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
 import { createJobServer } from '../node/jobs/job-server.ts'
@@ -326,18 +328,16 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)
-      ? Promise.resolve(localChannel(localServer, candidate.row.peer))
+      ? Promise.resolve(leaseLocal(localServer, candidate.row.peer))
       : leaseRemote(host, jobPool, candidate),
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
   const gate = createAccountGate({ ledger, clock }, { network: federation.network, hub: signer.publicKey, isNodeKey: lending.isNodeKey })
   const keys = createKeyDesk({ ledger }, { isNodeKey: lending.isNodeKey })
-  const reach = createReach({ host, clock, log })
-  const jobsOfHubs = federation.hubs.map((hub) => createRemoteJobs({
-    reach, pool: jobPool, traffic: host.traffic, clock, log,
-    client: createAccountClient({ requests, isConnected: (peer) => host.isConnected(peer), clock, random }, { network: federation.network, hubs: [hub] }),
-  }))
-  const jobsAt = (hub: number) => hub === hubIndex || !host.isConnected(federation.hubs[hub]!.peerId) ? undefined : jobsOfHubs[hub]
+  const jobsAt = createHomeJobs({
+    reach: createReach({ host, clock, log }), pool: jobPool, traffic: host.traffic, clock, log, isConnected: (peer) => host.isConnected(peer),
+    clientOf: (hub) => createAccountClient({ requests, isConnected: (peer) => host.isConnected(peer), clock, random }, { network: federation.network, hubs: [hub] }),
+  }, { hubs: federation.hubs, me: hubIndex })
   const desk = createAccountDesk({
     gate, ledger, table, clouds: market, dispatcher, keys, signer, clock, log, relayRights, traffic: host.traffic,
     hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,

@@ -105,7 +105,7 @@ async function runUsage(flags: UsageFlags, context: CommandContext): Promise<voi
   if (flags.from !== undefined && flags.to !== undefined && flags.from > flags.to) throw usageError('--from must not be after --to')
   const day = (time: number) => new Date(time).toISOString().slice(0, 10)
   const query = new URLSearchParams({ ...(flags.from === undefined ? {} : { from: day(flags.from) }), ...(flags.to === undefined ? {} : { to: day(flags.to) }) })
-  const usage = await (await clientFor(flags, context)).json(usageSchema, `/v1/usage?${query}`)
+  const usage = await (await clientFor(flags, context)).json(usageSchema, `/v1/usage?${query.toString()}`)
   if (flags.json === true) return printJson(context.terminal, usage)
   if (usage.data.length === 0) return context.terminal.note(`nothing was used from ${usage.from} to ${usage.to}`)
   for (const line of formatTable([
