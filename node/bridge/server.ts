@@ -128,6 +128,8 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const keyWith = createKeyHooks(createAuthenticator({ gateway, clock }))
   const requireKey = keyWith('inference')
   const accountKey = keyWith('account')
+  // Whoever may not make keys of the account binds no machines and no vendors' keys to it either.
+  const keysKey = keyWith('keys')
   const generations = createGenerations({ clock })
   const running = createRunningAnswers({ log, metrics }, settings)
   const runner = createCompletionRunner({ gateway, running, generations, clock, log, metrics }, settings)
@@ -143,15 +145,11 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey
   routeAccount(app, { gateway, requireKey: accountKey, statusKey: operatorKey })
-  routeKeys(app, { gateway, random: components.random, clock, anyKey: keyWith(), accountKey, keysKey: keyWith('keys') })
-  if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey, statusKey: operatorKey })
+  routeKeys(app, { gateway, random: components.random, clock, anyKey: keyWith(), accountKey, keysKey })
+  if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey: keysKey, statusKey: operatorKey })
   routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
-<<<<<<< HEAD
-  if (components.vendorKeys !== undefined) routeVendorKeys(app, { ...components.vendorKeys, requireKey })
-  if (components.admin !== undefined) routeAdmin(app, components.admin)
-=======
+  if (components.vendorKeys !== undefined) routeVendorKeys(app, { ...components.vendorKeys, requireKey: keysKey })
   if (components.admin !== undefined) routeAdmin(app, { ...components.admin, clock })
->>>>>>> cea5300 (feat(node): keys with limits, use by day, model and key, rates and fair queues by tier)
 
   /** Resolves after `delayMs`, or at once where `signal` aborts. */
   function pause(delayMs: number, signal?: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { completionRequestSchema, type AnswerDelta } from '../../../protocol/com
 import { COMPLETION_TOKENS_MAX, CONTRIBUTOR_ORDER_BYTES_MAX, FRAME_BYTES_MAX, MESSAGES_MAX, MODEL_ID_CHARS_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, SPEED_BYTES_MAX } from '../../../protocol/limits.ts'
 import { capacitySchema } from '../../../protocol/messages/capacity.ts'
 import { contributorOrderSchema, lendingConsentSchema } from '../../../protocol/messages/contributor.ts'
-import { accountActions, controlAskSchema, controlTellSchema, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
+import { accountActions, controlAskSchema, controlTellSchema, KEYS_LISTED_MAX, MODELS_LISTED_MAX } from '../../../protocol/messages/control.ts'
 import {
   accountRequestSchema, deltaOfTell, hashedText, jobAskSchema, jobTellSchema, progressNoteSchema, tellOfDelta, type JobDeltaTell,
 } from '../../../protocol/messages/job.ts'
@@ -207,6 +207,24 @@ const vectors: Readonly<Record<string, Vector>> = {
   'tell statementFile': {
     schema: accountActions.statementFile.tell, good: [{ file: '{}' }],
     bad: { 'endless': { file: 'x'.repeat(FRAME_BYTES_MAX) }, 'not text': { file: 5 } },
+  },
+  'ask keys': { schema: accountActions.keys.ask, good: [{}], bad: {} },
+  'tell keys': {
+    schema: accountActions.keys.tell,
+    good: [{ keys: [{ publicKey: b32, name: 'ci', createdAt: 1, terms: { scopes: ['inference'], models: ['openai/*'], dayBudget: 5n, totalBudget: 2n ** 62n, expiresAt: 5, privacy: 'own' }, today: '1', total: '2' }] }, { keys: [] }],
+    bad: { 'too many': { keys: Array.from({ length: KEYS_LISTED_MAX + 1 }, () => ({ publicKey: b32, name: 'ci', createdAt: 1 })) }, 'an unknown limit': { keys: [{ publicKey: b32, name: 'ci', createdAt: 1, terms: { admin: true } }] } },
+  },
+  'ask addKey': {
+    schema: accountActions.addKey.ask, good: [{ publicKey: b32, name: 'ci' }, { publicKey: b32, name: 'ci', terms: { models: ['a*'] } }],
+    bad: { 'no name': { name: '' }, 'short key': { publicKey: b16 }, 'a budget below zero': { terms: { dayBudget: -1n } }, 'no scope': { terms: { scopes: [] } }, 'too many models': { terms: { models: Array.from({ length: 33 }, () => 'a') } } },
+  },
+  'tell addKey': { schema: accountActions.addKey.tell, good: [{}], bad: {} },
+  'ask revokeKey': { schema: accountActions.revokeKey.ask, good: [{ publicKey: b32 }], bad: { 'short key': { publicKey: b16 } } },
+  'tell revokeKey': { schema: accountActions.revokeKey.tell, good: [{}], bad: {} },
+  'ask usage': { schema: accountActions.usage.ask, good: [{ from: 0, to: 1 }], bad: { 'a time before all times': { from: -1 } } },
+  'tell usage': {
+    schema: accountActions.usage.tell, good: [{ rows: [{ day: 1, model: 'm', key: '', requests: 1, promptTokens: 1, completionTokens: 1, cost: '5' }], complete: true }],
+    bad: { 'cost as a number': { rows: [{ day: 1, model: 'm', key: '', requests: 1, promptTokens: 1, completionTokens: 1, cost: 5 }] }, 'not said whether all': { complete: 1 } },
   },
   'ask receipts': { schema: accountActions.receipts.ask, good: [{ limit: 100 }, { limit: 1, before: 5 }], bad: { 'none': { limit: 0 }, 'too many': { limit: 101 } } },
   'tell receipts': {
