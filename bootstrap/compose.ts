@@ -24,7 +24,6 @@ import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
 import { createExecutor, type Executor } from '../node/jobs/executor.ts'
 import { createHomeJobs } from '../node/jobs/home-jobs.ts'
-import { leaseLocal, leaseRemote } from '../node/jobs/lease.ts'
 import { createHostRecord } from '../node/jobs/host-record.ts'
 import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
 import { createJobServer } from '../node/jobs/job-server.ts'
@@ -328,7 +327,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)
-      ? Promise.resolve(leaseLocal(localServer, candidate.row.peer))
+      ? Promise.resolve(localChannel(localServer, candidate.row.peer))
       : leaseRemote(host, jobPool, candidate),
     giveBack: (channel) => isSelf(channel.peer) ? channel.close() : jobPool.giveBack(channel),
   }, { network: federation.network, hubName: config.name })
