@@ -11,6 +11,7 @@ import { accountListSchema, accountSchema, doneSchema, type AccountView } from '
 import {
   auditSchema, changeListSchema, changeSchema, grantedSchema, sealedSchema, tableSchema, type AuditHeads, type AuditView, type ChangeView, type TableView,
 } from './money-schemas.ts'
+import { providerListSchema, providerSchema, type ProviderView } from './provider-schemas.ts'
 
 export interface AdminClient {
   accounts(): Promise<readonly AccountView[]>
@@ -35,6 +36,14 @@ export interface AdminClient {
   /** Newest first. */
   changes(): Promise<readonly ChangeView[]>
   table(name: TableName): Promise<TableView>
+  providers(): Promise<readonly ProviderView[]>
+  /** Adds a cloud vendor or replaces its key. */
+  addProvider(provider: {
+    readonly name: string; readonly key: string; readonly baseUrl?: string | undefined
+    readonly family?: 'openai' | 'anthropic' | undefined; readonly allowPrivate: boolean
+  }): Promise<ProviderView>
+  removeProvider(name: string): Promise<void>
+  testProvider(name: string): Promise<ProviderView>
 }
 
 export type TableName = 'prices' | 'tiers' | 'hardware'
@@ -72,6 +81,14 @@ export function createAdminClient(api: string, adminToken: string): AdminClient 
     approve: (id) => client.json(changeSchema, `/v1/admin/changes/${id}/approve`, { method: 'POST' }),
     changes: async () => (await client.json(changeListSchema, '/v1/admin/changes')).data,
     table: (name) => client.json(tableSchema, `/v1/admin/tables/${name}`),
+    providers: async () => (await client.json(providerListSchema, '/v1/admin/providers')).data,
+    addProvider: ({ name, key, baseUrl, family, allowPrivate }) => client.json(providerSchema, '/v1/admin/providers', {
+      method: 'POST', body: { name, key, base_url: baseUrl, family, allow_private: allowPrivate },
+    }),
+    removeProvider: async (name) => {
+      await client.json(doneSchema, `/v1/admin/providers/${encodeURIComponent(name)}`, { method: 'DELETE' })
+    },
+    testProvider: (name) => client.json(providerSchema, `/v1/admin/providers/${encodeURIComponent(name)}/test`, { method: 'POST' }),
   }
 }
 

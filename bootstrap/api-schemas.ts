@@ -16,7 +16,7 @@ export const modelListSchema = z.object({
   data: z.array(z.object({
     id: z.string(),
     triforce: z.object({
-      hosts: z.number(), context_tokens: z.number(), capabilities: z.array(z.string()), quantizations: z.array(z.string()), demo: z.boolean(),
+      hosts: z.number(), context_tokens: z.number(), capabilities: z.array(z.string()), quantizations: z.array(z.string()), demo: z.boolean(), vendor: z.string().optional(),
     }),
   })),
 })

@@ -2,14 +2,13 @@
  * The composition root: the only file that builds every part of a node, top to bottom, so that the order can be read.
  * A mode is data here: a node with a provider lends, a node with a ledger is a hub, and every node has a bridge.
  */
-import { join } from 'node:path'
 import { protocolIds } from '../protocol/ids.ts'
 import { hubIndexOf } from '../protocol/federation.ts'
 import { peerIdOf } from '../protocol/peer-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { HubLedger } from '../ledger/interface.ts'
 import type { Provider } from '../providers/interface.ts'
-import { createClouds, type Clouds } from '../providers/cloud/clouds.ts'
+import type { Clouds } from '../providers/cloud/clouds.ts'
 import { createBridge } from '../node/bridge/server.ts'
 import { createAnnouncer } from '../node/capacity/announcer.ts'
 import { createCapacityTable, type CapacityTable } from '../node/capacity/table.ts'
@@ -19,7 +18,7 @@ import { catalogueAnswer, serveEither } from '../node/clouds/serve-clouds.ts'
 import type { ContributorGateway } from '../node/contributor/contributor-gateway.ts'
 import type { Registry } from '../node/contributor/registry.ts'
 import { createModelHosts, type ModelHosts } from '../node/discovery/model-hosts.ts'
-import type { Gateway, NodeStatus } from '../node/gateway.ts'
+import type { Gateway, NodeStatus, VendorAdmin } from '../node/gateway.ts'
 import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
 import { createExecutor, type Executor } from '../node/jobs/executor.ts'
@@ -62,6 +61,7 @@ import { leaseRemote, localChannel } from './host-channels.ts'
 import { createHubClouds } from './hub-clouds.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
+import { openVendors } from './hub-vendors.ts'
 import type { NodeConfig } from './config.ts'
 import type { RunningNode } from './running-node.ts'
 import type { System } from './system.ts'
@@ -76,12 +76,12 @@ const HUB_SECOND_DIAL_MS = 8_000
 /** Builds and starts a node. Throws a TriforceError whose message is for the operator; then nothing is left running. */
 export async function startNode(config: NodeConfig, system: System): Promise<RunningNode> {
   const hubIndex = hubIndexOf(config.federation, config.identity.signer.publicKey)
+  const { clouds, admin: vendorAdmin } = await openVendors(config, system)
   const lent = await openProviders(config, system)
-  const clouds = createClouds(system, { access: config.cloudAccess, cacheDir: join(config.dir, 'clouds') })
   let opened: NodeLedger | undefined
   try {
     opened = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
-    return await composeNode(config, system, { ...lent, ...opened, clouds, ownKeys: await openOwnKeys(config, system) })
+    return await composeNode(config, system, { ...lent, ...opened, clouds, vendorAdmin, ownKeys: await openOwnKeys(config, system) })
   } catch (error) {
     await opened?.ledger.close()
     await lent.provider.close()
@@ -95,6 +95,7 @@ export interface NodeParts {
   readonly clouds: Clouds
   /** Accounts' own keys at vendors. */
   readonly ownKeys: OwnKeys
+  readonly vendorAdmin: VendorAdmin
   readonly hardware: LentHardware
   /** Hubs only. */
   readonly ledger?: HubLedger
@@ -172,7 +173,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const bridge = createBridge({
     gateway: withOwnKeys(side.gateway, { keys: ownKeys, vendor: (id) => clouds.vendor(id), clock }, { peerId: host.peerId, name: config.name }),
     vendorKeys: { ownKeys, isVendor: (id) => clouds.vendor(id) !== undefined }, contributor: side.contributor, clock, random, log,
-    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken } }),
+    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken, vendors: parts.vendorAdmin } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
   let redial: Redial = { now() {}, stop() {} }

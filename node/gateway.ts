@@ -225,6 +225,33 @@ export interface AdminGateway {
   readonly hubIndex: number
 }
 
+/** A cloud vendor that this hub has a key for. */
+export interface VendorInfo {
+  readonly vendor: string
+  /** The last 4 characters of its key; empty where the key is short. */
+  readonly keyEnd: string
+  readonly source: 'added' | 'environment'
+  readonly baseUrl: string
+  readonly models: number
+  readonly ok: boolean
+  /** A sentence for people. */
+  readonly text: string
+}
+
+/** What a hub's admin does with its vendors. Keys go in and never come out. */
+export interface VendorAdmin {
+  list(): Promise<readonly VendorInfo[]>
+  /** Adds a vendor or replaces its key, and asks it for its models. Throws BAD_REQUEST for an address or a name that cannot be used. */
+  add(vendor: {
+    readonly vendor: string; readonly key: string; readonly baseUrl?: string | undefined
+    readonly family?: 'openai' | 'anthropic' | undefined; readonly allowPrivate: boolean
+  }): Promise<VendorInfo>
+  /** Throws NOT_FOUND, and BAD_REQUEST where the key comes from the environment. */
+  remove(vendor: string): Promise<void>
+  /** Asks the vendor for its models now. Throws NOT_FOUND. */
+  test(vendor: string): Promise<VendorInfo>
+}
+
 export interface KeyInfo {
   readonly publicKey: Uint8Array
   readonly account: Uint8Array

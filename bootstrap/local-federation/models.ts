@@ -12,12 +12,12 @@ export interface OfferedInput {
   readonly apiKey: string
 }
 
-/** A model that all hubs offer; the demo model where it is among them, since the printed question suits it. */
+/** A contributor's model that all hubs offer; the demo model where it is among them, since the printed question suits it. A vendor's would cost credits. */
 export async function waitForModel({ apis, apiKey }: OfferedInput, options: { readonly signal: AbortSignal }): Promise<ModelView> {
   const clients = apis.map((api) => createApiClient({ api, key: apiKey }))
   return pollUntil(async () => {
     const lists = await Promise.all(clients.map(modelsOf))
-    const common = lists[0]?.filter((model) => lists.every((list) => list.some((other) => other.id === model.id))) ?? []
+    const common = lists[0]?.filter((model) => model.triforce.vendor === undefined && lists.every((list) => list.some((other) => other.id === model.id))) ?? []
     return common.find((model) => model.triforce.demo) ?? common[0]
   }, {
     ...options,

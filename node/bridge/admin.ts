@@ -8,10 +8,11 @@ import { z } from 'zod'
 import { toHex } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
-import type { AdminGateway } from '../gateway.ts'
+import type { AdminGateway, VendorAdmin } from '../gateway.ts'
 import { accountBody } from './account.ts'
 import { accountField, changeIdField, microCreditsField, nameField, publicKeyField, sourceField } from './admin-fields.ts'
 import { routeLedgerAdmin } from './admin-ledger.ts'
+import { routeProviderAdmin } from './admin-providers.ts'
 import { bearerOf } from './auth.ts'
 import type { OnRequestHook } from './key-hook.ts'
 import { keyTermsBodySchema, termsOfBody } from './keys.ts'
@@ -19,6 +20,7 @@ import { checkBody } from './request-check.ts'
 
 export interface AdminComponents {
   readonly gateway: AdminGateway
+  readonly vendors?: VendorAdmin
   readonly token: string
   readonly clock: Clock
 }
@@ -81,6 +83,7 @@ export function routeAdmin(app: FastifyInstance, components: AdminComponents): v
   })
 
   routeLedgerAdmin(app, { gateway, route })
+  if (components.vendors !== undefined) routeProviderAdmin(app, { vendors: components.vendors, route })
 }
 
 function createTokenHook(token: string): OnRequestHook {

@@ -68,6 +68,8 @@ function modelBody(model: ModelInfo) {
       quantizations: model.quantizations,
       demo: model.demo,
       ...(model.price === undefined ? {} : { price_micro_credits_per_1000_tokens: priceBody(model.price) }),
+      // Who answers where it is no contributor's.
+      ...(model.vendor === undefined ? {} : { vendor: model.vendor }),
     },
   }
 }

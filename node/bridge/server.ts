@@ -9,9 +9,9 @@ import { TriforceError } from '../../protocol/errors.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import type { ContributorGateway } from '../contributor/contributor-gateway.ts'
-import type { AdminGateway, Gateway } from '../gateway.ts'
+import type { Gateway } from '../gateway.ts'
 import { routeAccount } from './account.ts'
-import { routeAdmin } from './admin.ts'
+import { routeAdmin, type AdminComponents } from './admin.ts'
 import { routeAnthropicMessages } from './anthropic/routes.ts'
 import { createAuthenticator } from './auth.ts'
 import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
@@ -42,7 +42,7 @@ import { routeVendorKeys, type VendorKeysComponents } from './vendor-keys.ts'
 export interface BridgeComponents {
   readonly gateway: Gateway
   readonly contributor?: ContributorGateway
-  readonly admin?: { readonly gateway: AdminGateway; readonly token: string }
+  readonly admin?: Omit<AdminComponents, 'clock'>
   /** Accounts' own keys at vendors, kept at this node. */
   readonly vendorKeys?: Pick<VendorKeysComponents, 'ownKeys' | 'isVendor'>
   readonly clock: Clock

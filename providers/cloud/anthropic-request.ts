@@ -26,9 +26,9 @@ const MAX_TOKENS_DEFAULT = 4_096
 const BUDGET_TOKENS_MIN = 1_024
 const BUDGETS = { minimal: 1_024, low: 2_048, medium: 8_192, high: 24_576 } as const
 /** Models that decide how long they think and are told an effort in place of a budget. A date after the version is no version. */
-const ADAPTIVE = /^claude-((opus|sonnet|haiku)-(4-[6-9](?!\d)|[5-9])|[5-9])/
+export const ADAPTIVE = /^claude-[a-z]+-(4-[6-9](?!\d)|[5-9]|preview)/
 /** Models with structured outputs. */
-const STRUCTURED = /^claude-((opus|sonnet|haiku)-(4-[1-9](?!\d)|[5-9])|[5-9])/
+const STRUCTURED = /^claude-[a-z]+-(4-[1-9](?!\d)|[5-9]|preview)/
 
 export function anthropicRequest(request: CompletionRequest, parts: AnthropicRequestParts): AnthropicRequest {
   const { model } = parts
@@ -87,7 +87,8 @@ function wantsThinking({ reasoning }: CompletionRequest): boolean {
 }
 
 function thinkingOf(request: CompletionRequest, model: string, maxTokens: number): MessageCreateParamsStreaming['thinking'] {
-  if (!wantsThinking(request)) return undefined
+  // Newer models think unless they are told not to.
+  if (!wantsThinking(request)) return request.reasoning?.effort === 'none' && ADAPTIVE.test(model) ? { type: 'disabled' } : undefined
   if (ADAPTIVE.test(model)) return { type: 'adaptive', display: 'summarized' }
   const { effort = 'medium', tokensMax } = request.reasoning!
   if (maxTokens <= BUDGET_TOKENS_MIN) {

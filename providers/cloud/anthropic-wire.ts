@@ -1,5 +1,6 @@
 /** The Anthropic wire family: the Messages API and the list of models, through `@anthropic-ai/sdk`. */
 import Anthropic from '@anthropic-ai/sdk'
+import type { Stream } from '@anthropic-ai/sdk/core/streaming'
 import { z } from 'zod'
 import { createAnthropicAnswer } from './anthropic-answer.ts'
 import { anthropicRequest } from './anthropic-request.ts'
@@ -24,7 +25,8 @@ export function createAnthropicWire({ baseUrl, transport }: WireComponents): Wir
   return {
     async* complete(request, call) {
       const { body, jsonTool } = anthropicRequest(request, call)
-      const stream = await client.messages.create(body, optionsOf(call))
+      // The SDK's own method prints on the console about models that will be retired.
+      const stream = await client.post<Stream<unknown>>('/v1/messages', { body, stream: true, ...optionsOf(call) })
       yield { type: 'open' }
       const answer = createAnthropicAnswer({ jsonTool })
       for await (const event of stream) yield* answer.read(event)

@@ -35,16 +35,20 @@ export const cloudProviderDefaults = Object.freeze({ drainMsMax: 60_000 })
 
 export interface StartedCloudProvider extends CloudProvider {
   readonly hasKey: boolean
+  readonly baseUrl: string
   /** Reads the catalogue and goes on reading it; resolves after the first look, however it ended. Call it once. */
   start(): Promise<void>
   refresh(): Promise<void>
+  /** Ends when the answers that run now have ended; nothing new is asked. */
+  retire(): Promise<void>
 }
 
 export function createCloudProvider({ clock, random, log }: CloudProviderComponents, options: CloudProviderOptions): StartedCloudProvider {
   const { vendor, key } = options
   const drainMsMax = options.drainMsMax ?? cloudProviderDefaults.drainMsMax
   const transport = createTransport({ clock, connect: options.connect }, { ...options.transport, headers: vendor.headers })
-  const wire = (vendor.family === 'openai' ? createOpenAiWire : createAnthropicWire)({ vendor, baseUrl: (options.baseUrl ?? vendor.baseUrl).replace(/\/+$/, ''), transport, random })
+  const baseUrl = (options.baseUrl ?? vendor.baseUrl).replace(/\/+$/, '')
+  const wire = (vendor.family === 'openai' ? createOpenAiWire : createAnthropicWire)({ vendor, baseUrl, transport, random })
   const closing = new AbortController()
   const catalogue = createCatalogue({
     clock, random, log,
@@ -76,6 +80,7 @@ export function createCloudProvider({ clock, random, log }: CloudProviderCompone
   return {
     vendor: vendor.id,
     hasKey: key !== undefined,
+    baseUrl,
     billsAborted: vendor.billsAborted,
     keepsPrompts: keepsPrompts(vendor),
     models: () => key === undefined ? [] : catalogue.models(),
@@ -106,6 +111,10 @@ export function createCloudProvider({ clock, random, log }: CloudProviderCompone
     } satisfies Pick<CloudProvider, 'embed'>),
     start: async () => key === undefined ? undefined : catalogue.start(),
     refresh: async () => key === undefined ? undefined : catalogue.refresh(),
+    async retire() {
+      await catalogue.close()
+      await transport.end()
+    },
     async close() {
       closing.abort()
       await catalogue.close()

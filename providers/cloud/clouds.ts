@@ -1,10 +1,12 @@
 /** All vendors of a hub: those known by name, with a key or without, and those that an admin added. */
+import { join } from 'node:path'
 import { TriforceError } from '../../protocol/errors.ts'
+import { CLOUDS_MAX } from '../../protocol/limits.ts'
 import type { CloudModel } from '../interface.ts'
+import { publicConnector } from './address-guard.ts'
 import { createCloudProvider, type CloudProviderComponents, type CloudProviderOptions, type StartedCloudProvider } from './cloud-provider.ts'
 import { vendors as knownVendors, customVendor, vendorNamed } from './vendors.ts'
 import type { Vendor, WireFamily } from './vendor.ts'
-import { join } from 'node:path'
 
 /** What makes a vendor usable. A vendor that is not known by name needs `baseUrl`. */
 export interface CloudAccess {
@@ -14,6 +16,8 @@ export interface CloudAccess {
   readonly baseUrl?: string | undefined
   /** Of a vendor that is not known by name. Default `openai`. */
   readonly family?: WireFamily | undefined
+  /** True: `baseUrl` may only lead to public machines. Whoever sets the environment of a hub runs it, and is not guarded. */
+  readonly guarded?: boolean | undefined
 }
 
 export interface CloudsOptions {
@@ -37,12 +41,11 @@ export interface Clouds {
   /** Adds a vendor or replaces its key. Throws CONFIG_INVALID. */
   put(access: CloudAccess): Promise<void>
   /** Takes the key of a vendor away; gives false where there was none. */
-  remove(vendor: string): Promise<boolean>
+  remove(vendor: string): boolean
   close(): Promise<void>
 }
 
 const START_WAIT_MS_MAX = 3_000
-const VENDORS_MAX = 64
 const VENDOR_ID = /^[a-z0-9][a-z0-9_-]{0,31}$/
 
 export function createClouds(components: CloudProviderComponents, options: CloudsOptions): Clouds {
@@ -50,6 +53,8 @@ export function createClouds(components: CloudProviderComponents, options: Cloud
   const providers = new Map<string, StartedCloudProvider>()
   const stops = new Map<string, () => void>()
   const listeners = new Set<() => void>()
+  /** Replaced, and still answering. */
+  const retired = new Set<StartedCloudProvider>()
   const tell = (): void => listeners.forEach((listener) => listener())
   for (const known of knownVendors) set(create(known, undefined))
   for (const access of options.access) set(create(vendorOf(access), access))
@@ -57,6 +62,7 @@ export function createClouds(components: CloudProviderComponents, options: Cloud
   function create(vendor: Vendor, access: CloudAccess | undefined): StartedCloudProvider {
     return createCloudProvider(components, {
       ...options.provider, vendor, key: access?.key, baseUrl: access?.baseUrl,
+      ...(access?.baseUrl !== undefined && access.guarded === true ? { connect: publicConnector() } : {}),
       catalogue: { ...options.provider?.catalogue, ...(options.cacheDir === undefined ? {} : { file: join(options.cacheDir, `${vendor.id}.json`) }) },
     })
   }
@@ -67,6 +73,14 @@ export function createClouds(components: CloudProviderComponents, options: Cloud
     providers.set(provider.vendor, provider)
     stops.set(provider.vendor, provider.onChange(tell))
     return before
+  }
+
+  /** What it answers now goes on; a new key must not cost a running answer. */
+  async function retire(provider: StartedCloudProvider | undefined): Promise<void> {
+    if (provider === undefined) return
+    retired.add(provider)
+    await provider.retire()
+    retired.delete(provider)
   }
 
   return {
@@ -84,14 +98,14 @@ export function createClouds(components: CloudProviderComponents, options: Cloud
       cancelWait()
     },
     async put(access) {
-      if (!providers.has(access.vendor) && providers.size >= VENDORS_MAX) throw new TriforceError('CONFIG_INVALID', {}, { detail: `a hub has at most ${VENDORS_MAX} vendors; remove one first` })
+      if (!providers.has(access.vendor) && providers.size >= CLOUDS_MAX) throw new TriforceError('CONFIG_INVALID', {}, { detail: `a hub has at most ${CLOUDS_MAX} vendors; remove one first` })
       const provider = create(vendorOf(access), access)
       const before = set(provider)
       tell()
+      void retire(before)
       await provider.start()
-      await before?.close()
     },
-    async remove(id) {
+    remove(id) {
       const before = providers.get(id)
       if (before?.hasKey !== true) return false
       const known = vendorNamed(id)
@@ -103,12 +117,12 @@ export function createClouds(components: CloudProviderComponents, options: Cloud
         set(create(known, undefined))
       }
       tell()
-      await before.close()
+      void retire(before)
       return true
     },
     async close() {
       stops.forEach((stop) => stop())
-      await Promise.all([...providers.values()].map((provider) => provider.close()))
+      await Promise.all([...providers.values(), ...retired].map((provider) => provider.close()))
     },
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What is known of well-known models beyond what their vendors' lists tell. From the vendors' model pages as of 2026-11;
+ * What is known of well-known models beyond what their vendors' lists tell. From the vendors' model pages and SDKs as of 2026-11;
  * a vendor's own list goes before it (docs/clouds.md#catalogues). First row that matches counts; ids are lower case,
  * without the maker before the last slash.
  */
@@ -36,7 +36,7 @@ const facts: readonly ModelFacts[] = [
   { models: /^claude-3-(opus|haiku|sonnet)/, contextTokens: 200_000, outputTokensMax: 4_096, vision: true },
   { models: /^claude-3[-.]5/, contextTokens: 200_000, outputTokensMax: 8_192, vision: true },
   { models: /^claude-opus-4-?[01]?(-2|$)/, contextTokens: 200_000, outputTokensMax: 32_000, vision: true, reasoning: true },
-  { models: /^claude-(3[-.]7|sonnet-[4-9]|haiku-[4-9]|opus-[4-9])/, contextTokens: 200_000, outputTokensMax: 64_000, vision: true, reasoning: true },
+  { models: /^claude-(3[-.]7|[a-z]+-([4-9]|preview))/, contextTokens: 200_000, outputTokensMax: 64_000, vision: true, reasoning: true },
   { models: /^claude/, contextTokens: 200_000, outputTokensMax: 4_096, vision: true },
   { models: /^gemini-embedding/, contextTokens: 2_048, outputTokensMax: 0 },
   { models: /^gemini-(2\.5|[3-9]|flash|pro)/, contextTokens: 1_048_576, outputTokensMax: 65_536, vision: true, reasoning: true },

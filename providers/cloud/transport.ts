@@ -59,6 +59,8 @@ export const transportDefaults = Object.freeze({
 
 export interface Transport {
   readonly fetch: typeof globalThis.fetch
+  /** Takes no more, and ends when all that runs has ended. */
+  end(): Promise<void>
   close(): Promise<void>
 }
 
@@ -160,6 +162,7 @@ export function createTransport({ clock, connect }: TransportComponents, options
 
   return {
     fetch,
+    async end() { await agent.close() },
     async close() { await agent.destroy() },
   }
 }

@@ -2,6 +2,7 @@
  * The vendors that TriForce knows by name. Facts: the vendors' API references and shared research of 2026-11 (docs/clouds.md
  * has them as a table with sources). What is not known to be refused is sent, and the vendor's own words come back.
  */
+import { ADAPTIVE } from './anthropic-request.ts'
 import { openAiQuirks, type OpenAiQuirks, type Vendor } from './vendor.ts'
 
 type VendorRecord = Omit<Partial<Vendor>, 'openai'> & Pick<Vendor, 'id' | 'name' | 'baseUrl' | 'billsAborted' | 'retention'> & { readonly openai?: Partial<OpenAiQuirks> }
@@ -15,7 +16,7 @@ function vendor(record: VendorRecord): Vendor {
 }
 
 /** Models of OpenAI that think, and take no sampling settings. gpt-5.1 and later take them where they are told not to think. */
-const OPENAI_THINKS = /^(o\d|gpt-5|codex-)(?!.*chat)/
+const OPENAI_THINKS = /^(o\d|gpt-[5-9]|codex-)(?!.*chat)/
 const OPENAI_FIXED_SAMPLING = /^(o\d|gpt-5(-(mini|nano|pro|codex|20\d\d).*)?$)/
 /** Grok models that think; the penalties and stop strings are errors there (docs.x.ai/docs/guides/reasoning). */
 const XAI_THINKS = /^grok-(?!.*non-reasoning)(3-mini|[4-9]|code)/
@@ -27,7 +28,7 @@ export const vendors: readonly Vendor[] = [
     reasoningModels: OPENAI_THINKS,
     // Answered by the Responses API or the old completions API only.
     notHere: /-pro\b|codex|deep-research|computer-use|instruct$|^(babbage|davinci)/,
-    fallbackModels: ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4.1-mini', 'gpt-4-turbo', 'gpt-5', 'gpt-5-mini', 'o3', 'o4-mini', 'text-embedding-3-small', 'text-embedding-3-large'],
+    fallbackModels: ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4.1-mini', 'gpt-4-turbo', 'gpt-6-sol', 'gpt-5.5', 'gpt-5.4-mini', 'gpt-5', 'gpt-5-mini', 'o3', 'o4-mini', 'text-embedding-3-small', 'text-embedding-3-large'],
     refuses: [
       { settings: ['topK', 'continueLast'] },
       { models: OPENAI_FIXED_SAMPLING, settings: ['temperature', 'topP', 'frequencyPenalty', 'presencePenalty', 'logprobs', 'stop'] },
@@ -37,13 +38,13 @@ export const vendors: readonly Vendor[] = [
   }),
   vendor({
     id: 'anthropic', name: 'Anthropic', family: 'anthropic', baseUrl: 'https://api.anthropic.com', billsAborted: false, retention: { trains: false, days: 30 },
-    reasoningModels: /^claude-(3-7|(opus|sonnet|haiku)-[4-9]|[5-9])/,
-    fallbackModels: ['claude-sonnet-4-5-20250929', 'claude-sonnet-4-20250514', 'claude-opus-4-1-20250805', 'claude-haiku-4-5-20251001', 'claude-3-5-haiku-20241022'],
+    reasoningModels: /^claude-(3-7|[a-z]+-([4-9]|preview))/,
+    fallbackModels: ['claude-opus-5-5', 'claude-sonnet-5-5', 'claude-haiku-5-5', 'claude-opus-5', 'claude-sonnet-5', 'claude-opus-4-8', 'claude-sonnet-4-6', 'claude-haiku-4-5-20251001'],
     refuses: [
       { settings: ['seed', 'logprobs', 'frequencyPenalty', 'presencePenalty'] },
       { models: /^claude-(2|3-[05h-s]|3-5|instant)/, settings: ['reasoning'] },
       // Claude 4.6 and later refuse an assistant message at the end.
-      { models: /^claude-((opus|sonnet|haiku)-(4-[6-9](?!\d)|[5-9])|[5-9])/, settings: ['continueLast'] },
+      { models: ADAPTIVE, settings: ['continueLast'] },
     ],
   }),
   vendor({
