@@ -86,7 +86,8 @@ export const vendors: readonly Vendor[] = [
     id: 'openrouter', name: 'OpenRouter', baseUrl: 'https://openrouter.ai/api/v1', billsAborted: false, retention: { trains: true, days: undefined },
     headers: { 'x-title': 'TriForce' },
     fallbackModels: ['openrouter/auto'],
-    openai: { usage: 'always', reasoning: 'object', embeddings: 'float' },
+    // Its list of models leaves its embedding models out.
+    openai: { usage: 'always', reasoning: 'object' },
   }),
   vendor({
     id: 'deepseek', name: 'DeepSeek', baseUrl: 'https://api.deepseek.com', billsAborted: false, retention: { trains: true, days: undefined },
