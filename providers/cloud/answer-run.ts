@@ -37,6 +37,7 @@ export async function* runAnswer(options: AnswerRunOptions): AsyncGenerator<Prov
   let usage: Partial<DetailedUsage> = {}
   let finish: FinishReason | undefined
   let takenTokens = 0
+  let isOver = false
   // A function, since the compiler would take the first answer for the last.
   const isAborted = () => signal.aborted
   if (isAborted()) onAbort()
@@ -56,12 +57,14 @@ export async function* runAnswer(options: AnswerRunOptions): AsyncGenerator<Prov
         takenTokens = delta.tokens
       }
     }
+    isOver = true
   } catch (error) {
     if (!isAborted()) throw error
   } finally {
     signal.removeEventListener('abort', onAbort)
     cancelDrain()
-    leaving.abort()
+    // The connection of an answer that was read to its end is used again.
+    if (!isOver) leaving.abort()
   }
   if (isAborted()) {
     yield { type: 'end', finish: 'cancelled', usage: cancelledUsage() }
