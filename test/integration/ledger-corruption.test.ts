@@ -4,8 +4,11 @@
  */
 import { expect } from 'chai'
 import { Level } from 'level'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { HubLedger, ReceiptRecord } from '../../ledger/interface.ts'
 import { openLedger } from '../../ledger/ledger.ts'
 import { eidKey, frameKey, positionValue } from '../../ledger/store/buckets.ts'
@@ -165,6 +168,20 @@ const parts: Readonly<Record<string, Part>> = {
   'index of a table': fileIn(/\.(?:ldb|sst)$/, 'tables', [0.9, 1]),
 }
 
+const isChild = process.env['CORRUPTION_CHILD'] !== undefined
+
+/** Runs one test of this file in a process of its own, which may end by LevelDB's assertion but in no other bad way. */
+async function inOwnProcess(title: string): Promise<void> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('mocha/bin/mocha.js')), '--exit', '--fgrep', title, fileURLToPath(import.meta.url)], {
+    env: { ...process.env, CORRUPTION_CHILD: '1', SEED: String(seed) }, stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output += text })
+  const [code, signal] = await once(child, 'close') as [number | null, NodeJS.Signals | null]
+  if (signal === 'SIGABRT' && /leveldb.*Assertion/.test(output)) return
+  expect(code, output).to.equal(0)
+}
+
 const textOf = (receipts: readonly ReceiptRecord[]) => receipts.map(({ id, hub, seq }) => `${toHex(id)} ${hub} ${seq}`).toSorted()
 
 describe('ledger: corruption of every part', function () {
@@ -180,6 +197,11 @@ describe('ledger: corruption of every part', function () {
 
   for (const [name, part] of Object.entries(parts)) {
     for (const kind of kinds) {
+      // LevelDB ends the whole process at some broken tables, by an assertion of its own: wrong answers are none, but it takes the tests along.
+      if (name.endsWith('of a table') && !isChild) {
+        it(`${name}: ${kind}`, async () => { await inOwnProcess(`${name}: ${kind}`) })
+        continue
+      }
       it(`${name}: ${kind}`, async () => {
         const { at, heads, receipts } = given
         const dir = at('spoilt')
