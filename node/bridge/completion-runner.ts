@@ -64,6 +64,8 @@ export interface CompletionRunner {
 }
 
 interface Run {
+  /** When the checked request came here. */
+  readonly startMs: number
   readonly generation: Generation
   readonly events: AsyncIterable<CompletionEvent>
 }
@@ -130,25 +132,26 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
   /** Begins the job, or joins the one that came before with the same Idempotency-Key. */
   function begin(request: FastifyRequest, reply: FastifyReply, job: CompletionJob, signal: AbortSignal): Run {
     const { principal, completion, routing } = job
+    const startMs = clock.monotonicMs()
     const generation = generations.start({
       id: request.id, account: principal.account, model: completion.model, stream: job.stream, path: request.url.split('?', 1)[0]!.slice(0, PATH_CHARS_MAX),
       retryCount: retryCountOf(request.headers['x-stainless-retry-count']),
     })
     const start = (until: AbortSignal) => gateway.complete(principal, completion, { signal: until, ...(routing === undefined ? {} : { routing }) })
     const key = replayKeyOf(request.headers['idempotency-key'], job)
-    if (key === undefined) return { generation, events: start(signal) }
+    if (key === undefined) return { startMs, generation, events: start(signal) }
     const { replayed, events } = replays.run(key, start, signal)
     if (replayed) {
       generation.replayed()
       reply.header('idempotent-replayed', 'true')
     }
-    return { generation, events }
+    return { startMs, generation, events }
   }
 
   async function stream(request: FastifyRequest, reply: FastifyReply, { job, run, controller }: Answering): Promise<void> {
     const answer = createStreamAnswer({ reply, writer: job.writer, signal: controller.signal, clock }, settings)
     const placed = (event: PlacedEvent) => {
-      if (!answer.begun) reply.headers(placedHeaders(event, reply.elapsedTime))
+      if (!answer.begun) reply.headers(placedHeaders(event, clock.monotonicMs() - run.startMs))
     }
     try {
       const end = await consume(run, controller.signal, { placed, waiting: answer.waiting, delta: answer.delta, room: answer.room })
@@ -169,7 +172,7 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
     const collector = createAnswerCollector({ charsMax: settings.answerCharsMax })
     let overheadMs = 0
     const placed = (event: PlacedEvent) => {
-      overheadMs = reply.elapsedTime
+      overheadMs = clock.monotonicMs() - run.startMs
       reply.headers(placedHeaders(event, overheadMs))
     }
     const end = await consume(run, controller.signal, { placed, waiting: () => undefined, delta: (delta) => collector.add(delta), room: () => undefined })

@@ -12,6 +12,8 @@ const placed: PlacedEvent = {
 const settledPaid = { ...settledEvent, served: { ...testServed, costMicroCredits: 1_234n, attempts: 2, model: 'openai/gpt', remainingMicroCredits: 7_498_766n } }
 
 async function* paidAnswer() {
+  // What the node itself takes before it has a host.
+  await new Promise((resolve) => { setTimeout(resolve, 20) })
   yield { ...placed, attempts: 1, host: '12D3KooWOther' }
   yield placed
   yield textEvent('Hi')
@@ -45,7 +47,7 @@ describe('node/bridge: headers of answers', () => {
         expect(headers.get('x-triforce-attempts')).to.equal('2')
         expect(headers.get('x-triforce-model')).to.equal('openai/gpt')
         expect([headers.get('x-triforce-price-prompt'), headers.get('x-triforce-price-completion')]).to.deep.equal(['10', '2.5'])
-        expect(Number(headers.get('x-triforce-overhead-ms'))).to.be.within(0, 5_000)
+        expect(Number(headers.get('x-triforce-overhead-ms'))).to.be.within(15, 5_000)
         expect(headers.get('x-request-id')).to.match(/^req_[0-9a-f]{24}$/)
         // A stream's head leaves before the end is known.
         expect([headers.get('x-triforce-cost'), headers.get('x-triforce-remaining')]).to.deep.equal(stream ? [null, '7.5'] : ['0.001234', '7.498766'])
