@@ -1,6 +1,6 @@
 /** Downloads of model files from a server that does what servers and lines do. */
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { downloadModel, DISK_SPARE_BYTES, type DownloadProgress, type ModelDownloadOptions } from '../../providers/model-download.ts'
 import { startFileServer, type FileServer } from '../support/file-server.ts'
+import { until } from '../support/until.ts'
 
 const model = readFileSync(fileURLToPath(new URL('../../providers/demo-model/triforce-demo.gguf', import.meta.url)))
 const sha256 = createHash('sha256').update(model).digest('hex')
@@ -30,6 +31,17 @@ describe('providers: download of a model', () => {
   const load = (part: Partial<ModelDownloadOptions> = {}) => downloadModel({ url: `${server.url}/file.gguf`, path: path(), signal: AbortSignal.timeout(20_000), pauseMs: 1, ...part })
   const problem = (part: Partial<ModelDownloadOptions> = {}): Promise<string> => load(part).then(() => 'loaded', (error: Error) => error.message)
 
+  /** Leaves exactly the first half of the file: a line that breaks would take along what the client has not read yet. */
+  async function half(): Promise<string> {
+    server.behaviour.stallAfter = HALF
+    const stopped = new AbortController()
+    const first = problem({ signal: stopped.signal })
+    await until('the half is here', () => existsSync(`${path()}.part`) && statSync(`${path()}.part`).size >= HALF)
+    stopped.abort(new Error('enough'))
+    server.behaviour.stallAfter = undefined
+    return await first
+  }
+
   it('brings the file, whole and under its name, and tells how far it is', async () => {
     const seen: DownloadProgress[] = []
     const result = await load({ onProgress: (progress) => seen.push(progress) })
@@ -49,13 +61,7 @@ describe('providers: download of a model', () => {
   })
 
   it('goes on in a later command, and says how much was here', async () => {
-    server.behaviour.breakAfter = HALF
-    const stopped = new AbortController()
-    const first = problem({ signal: stopped.signal, pauseMs: 60_000 })
-    while (!existsSync(`${path()}.part`) || readFileSync(`${path()}.part`).byteLength < HALF) await new Promise((resolve) => { setTimeout(resolve, 5) })
-    stopped.abort(new Error('enough'))
-    expect(await first).to.equal('enough')
-    server.behaviour.breakAfter = undefined
+    expect(await half()).to.equal('enough')
     const seen: DownloadProgress[] = []
     expect(await load({ sha256, onProgress: (progress) => seen.push(progress) })).to.deep.equal({ bytes: model.byteLength, sha256, resumedBytes: HALF, checked: 'given' })
     expect(server.requests.at(-1)?.range).to.equal(`bytes=${HALF}-`)
@@ -64,12 +70,6 @@ describe('providers: download of a model', () => {
   })
 
   describe('starts over, and never mixes two files', () => {
-    async function half(): Promise<void> {
-      server.behaviour.breakAfter = HALF
-      await problem({ triesMax: 0 })
-      server.behaviour.breakAfter = undefined
-    }
-
     it('where the file at the source has changed', async () => {
       await half()
       server.behaviour.tag = '"two"'
