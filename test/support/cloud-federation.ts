@@ -2,6 +2,7 @@
  * Three hubs in one process, with real libp2p, ledgers and bridges, that reach vendors played by local servers; and the
  * accounts that spend there. What an account was charged is read from the hubs, what it should be from the vendors' bills.
  */
+import { plan } from '../../ledger/tables/plan.ts'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { startNode } from '../../bootstrap/compose.ts'
@@ -80,6 +81,16 @@ export async function startCloudFederation(access: readonly [readonly CloudAcces
     if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`)
     return JSON.parse(text)
   }
+
+  // Free accounts may ask as much at once as the tests want to; everything else of their tier stays.
+  const rows = plan.tiers.rows.map((row) => ({ ...row, requestsPerMinute: null, concurrentMax: 1_000 }))
+  let change: { id: string } | undefined
+  await until('the first hub takes a change of the tiers', async () => {
+    change = await ask(apis[0]!, '/v1/admin/changes', TOKEN, { type: 'table', table: 'tiers', rev: 1, content: { rows } }).catch(() => undefined) as typeof change
+    return change !== undefined
+  }, 20_000)
+  await until('a second hub signs it', async () => await ask(apis[1]!, `/v1/admin/changes/${change!.id}/approve`, TOKEN, {}).then(() => true, () => false))
+  await until('every hub goes by it', async () => (await Promise.all(apis.map((api) => ask(api, '/v1/admin/tables/tiers', TOKEN) as Promise<{ rev: number }>))).every(({ rev }) => rev === 1))
 
   return {
     apis, nodes,
