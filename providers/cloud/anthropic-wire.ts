@@ -1,10 +1,10 @@
 /** The Anthropic wire family: the Messages API and the list of models, through `@anthropic-ai/sdk`. */
 import Anthropic from '@anthropic-ai/sdk'
-import type { Stream } from '@anthropic-ai/sdk/core/streaming'
 import { z } from 'zod'
 import { createAnthropicAnswer } from './anthropic-answer.ts'
 import { anthropicRequest } from './anthropic-request.ts'
 import { SDK_MS_MAX, silentLogger, type WireComponents } from './sdk.ts'
+import { readEvents, VendorToldError } from './sse-events.ts'
 import type { ListedModel, Wire, WireCall } from './wire.ts'
 
 const LISTED_MAX = 1_000
@@ -26,10 +26,14 @@ export function createAnthropicWire({ baseUrl, transport }: WireComponents): Wir
     async* complete(request, call) {
       const { body, jsonTool } = anthropicRequest(request, call)
       // The SDK's own method prints on the console about models that will be retired.
-      const stream = await client.post<Stream<unknown>>('/v1/messages', { body, stream: true, ...optionsOf(call) })
-      yield { type: 'open' }
+      const response = await client.post('/v1/messages', { body, stream: true, ...optionsOf(call) }).asResponse()
+      yield [{ type: 'open' }]
       const answer = createAnthropicAnswer({ jsonTool })
-      for await (const event of stream) yield* answer.read(event)
+      yield* readEvents(response, ({ name, data }) => {
+        const event: unknown = JSON.parse(data)
+        if (name === 'error') throw new VendorToldError(event)
+        return answer.read(event)
+      })
     },
     async models(call): Promise<ListedModel[]> {
       const { data } = modelsSchema.parse(await client.get(`/v1/models?limit=${LISTED_MAX}`, optionsOf(call)))

@@ -86,23 +86,20 @@ export function createCloudProvider({ clock, random, log }: CloudProviderCompone
     models: () => key === undefined ? [] : catalogue.models(),
     onChange: catalogue.onChange,
     health: () => key === undefined ? { ok: false, text: `there is no key for ${vendor.name}; set ${vendor.keyEnv[0]} or use "triforce admin provider add ${vendor.id}"` } : catalogue.health(),
-    async* run(request, { signal, ownKey }) {
-      const call = callOf(request.model)
-      const own = ownKey ?? key ?? refuseKeyless()
-      checkSettings(request, vendor, call.model)
-      try {
-        yield* runAnswer({
-          clock, signal: AbortSignal.any([signal, closing.signal]),
-          begin: (leaving) => wire.complete(request, { ...call, signal: leaving, key: own }),
-          promptTokens: promptTokens(request),
-          usageOptional: vendor.openai.usage === 'maybe',
-          // An account pays its own key's bill itself.
-          drainMsMax: vendor.billsAborted && ownKey === undefined ? drainMsMax : 0,
-        })
-      } catch (error) {
-        throw vendorError(error, placeOf(request.model, ownKey))
-      }
-    },
+    run: (request, { signal, ownKey }) => runAnswer({
+      clock, signal: AbortSignal.any([signal, closing.signal]),
+      begin(leaving) {
+        const call = callOf(request.model)
+        const own = ownKey ?? key ?? refuseKeyless()
+        checkSettings(request, vendor, call.model)
+        return wire.complete(request, { ...call, signal: leaving, key: own })
+      },
+      promptTokens: () => promptTokens(request),
+      usageOptional: vendor.openai.usage === 'maybe',
+      // An account pays its own key's bill itself.
+      drainMsMax: vendor.billsAborted && ownKey === undefined ? drainMsMax : 0,
+      errorOf: (error) => vendorError(error, placeOf(request.model, ownKey)),
+    }),
     ...(wire.embed === undefined ? {} : {
       embed: async (request, { signal, ownKey }: CloudRunOptions) => {
         const call = callOf(request.model)

@@ -9,6 +9,7 @@ import { openAiBody } from './openai-request.ts'
 import { listedOpenAi } from './openai-models.ts'
 import { SDK_MS_MAX, silentLogger, type WireComponents } from './sdk.ts'
 import { createSignatureStore } from './signature-store.ts'
+import { readEvents, VendorToldError } from './sse-events.ts'
 import type { Wire, WireCall } from './wire.ts'
 
 const embeddingsSchema = z.object({
@@ -27,10 +28,10 @@ export function createOpenAiWire({ vendor, baseUrl, transport, random }: WireCom
   return {
     async* complete(request, call) {
       const body = openAiBody(request, { vendor, model: call.model, signatureOf: signatures.get })
-      const stream = await client.chat.completions.create(body, optionsOf(call))
-      yield { type: 'open' }
+      const response = await client.chat.completions.create(body, optionsOf(call)).asResponse()
+      yield [{ type: 'open' }]
       const answer = createOpenAiAnswer({ vendor, onSignature: signatures.put, newCallId: () => callId(random) })
-      for await (const chunk of stream) yield* answer.read(chunk)
+      yield* readEvents(response, ({ name, data }) => data === '[DONE]' ? undefined : answer.read(chunkOf(name, data)))
     },
     ...(vendor.openai.embeddings === undefined ? {} : {
       async embed(request, call) {
@@ -45,6 +46,14 @@ export function createOpenAiWire({ vendor, baseUrl, transport, random }: WireCom
     } satisfies Pick<Wire, 'embed'>),
     models: async (call) => listedOpenAi(await client.get(vendor.openai.modelsPath, optionsOf(call))),
   }
+}
+
+/** Throws what the vendor tells in place of a chunk. */
+function chunkOf(name: string | undefined, data: string): unknown {
+  const chunk: unknown = JSON.parse(data)
+  const error = typeof chunk === 'object' && chunk !== null && 'error' in chunk ? chunk.error : undefined
+  if (name === 'error' || (error !== undefined && error !== null)) throw new VendorToldError(error ?? chunk)
+  return chunk
 }
 
 function vectorOf(embedding: readonly number[] | string): Float32Array {

@@ -133,11 +133,14 @@ export function createTransport({ clock, connect }: TransportComponents, options
           }
           return result
         },
-        // The SDKs stop at their last event. A few bytes may follow; read, they leave the connection fit for the next request.
+        // Readers stop at their last event. A few bytes may follow; read, they leave the connection fit for the next request.
         return() {
-          done()
-          if (leaving.signal.aborted) body.destroy()
-          else void readRest(chunks, body)
+          if (!leaving.signal.aborted) {
+            void readRest(chunks, body).finally(done)
+          } else {
+            body.destroy()
+            done()
+          }
           return Promise.resolve({ done: true as const, value: undefined })
         },
       }),

@@ -41,7 +41,8 @@ export interface CompletionCall extends WireCall {
 
 /** Errors are thrown as they come, SDK errors included; `vendor-errors.ts` reads them. */
 export interface Wire {
-  complete(request: CompletionRequest, call: CompletionCall): AsyncIterable<AnswerPiece>
+  /** Gives the pieces of each read at once. */
+  complete(request: CompletionRequest, call: CompletionCall): AsyncIterable<readonly AnswerPiece[]>
   /** Absent where the vendor has none. */
   embed?(request: EmbeddingRequest, call: CompletionCall): Promise<Embeddings>
   models(call: WireCall): Promise<readonly ListedModel[]>
