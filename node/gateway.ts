@@ -11,7 +11,7 @@ import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { KeyTerms } from '../protocol/key-terms.ts'
 import type { Signer } from '../protocol/ports.ts'
 import type { OwnKey, Usage, UsageRow } from './settlement/key-desk.ts'
-import type { PrivacyClass, RoutingWishes } from '../protocol/routing.ts'
+import type { RoutingWishes } from '../protocol/routing.ts'
 import type { RelayCounts } from './net/relay-server.ts'
 import type { TrafficByPath } from './net/traffic.ts'
 
@@ -21,8 +21,6 @@ export interface Principal {
   readonly account: Uint8Array
   readonly accountName: string
   readonly tier: string
-  /** Who may see what is sent with this key; absent: everybody, vendors too. */
-  readonly privacy?: PrivacyClass
   /** What the key may do; absent: everything. */
   readonly terms?: KeyTerms
   /** Signs requests to hubs; the key's text is not kept. */

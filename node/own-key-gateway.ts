@@ -4,6 +4,7 @@
  */
 import type { CloudProvider, ProviderState } from '../providers/interface.ts'
 import type { CompletionRequest } from '../protocol/completion.ts'
+import { mayUseModel } from '../protocol/key-terms.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import { JOB_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/ports.ts'
@@ -33,7 +34,7 @@ export function withOwnKeys(gateway: Gateway, { keys, vendor, clock }: OwnKeyGat
     const id = vendorOfModel(request.model)
     const own = id === '' ? undefined : keys.find(principal.account, id)
     const provider = own === undefined ? undefined : vendor(id)
-    return own !== undefined && provider !== undefined && isAllowed(principal, options, provider) ? { own, provider } : undefined
+    return own !== undefined && provider !== undefined && isAllowed(principal, request.model, options, provider) ? { own, provider } : undefined
   }
 
   async function* ask({ own, provider }: { readonly own: OwnKey; readonly provider: CloudProvider }, request: CompletionRequest, left: AbortSignal): Answer {
@@ -89,9 +90,9 @@ async function* either(first: () => Answer, second: () => Answer, signal: AbortS
   yield* second()
 }
 
-/** The wishes hold for an own key too: it is the same vendor. */
-function isAllowed({ privacy = 'cloud' }: Principal, { routing = {} }: CompleteOptions, { vendor, keepsPrompts }: CloudProvider): boolean {
-  if (privacy !== 'cloud' || (routing.privacy ?? 'cloud') !== 'cloud') return false
+/** The wishes and the terms of the API key hold for an own key too: it is the same vendor. */
+function isAllowed({ terms = {} }: Principal, model: string, { routing = {} }: CompleteOptions, { vendor, keepsPrompts }: CloudProvider): boolean {
+  if ((terms.privacy ?? 'cloud') !== 'cloud' || (routing.privacy ?? 'cloud') !== 'cloud' || !mayUseModel(terms, model)) return false
   if (routing.dataCollection === 'deny' && keepsPrompts) return false
   const named = (names: readonly string[] | undefined) => names?.some((name) => name.toLowerCase() === vendor) === true
   return !named(routing.ignore) && (routing.only === undefined || routing.only.length === 0 || named(routing.only))

@@ -7,7 +7,7 @@ import { createOwnKeys, type OwnKey } from '../../../../node/clouds/own-keys.ts'
 import type { CompletionEvent, Gateway, Principal } from '../../../../node/gateway.ts'
 import { withOwnKeys } from '../../../../node/own-key-gateway.ts'
 import { TriforceError, type ErrorCode } from '../../../../protocol/errors.ts'
-import type { RoutingWishes } from '../../../../protocol/routing.ts'
+import type { PrivacyClass, RoutingWishes } from '../../../../protocol/routing.ts'
 import { finishEvent, settledEvent, textEvent } from '../../../support/bridge-gateway.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aRequest } from '../../../support/completions.ts'
@@ -91,9 +91,9 @@ describe('own keys at vendors', () => {
     const keys = createOwnKeys({ store: noStore, clock: fakeClock() }, [{ account: '01'.repeat(16), vendor: 'openai', key: SECRET, mode, addedAt: 1 }])
     const vendor = options.keepsPrompts === true ? { ...cloud, keepsPrompts: true } : cloud
     const gateway = withOwnKeys(behind, { keys, vendor: (id) => id === 'openai' ? vendor : undefined, clock: fakeClock() }, { peerId: 'self', name: 'home' })
-    async function ask(part: { model?: string; routing?: RoutingWishes; account?: Uint8Array; privacy?: Principal['privacy'] } = {}) {
+    async function ask(part: { model?: string; routing?: RoutingWishes; account?: Uint8Array; privacy?: PrivacyClass; models?: string[] } = {}) {
       const events: CompletionEvent[] = []
-      const principal = { account: part.account ?? me, ...(part.privacy === undefined ? {} : { privacy: part.privacy }) } as Principal
+      const principal = { account: part.account ?? me, terms: { ...(part.privacy === undefined ? {} : { privacy: part.privacy }), ...(part.models === undefined ? {} : { models: part.models }) } } as Principal
       const code = await codeOf((async () => {
         for await (const event of gateway.complete(principal, aRequest({ model: part.model ?? 'openai/gpt-4o' }), { signal: new AbortController().signal, ...(part.routing === undefined ? {} : { routing: part.routing }) })) events.push(event)
       })()).catch(() => undefined)
@@ -136,7 +136,7 @@ describe('own keys at vendors', () => {
   it('serve their account, their vendor and its wishes alone', async () => {
     const { cloud, ask } = setUp('priority')
     for (const part of [
-      { account: you }, { model: 'groq/llama' }, { model: 'gpt-4o' }, { privacy: 'any' as const }, { routing: { privacy: 'verified' as const } },
+      { account: you }, { model: 'groq/llama' }, { model: 'gpt-4o' }, { privacy: 'any' as const }, { models: ['anthropic/*'] }, { routing: { privacy: 'verified' as const } },
       { routing: { ignore: ['OpenAI'] } }, { routing: { only: ['groq'] } },
     ]) expect((await ask(part)).text, JSON.stringify(part)).to.equal('hub')
     expect(cloud.requests).to.have.length(0)
