@@ -2,7 +2,8 @@
 import { apiKeySigner } from '../protocol/api-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import { modelFromWire } from './capacity/model-list.ts'
-import type { Gateway, NodeStatus } from './gateway.ts'
+import type { CompleteOptions, Gateway, NodeStatus, Principal } from './gateway.ts'
+import { narrower } from './jobs/router.ts'
 import type { RemoteJobs } from './jobs/remote-job.ts'
 import { collectEmbeddings } from './jobs/vectors.ts'
 import type { AccountClient } from './settlement/account-client.ts'
@@ -27,8 +28,8 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
     async models(principal) {
       return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
     },
-    complete: (principal, request, options) => jobs.run(principal.signer, request, options),
-    embed: (principal, request, options) => collectEmbeddings(jobs.run(principal.signer, request, options), request.inputs.length),
+    complete: (principal, request, options) => jobs.run(principal.signer, request, keptWithin(principal, options)),
+    embed: (principal, request, options) => collectEmbeddings(jobs.run(principal.signer, request, keptWithin(principal, options)), request.inputs.length),
     async account(principal) {
       const { answer } = await client.ask(principal.signer, 'account', {})
       return { account: answer.account, name: answer.name, tier: answer.tier, balanceMicroCredits: BigInt(answer.balance) }
@@ -62,4 +63,10 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
     },
     status,
   }
+}
+
+/** A hub would refuse what the key's privacy class forbids, but only when it has the prompt: so it is a wish from here on. */
+function keptWithin({ terms }: Principal, options: CompleteOptions): CompleteOptions {
+  if (terms?.privacy === undefined) return options
+  return { ...options, routing: { ...options.routing, privacy: narrower(terms.privacy, options.routing?.privacy ?? 'cloud') } }
 }

@@ -7,7 +7,7 @@ import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import { modelKin } from '../clouds/same-model.ts'
 import { findOffers, type CandidatesComponents, type HostOffer } from './candidates.ts'
-import { mayBeSeenBy, route, type RouteDecision } from './router.ts'
+import { narrower, route, type RouteDecision } from './router.ts'
 
 export interface PlanOrder {
   readonly account: Uint8Array
@@ -54,10 +54,6 @@ function beforeQueues(steps: readonly HostOffer[], alike: ReadonlySet<string>): 
   if (!steps.some(({ model }) => alike.has(model))) return steps
   const waits = (step: HostOffer) => step.cloud === undefined && Math.max(step.announcedLoad, step.ownLoad) >= step.slotsTotal
   return [...steps.filter((step) => !waits(step)), ...steps.filter(waits)]
-}
-
-function narrower(a: PrivacyClass, b: PrivacyClass): PrivacyClass {
-  return mayBeSeenBy(a, b) ? a : b
 }
 
 /** For a plan without a step. */

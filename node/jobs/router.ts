@@ -179,3 +179,8 @@ function costOf({ cloud }: RouteOffer): bigint {
 function compare(a: bigint, b: bigint): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
+
+/** The class of the two that fewer may see. */
+export function narrower(a: PrivacyClass, b: PrivacyClass): PrivacyClass {
+  return mayBeSeenBy(a, b) ? a : b
+}
