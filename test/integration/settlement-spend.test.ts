@@ -71,7 +71,11 @@ describe('node/settlement/spend', function () {
         expect(settled.chargeMicroCredits).to.equal(0n)
       }
     }
-    await until('the quota is used up everywhere', () => hubs.every((hub) => hub.money(account)!.quota.usedTokens === 10_000))
+    // What one hub gave another is spendable nowhere until that one has accepted it.
+    await until('the quota is used up everywhere and no credits are on their way', () => hubs.every((hub) => {
+      const { balance, quota } = hub.money(account)!
+      return quota.usedTokens === 10_000 && balance.inflight === 0n
+    }))
     return account
   }
 
