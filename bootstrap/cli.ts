@@ -19,6 +19,7 @@ import { addStartCommand } from './commands/start.ts'
 import { addStatementCommand } from './commands/statement.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
+import { addVendorKeyCommand } from './commands/vendor-key.ts'
 import { describeError, exitCodes } from './command-error.ts'
 import { version } from './version.ts'
 
@@ -53,7 +54,7 @@ export function createProgram(context: CommandContext): Command {
   // Settings above go over to the commands that are added below.
   for (const add of [
     addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
-    addAccountCommand, addKeyCommand, addFederationCommand, addContributorCommand, addAdminCommand, addEngineCommand, addDoctorCommand,
+    addAccountCommand, addVendorKeyCommand, addKeyCommand, addFederationCommand, addContributorCommand, addAdminCommand, addEngineCommand, addDoctorCommand,
   ]) add(program, context)
   return program
 }

@@ -1,7 +1,6 @@
 /** `triforce admin provider`: the cloud vendors that a hub has keys for. */
 import type { Command } from 'commander'
-import { text as textOf } from 'node:stream/consumers'
-import { passphrasePrompt } from '../ask-passphrase.ts'
+import { askSecret } from '../ask-secret.ts'
 import { usageError } from '../command-error.ts'
 import { findAdmin, type AdminFlags } from '../find-admin.ts'
 import type { ProviderView } from '../provider-schemas.ts'
@@ -44,7 +43,7 @@ async function runAdd(name: string, flags: AddFlags, { terminal, env }: CommandC
   const { family } = flags
   if (family !== undefined && family !== 'openai' && family !== 'anthropic') throw usageError('--family must be openai or anthropic')
   const { admin } = await findAdmin(flags, env)
-  const key = await readKey(name)
+  const key = await askSecret(name, 'admin provider add')
   const added = await admin.addProvider({ name, key, baseUrl: flags.baseUrl, family, allowPrivate: flags.allowPrivate === true })
   if (flags.json === true) return printJson(terminal, added)
   terminal.note(`the hub has a key for ${name}, sealed on its disk`)
@@ -74,12 +73,4 @@ async function runTest(name: string, flags: AdminFlags, { terminal, env }: Comma
 
 function tellHealth({ ok, health }: ProviderView, note: (line: string) => void): void {
   note(ok ? printable(health) : `it does not work yet: ${printable(health)}`)
-}
-
-/** Never as an argument: those stand in the list of processes and in the shell's history. */
-async function readKey(name: string): Promise<string> {
-  const ask = passphrasePrompt()
-  const key = (ask === undefined ? await textOf(process.stdin) : await ask(`API key for ${printable(name)}: `)).trim()
-  if (key === '') throw usageError(`the key is missing; type it, or pipe it in: printenv MY_KEY | triforce admin provider add ${printable(name)}`)
-  return key
 }

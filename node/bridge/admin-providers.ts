@@ -12,7 +12,7 @@ export interface ProviderAdminComponents {
 }
 
 const nameField = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/, 'must be lower-case letters, digits, - and _')
-const addBodySchema = z.object({
+export const providerBodySchema = z.object({
   name: nameField,
   // What a header can hold.
   key: z.string().regex(/^[!-~]+$/, 'must be a key: printable, without spaces').max(4_096),
@@ -26,7 +26,7 @@ export function routeProviderAdmin(app: FastifyInstance, { vendors, route }: Pro
   app.get('/v1/admin/providers', route, async () => ({ object: 'list', data: (await vendors.list()).map(providerBody) }))
 
   app.post('/v1/admin/providers', route, async (request) => {
-    const { name, key, base_url: baseUrl, family, allow_private: allowPrivate } = checkBody(addBodySchema, request.body)
+    const { name, key, base_url: baseUrl, family, allow_private: allowPrivate } = checkBody(providerBodySchema, request.body)
     return providerBody(await vendors.add({ vendor: name, key, baseUrl, family, allowPrivate }))
   })
 

@@ -5,6 +5,7 @@
 import type { z } from 'zod'
 import { receiptsQuery, statementQuery } from './account.ts'
 import { newKeySchema, usageQuerySchema } from './keys.ts'
+import { providerBodySchema } from './admin-providers.ts'
 import { accountBodySchema, grantBodySchema, keyBodySchema, keysQuerySchema, tierBodySchema } from './admin.ts'
 import { auditBody, changeBody, sealBody } from './admin-ledger.ts'
 import { messagesRequestSchema, promptSchema } from './anthropic/request.ts'
@@ -17,6 +18,7 @@ import { chatRequestSchema } from './openai/chat-request.ts'
 import { completionsRequestSchema } from './openai/completions-request.ts'
 import { embeddingsRequestSchema } from './openai/embeddings.ts'
 import { responsesRequestSchema } from './openai/responses-request.ts'
+import { vendorKeyBodySchema } from './vendor-keys.ts'
 
 export interface RouteDocs {
   readonly summary: string
@@ -64,6 +66,9 @@ export const routeDocs: Readonly<Record<string, RouteDocs>> = {
   'POST /v1/keys': { summary: 'Makes another API key of the account, shown this once', body: newKeySchema },
   'DELETE /v1/keys/:public_key': { summary: 'Revokes an API key of the account' },
   'GET /v1/usage': { summary: 'Requests, tokens and credits by day, model and key', query: usageQuerySchema },
+  'GET /v1/vendor-keys': { summary: "The account's own keys at vendors that this node keeps" },
+  'POST /v1/vendor-keys': { summary: 'Gives this node a key of the account at a vendor', body: vendorKeyBodySchema },
+  'DELETE /v1/vendor-keys/:vendor': { summary: 'Takes it away' },
   'GET /v1/status': { summary: 'What this node is, sees and does', auth: 'operator' },
   'POST /v1/contributor/register': { summary: 'Registers a machine that lends', body: registerBody },
   'GET /v1/contributor/registrations': { summary: 'Machines of the account' },
@@ -83,6 +88,10 @@ export const routeDocs: Readonly<Record<string, RouteDocs>> = {
   'GET /v1/admin/changes': { summary: 'Changes that at least one hub has signed' },
   'POST /v1/admin/changes': { summary: 'Signs a change as the first hub', body: changeBody },
   'POST /v1/admin/changes/:id/approve': { summary: 'Signs a change as another hub' },
+  'GET /v1/admin/providers': { summary: 'The vendors that the hub has keys for' },
+  'POST /v1/admin/providers': { summary: 'Gives the hub a key for a vendor', body: providerBodySchema },
+  'DELETE /v1/admin/providers/:name': { summary: 'Takes a vendor and its key away' },
+  'POST /v1/admin/providers/:name/test': { summary: "Asks the vendor for its models with the hub's key" },
   'GET /health': { summary: 'The process lives', auth: 'none' },
   'GET /ready': { summary: 'It can serve, or what is missing', auth: 'none' },
   'GET /metrics': { summary: 'Prometheus', auth: 'operator', type: 'text/plain' },

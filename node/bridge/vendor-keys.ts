@@ -14,7 +14,7 @@ export interface VendorKeysComponents {
   readonly requireKey: OnRequestHook
 }
 
-const bodySchema = z.object({
+export const vendorKeyBodySchema = z.object({
   vendor: vendorField,
   // What a header can hold; its text never comes back.
   key: z.string().regex(/^[!-~]{8,512}$/, 'must be 8 to 512 printable characters without spaces'),
@@ -26,7 +26,7 @@ export function routeVendorKeys(app: FastifyInstance, { ownKeys, isVendor, requi
     Promise.resolve({ object: 'list', data: ownKeys.list(principalOf(request).account).map(viewBody) }))
 
   app.post('/v1/vendor-keys', { onRequest: requireKey }, async (request) => {
-    const body = checkBody(bodySchema, request.body)
+    const body = checkBody(vendorKeyBodySchema, request.body)
     if (!isVendor(body.vendor)) throw invalid('vendor', 'is no vendor that this node knows, such as openai or anthropic')
     return viewBody(await ownKeys.put(principalOf(request).account, body))
   })

@@ -4,8 +4,8 @@
  */
 import type { AnswerDelta, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
 import type { Clock } from '../../protocol/ports.ts'
+import { createTokenCounter } from '../../protocol/token-estimate.ts'
 import type { ProviderEvent } from '../interface.ts'
-import { createTokenCounter } from './token-estimate.ts'
 import { VendorBodyError } from './transport.ts'
 import type { AnswerPiece } from './wire.ts'
 

@@ -1,13 +1,13 @@
 /** One vendor as a CloudProvider: its key, its catalogue, and answers over its wire family. */
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log, Random } from '../../protocol/ports.ts'
+import { estimatePromptTokens } from '../../protocol/token-estimate.ts'
 import type { CloudProvider, CloudRunOptions } from '../interface.ts'
 import { runAnswer } from './answer-run.ts'
 import { createCatalogue, type CatalogueOptions } from './catalogue.ts'
 import { createAnthropicWire } from './anthropic-wire.ts'
 import { createOpenAiWire } from './openai-wire.ts'
 import { checkSettings } from './refusals.ts'
-import { promptTokens } from './token-estimate.ts'
 import { createTransport, type TransportComponents, type TransportOptions } from './transport.ts'
 import { keepsPrompts, type Vendor } from './vendor.ts'
 import { vendorError } from './vendor-errors.ts'
@@ -94,7 +94,7 @@ export function createCloudProvider({ clock, random, log }: CloudProviderCompone
         checkSettings(request, vendor, call.model)
         return wire.complete(request, { ...call, signal: leaving, key: own })
       },
-      promptTokens: () => promptTokens(request),
+      promptTokens: () => estimatePromptTokens(request),
       usageOptional: vendor.openai.usage === 'maybe',
       // An account pays its own key's bill itself.
       drainMsMax: vendor.billsAborted && ownKey === undefined ? drainMsMax : 0,

@@ -3,7 +3,7 @@ import OpenAI from 'openai'
 import { z } from 'zod'
 import type { Random } from '../../protocol/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { inputTokens } from './token-estimate.ts'
+import { estimatePromptTokens } from '../../protocol/token-estimate.ts'
 import { createOpenAiAnswer, openAiUsageSchema, usageOf } from './openai-answer.ts'
 import { openAiBody } from './openai-request.ts'
 import { listedOpenAi } from './openai-models.ts'
@@ -41,7 +41,7 @@ export function createOpenAiWire({ vendor, baseUrl, transport, random }: WireCom
         const vectors = [...answer.data].sort((one, other) => one.index - other.index).map(({ embedding }) => vectorOf(embedding))
         if (vectors.length !== request.inputs.length) throw new SyntaxError('a vector is missing')
         const usage = answer.usage === undefined || answer.usage === null ? {} : usageOf(answer.usage, vendor)
-        return { vectors, usage: { promptTokens: usage.promptTokens ?? inputTokens(request), completionTokens: 0 } }
+        return { vectors, usage: { promptTokens: usage.promptTokens ?? estimatePromptTokens(request), completionTokens: 0 } }
       },
     } satisfies Pick<Wire, 'embed'>),
     models: async (call) => listedOpenAi(await client.get(vendor.openai.modelsPath, optionsOf(call))),

@@ -143,7 +143,7 @@ describe('bridge: the @anthropic-ai/sdk client', () => {
 
   it('counts the tokens of a prompt roughly, and says so', async () => {
     const count = await client.messages.countTokens({ model: 'demo', system: 'x'.repeat(400), messages, tools: [{ name: 'weather', input_schema: { type: 'object' } }] })
-    expect(count.input_tokens).to.equal(8 + Math.ceil((400 + 17 + 7 + 17) / 4))
+    expect(count.input_tokens).to.equal(3 * 4 + 400 / 4 + Math.ceil(17 / 4) + (7 + 17) / 4)
     expect(count).to.have.nested.property('triforce.estimated', true)
     expect(test.gateway.runs).to.have.length(0)
   })

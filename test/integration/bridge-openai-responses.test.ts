@@ -111,6 +111,11 @@ describe('bridge: responses with the openai client', () => {
       { role: 'assistant', content: 'Cold and warm.' }, { role: 'user', content: 'thanks' },
     ])
     expect({ toolChoice, parallelToolCalls }).to.deep.equal({ toolChoice: { type: 'tool', name: 'weather' }, parallelToolCalls: false })
+
+    const later = { ...weather, name: 'later' }
+    const answer = await client.responses.create({ model: 'demo', input: 'hi', tools: [weather, later], tool_choice: { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'later' }] } })
+    expect(test.gateway.runs[2]!.request).to.deep.include({ toolChoice: { type: 'required' } }).and.to.have.nested.property('tools[0].name', 'later')
+    expect([test.gateway.runs[2]!.request.tools!.length, answer.tools.length]).to.deep.equal([1, 2])
   })
 
   it('parses structured output of a zod schema', async () => {

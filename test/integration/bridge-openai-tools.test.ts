@@ -52,6 +52,13 @@ describe('bridge: tools and more with the openai client', () => {
     })
   })
 
+  it('tells the model of the allowed tools only', async () => {
+    test.gateway.script = (run) => run.answer('ok')
+    const now = { type: 'function' as const, function: { name: 'now' } }
+    await client.chat.completions.create({ model: 'demo', messages, tools: [...tools, now], tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [{ type: 'function', function: { name: 'now' } }] } } })
+    expect(test.gateway.runs[0]!.request.tools!.map(({ name }) => name)).to.deep.equal(['now'])
+  })
+
   it('streams calls piece by piece; the client puts them together', async () => {
     test.gateway.script = callTwice
     const stream = client.chat.completions.stream({ model: 'demo', messages, tools })

@@ -2,9 +2,9 @@
 import type { FastifyInstance } from 'fastify'
 import { createAnthropicWriter } from './answer.ts'
 import { readAnthropicPrompt, readAnthropicRequest } from './request.ts'
+import { estimatePromptTokens } from '../../../protocol/token-estimate.ts'
 import type { CompletionRunner } from '../completion-runner.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
-import { estimatePromptTokens } from '../../prompt-estimate.ts'
 
 export interface AnthropicMessagesComponents {
   readonly runner: CompletionRunner

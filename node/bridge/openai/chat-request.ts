@@ -16,7 +16,7 @@ import {
 } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
 import { messageSchema, readMessage } from './chat-messages.ts'
-import { readToolChoice, readTools, toolChoiceField, toolsField } from './chat-tools.ts'
+import { readTools, selectTools, toolChoiceField, toolsField } from './chat-tools.ts'
 
 export interface OpenAIChatRequest {
   readonly completion: CompletionRequest
@@ -90,7 +90,7 @@ export function readOpenAIChatRequest(value: unknown, headers: IncomingHttpHeade
 
   const messages = body.messages.map((message, index) => readMessage(message, `messages[${index}]`))
   checkPromptSize(messages)
-  const tools = readTools(body.tools, 'tools')
+  const { tools, toolChoice } = selectTools(body.tool_choice, readTools(body.tools, 'tools'), 'tool_choice')
   const maxTokens = body.max_completion_tokens ?? body.max_tokens
   return defined<OpenAIChatRequest>({
     completion: defined<CompletionRequest>({
@@ -106,8 +106,8 @@ export function readOpenAIChatRequest(value: unknown, headers: IncomingHttpHeade
       seed: body.seed === undefined ? undefined : foldSeed(body.seed),
       stop: stopsOf(body.stop),
       responseFormat: readResponseFormat(body.response_format),
-      tools,
-      toolChoice: readToolChoice(body.tool_choice, tools, 'tool_choice'),
+      tools: tools === undefined ? undefined : [...tools],
+      toolChoice,
       parallelToolCalls: tools !== undefined && body.parallel_tool_calls === false ? false : undefined,
       reasoning: readReasoningWish(body),
       logprobs: readLogprobs(body),

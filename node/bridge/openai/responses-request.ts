@@ -15,7 +15,7 @@ import {
 } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
 import { inputField, readInput } from './responses-input.ts'
-import { readResponseToolChoice, readResponseTools, responseToolChoiceField, responseToolsField, type ResponseTools } from './responses-tools.ts'
+import { readResponseTools, responseToolChoiceField, responseToolsField, selectResponseTools, type ResponseTools } from './responses-tools.ts'
 
 const metadataField = z.record(z.string().max(64), z.string().max(512))
 
@@ -81,6 +81,7 @@ export function readOpenAIResponsesRequest(value: unknown, headers: IncomingHttp
   if (messages.length === 0) throw invalid('input', 'must have at least 1 item')
   checkPromptSize(messages, 'input')
   const tools = readResponseTools(body.tools)
+  const { tools: callable, toolChoice } = selectResponseTools(body.tool_choice, tools)
   return defined<OpenAIResponsesRequest>({
     completion: defined<CompletionRequest>({
       model: body.model,
@@ -91,9 +92,9 @@ export function readOpenAIResponsesRequest(value: unknown, headers: IncomingHttp
       topP: body.top_p,
       stop: stopsOf(body.stop),
       responseFormat: readFormat(body.text?.format),
-      tools: tools.tools,
-      toolChoice: readResponseToolChoice(body.tool_choice, tools),
-      parallelToolCalls: tools.tools !== undefined && body.parallel_tool_calls === false ? false : undefined,
+      tools: callable === undefined ? undefined : [...callable],
+      toolChoice,
+      parallelToolCalls: callable !== undefined && body.parallel_tool_calls === false ? false : undefined,
       reasoning: body.reasoning?.effort === undefined ? undefined : { effort: effortOf(body.reasoning.effort) },
       logprobs: body.top_logprobs ?? (body.include?.includes(LOGPROBS) === true ? 0 : undefined),
     }),

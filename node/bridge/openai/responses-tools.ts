@@ -4,11 +4,11 @@
  * again. Tools that OpenAI itself would run are left out, which the answer says: agents declare them in every request.
  */
 import { z } from 'zod'
-import type { Tool, ToolChoice } from '../../../protocol/completion.ts'
+import type { Tool } from '../../../protocol/completion.ts'
 import { SCHEMA_BYTES_MAX, TOOLS_MAX } from '../../../protocol/limits.ts'
 import { invalid, unsupported } from '../request-check.ts'
 import { defined, optional } from '../request-parts.ts'
-import { choiceOfMode, choiceOfTool, functionFields, readFunction } from './chat-tools.ts'
+import { allowedTools, choiceOfMode, choiceOfTool, functionFields, readFunction, type ToolSelection } from './chat-tools.ts'
 
 export const responseToolsField = z.array(z.looseObject({
   type: z.string().describe('function or custom; others are left out'),
@@ -19,8 +19,11 @@ export const responseToolsField = z.array(z.looseObject({
 type ResponseTool = z.output<typeof responseToolsField>[number]
 
 export const responseToolChoiceField = z.union(
-  [z.enum(['none', 'auto', 'required']), z.looseObject({ type: z.string(), name: optional(functionFields.name) })],
-  { error: 'must be "none", "auto", "required" or {"type": "function", "name": "…"}' },
+  [z.enum(['none', 'auto', 'required']), z.looseObject({
+    type: z.string(), name: optional(functionFields.name),
+    mode: optional(z.enum(['auto', 'required'])), tools: optional(z.array(z.looseObject({ type: z.string(), name: optional(functionFields.name) })).max(TOOLS_MAX)),
+  })],
+  { error: 'must be "none", "auto", "required", {"type": "function", "name": "…"} or {"type": "allowed_tools", "mode": "auto", "tools": […]}' },
 )
 
 export interface ResponseTools {
@@ -63,11 +66,17 @@ function isHosted(type: string): boolean {
   return HOSTED.has(type.replace(/_\d{4}_\d{2}_\d{2}$/, ''))
 }
 
-export function readResponseToolChoice(choice: z.output<typeof responseToolChoiceField> | undefined, { tools }: ResponseTools): ToolChoice | undefined {
-  if (typeof choice !== 'object') return choiceOfMode(choice, tools, 'tool_choice')
-  if (choice.type !== 'function' && choice.type !== 'custom') throw unsupported('tool_choice.type', 'only "function" and "custom" are supported')
+/** Throws BAD_REQUEST that names the field. */
+export function selectResponseTools(choice: z.output<typeof responseToolChoiceField> | undefined, { tools, leftOut }: ResponseTools): ToolSelection {
+  if (typeof choice !== 'object') return { tools, toolChoice: choiceOfMode(choice, tools, 'tool_choice') }
+  if (choice.type === 'allowed_tools') {
+    // What nobody here runs was left out of `tools`, so it is of no account here either.
+    const allowed = (choice.tools ?? []).filter(({ type }) => !leftOut.includes(type))
+    return allowedTools(choice.mode ?? 'auto', allowed.map(({ name }) => name), tools, 'tool_choice')
+  }
+  if (choice.type !== 'function' && choice.type !== 'custom') throw unsupported('tool_choice.type', 'only "function", "custom" and "allowed_tools" are supported')
   if (choice.name === undefined) throw invalid('tool_choice.name', 'is missing')
-  return choiceOfTool(choice.name, tools, 'tool_choice.name')
+  return { tools, toolChoice: choiceOfTool(choice.name, tools, 'tool_choice.name') }
 }
 
 const CUSTOM_PARAMETERS = '{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'

@@ -40,7 +40,7 @@ export interface PlayedBehaviour {
   gapMs: number
 }
 
-/** Four bytes, so that the estimate of token-estimate.ts counts each as one token. */
+/** Four bytes, so that the estimate of protocol/token-estimate.ts counts each as one token. */
 export function wordAt(index: number): string {
   return `${String(index % 1_000).padStart(3, '0')} `
 }
@@ -49,7 +49,7 @@ export function wordsAnswer(words: number, prompt: number): PlayedAnswer {
   return { text: Array.from({ length: words }, (_, index) => wordAt(index)), finish: 'stop', usage: { prompt, completion: words } }
 }
 
-/** Four bytes a token and four tokens a message, as token-estimate.ts documents; for texts only. */
+/** Four bytes a token and four tokens a message, as protocol/token-estimate.ts documents; for texts only. */
 export function countedPrompt(messages: readonly unknown[]): number {
   return messages.reduce<number>((sum, message) => {
     const { content } = message as { content: string | null | readonly { readonly text?: string }[] }

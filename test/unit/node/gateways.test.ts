@@ -5,12 +5,14 @@ import { createCapacityTable } from '../../../node/capacity/table.ts'
 import { createAdminGateway, createHubGateway } from '../../../node/hub-gateway.ts'
 import type { Dispatcher } from '../../../node/jobs/dispatcher.ts'
 import type { JobOrder } from '../../../node/jobs/job-order.ts'
-import type { NodeStatus } from '../../../node/gateway.ts'
+import type { CompleteOptions, NodeStatus } from '../../../node/gateway.ts'
 import { createRemoteGateway } from '../../../node/remote-gateway.ts'
 import { createStatus } from '../../../node/status.ts'
 import type { AccountClient } from '../../../node/settlement/account-client.ts'
 import type { HubLedger } from '../../../ledger/interface.ts'
 import { apiKeyFromSeed } from '../../../protocol/api-key.ts'
+import type { KeyTerms } from '../../../protocol/key-terms.ts'
+import type { RoutingWishes } from '../../../protocol/routing.ts'
 import { noClouds } from '../../support/cloud-market.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { aCapacity, aRequest } from '../../support/completions.ts'
@@ -113,6 +115,37 @@ describe('node/remote-gateway', () => {
     expect(asked[0]).to.equal('account {}')
     expect(asked[2]).to.equal('receipts {"limit":3,"before":9}')
     expect(asked.join()).to.not.contain(text)
+  })
+
+  it('keeps every job within the privacy class of the key, before anything leaves this node', async () => {
+    const routings: (RoutingWishes | undefined)[] = []
+    const jobs = {
+      run: (_signer: unknown, _request: unknown, { routing }: CompleteOptions) => {
+        routings.push(routing)
+        return (async function* () { yield* [] })()
+      },
+      counts: { running: 0, served: 0, failed: 0 },
+    }
+    const gateway = createRemoteGateway({ client: {} as AccountClient, jobs, status: noStatus })
+    const { signal } = new AbortController()
+    async function asked(terms: KeyTerms | undefined, routing: RoutingWishes | undefined): Promise<(RoutingWishes | undefined)[]> {
+      const principal = { account: new Uint8Array(16), accountName: '', tier: '', signer: testKey().signer, ...(terms === undefined ? {} : { terms }) }
+      const options = { signal, ...(routing === undefined ? {} : { routing }) }
+      routings.length = 0
+      for await (const _event of gateway.complete(principal, aRequest(), options));
+      await gateway.embed(principal, { kind: 'embedding', model: 'm', inputs: ['x'] }, options).catch(() => undefined)
+      return [...routings]
+    }
+    const both = (routing: RoutingWishes | undefined) => [routing, routing]
+    expect(await asked(undefined, undefined)).to.deep.equal(both(undefined))
+    expect(await asked(undefined, { privacy: 'any' })).to.deep.equal(both({ privacy: 'any' }))
+    expect(await asked({ dayBudget: 5n }, undefined)).to.deep.equal(both(undefined))
+    for (const [key, wished, kept] of [
+      ['own', undefined, 'own'], ['own', 'cloud', 'own'], ['friends', 'verified', 'friends'], ['verified', 'own', 'own'], ['cloud', 'any', 'any'], ['any', undefined, 'any'],
+    ] as const) {
+      const routing = wished === undefined ? undefined : { privacy: wished, sort: 'price' as const }
+      expect(await asked({ privacy: key }, routing), `${key}, ${wished}`).to.deep.equal(both(routing === undefined ? { privacy: kept } : { privacy: kept, sort: 'price' }))
+    }
   })
 })
 

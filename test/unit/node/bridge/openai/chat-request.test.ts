@@ -84,6 +84,14 @@ describe('node/bridge/openai/chat-request', () => {
     expect(read({ tool_choice: 'none' }).toolChoice).to.deep.equal({ type: 'none' })
     expect(read({ tool_choice: 'required' }).toolChoice).to.deep.equal({ type: 'required' })
     expect(read({ tool_choice: { type: 'function', function: { name: 'now' } } }).toolChoice).to.deep.equal({ type: 'tool', name: 'now' })
+    const allowed = (mode: string, ...names: string[]) => read({ tool_choice: { type: 'allowed_tools', allowed_tools: { mode, tools: names.map((name) => ({ type: 'function', function: { name } })) } } })
+    expect(allowed('auto', 'now')).to.deep.include({ tools: [{ name: 'now', parameters: '{"type":"object","properties":{}}' }] }).and.to.not.have.property('toolChoice')
+    const both = allowed('required', 'now', 'weather')
+    expect([both.tools!.map(({ name }) => name), both.toolChoice]).to.deep.equal([['weather', 'now'], { type: 'required' }])
+    for (const [names, param] of [[['later'], 'tool_choice.allowed_tools.tools[0]'], [['now', 'later'], 'tool_choice.allowed_tools.tools[1]'], [[], 'tool_choice.allowed_tools.tools']] as const) {
+      expect(() => allowed('auto', ...names)).to.throw(param)
+    }
+    expect(() => read({ tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'none', tools: [] } } })).to.throw('tool_choice')
   })
 
   it('reads a conversation with calls, their results, thoughts and images', () => {
@@ -240,7 +248,7 @@ describe('node/bridge/openai/chat-request', () => {
       [{ ...least, tool_choice: 'required' }, 'tool_choice'],
       [{ ...least, tool_choice: 'sometimes' }, 'tool_choice'],
       [{ ...least, tool_choice: { type: 'function', function: { name: 'g' } } }, 'tool_choice.function.name'],
-      [{ ...least, tool_choice: { type: 'allowed_tools' } }, 'tool_choice.type'],
+      [{ ...least, tool_choice: { type: 'allowed_tools' } }, 'tool_choice.allowed_tools'], [{ ...least, tool_choice: { type: 'custom' } }, 'tool_choice.type'],
       [{ ...least, top_logprobs: 2 }, 'top_logprobs'],
       [{ ...least, logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
       [{ ...least, frequency_penalty: 3 }, 'frequency_penalty'],

@@ -5,7 +5,7 @@
  * about a quarter for prose and code of other languages. A real tokenizer would be right for one vendor only, and costs
  * tens of megabytes of memory for its ranks.
  */
-import type { ChatMessage, CompletionRequest, EmbeddingRequest } from '../../protocol/completion.ts'
+import { isEmbedding, type ChatMessage, type JobRequest } from './completion.ts'
 
 const BYTES_A_TOKEN = 4
 // Around each message: role and separators (OpenAI's cookbook says 3 to 4).
@@ -13,7 +13,7 @@ const MESSAGE_TOKENS = 4
 // Claude's largest: 1,568 pixels a side / 750 pixels a token; OpenAI's high detail is below it.
 const IMAGE_TOKENS = 1_600
 
-export function textTokens(text: string): number {
+function textTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / BYTES_A_TOKEN)
 }
 
@@ -29,15 +29,12 @@ export function createTokenCounter(): { add(text: string): number; readonly toke
   }
 }
 
-/** What a prompt may cost, images and tools included. */
-export function promptTokens(request: CompletionRequest): number {
+/** What a prompt may have, images and tools included, or the texts of an embedding. */
+export function estimatePromptTokens(request: JobRequest): number {
+  if (isEmbedding(request)) return request.inputs.reduce((sum, input) => sum + textTokens(input), 0)
   const messages = request.messages.reduce((sum, message) => sum + messageTokens(message), 0)
   const tools = request.tools?.reduce((sum, tool) => sum + textTokens(tool.name + (tool.description ?? '') + tool.parameters) + MESSAGE_TOKENS, 0) ?? 0
   return messages + tools + (request.responseFormat.type === 'json_schema' ? textTokens(request.responseFormat.schema) : 0)
-}
-
-export function inputTokens(request: EmbeddingRequest): number {
-  return request.inputs.reduce((sum, input) => sum + textTokens(input), 0)
 }
 
 function messageTokens({ content, toolCalls = [], reasoning = [] }: ChatMessage): number {
