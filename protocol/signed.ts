@@ -8,7 +8,7 @@
 import { z } from 'zod'
 import { concatBytes } from './bytes.ts'
 import { decode, encode } from './codec.ts'
-import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, verifySignature } from './crypto.ts'
+import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, sha256, verifySignature } from './crypto.ts'
 import { TriforceError } from './errors.ts'
 import { bytesField, bytesOf, countField, hashField } from './fields.ts'
 import { inclusionPath, leafHash, rootOfLeaves, rootOfPath } from './merkle.ts'
@@ -70,26 +70,50 @@ export interface Unsigned {
 /** One signature for all; a document that is alone gets a plain one. At most BATCH_DOCUMENTS_MAX. */
 export function signTogether(signer: Signer, documents: readonly Unsigned[]): Signed[] {
   const key = signer.publicKey
-  if (documents.length === 1) return documents.map(({ domain, body }) => ({ body, key, signature: signer.sign(signedBytes(domain, body)) }))
+  if (documents.length === 1) {
+    return documents.map(({ domain, body }) => {
+      const bytes = signedBytes(domain, body)
+      const signature = signer.sign(bytes)
+      remember(nameOf(sha256(bytes), signature, key))
+      return { body, key, signature }
+    })
+  }
   const leaves = documents.map(({ domain, body }) => leafHash(signedBytes(domain, body)))
-  const signature = signer.sign(signedBytes('batch', rootOfLeaves(leaves)))
+  const root = rootOfLeaves(leaves)
+  const signature = signer.sign(signedBytes('batch', root))
+  remember(nameOf(root, signature, key))
   return documents.map(({ body }, index) => ({ body, key, signature, batch: { index, size: documents.length, path: inclusionPath(leaves, index) } }))
 }
 
-/** Roots whose signature was found good: the other documents of their batch need no second look. Each is some 300 bytes. */
-const ROOTS_MAX = 4_096
-const goodRoots = new Set<string>()
+/**
+ * Signatures that are known to be good: what this process signed together, and batches of others of which one document was
+ * looked at. Each is some 300 bytes.
+ */
+const GOOD_MAX = 4_096
+const good = new Set<string>()
+
+/** `hash`: the root of a batch, or the hash of the bytes that were signed. The two cannot be equal (RFC 6962). */
+function nameOf(hash: Uint8Array, signature: Uint8Array, key: Uint8Array): string {
+  return Buffer.concat([hash, signature, key]).toString('latin1')
+}
+
+function remember(name: string): void {
+  if (good.size >= GOOD_MAX) good.delete(good.values().next().value!)
+  good.add(name)
+}
 
 /** True where `key` signed this document of this kind, alone or with others; never throws. */
 export function signatureHolds(domain: SignatureDomain, { body, key, signature, batch }: Signed): boolean {
-  if (batch === undefined) return verifySignature(key, signedBytes(domain, body), signature)
+  if (batch === undefined) {
+    const bytes = signedBytes(domain, body)
+    return good.has(nameOf(sha256(bytes), signature, key)) || verifySignature(key, bytes, signature)
+  }
   const root = rootOfPath(leafHash(signedBytes(domain, body)), batch.index, batch.size, batch.path)
   if (root === undefined) return false
-  const name = Buffer.concat([root, signature, key]).toString('latin1')
-  if (goodRoots.has(name)) return true
+  const name = nameOf(root, signature, key)
+  if (good.has(name)) return true
   if (!verifySignature(key, signedBytes('batch', root), signature)) return false
-  if (goodRoots.size >= ROOTS_MAX) goodRoots.delete(goodRoots.values().next().value!)
-  goodRoots.add(name)
+  remember(name)
   return true
 }
 

@@ -3,7 +3,7 @@ import { decodeUnchecked, encode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Federation } from '../../protocol/federation.ts'
 import type { CatalogueAsk } from '../../protocol/messages/catalogue.ts'
-import type { JobAsk } from '../../protocol/messages/job.ts'
+import type { OpenAsk } from '../jobs/frames.ts'
 import type { ServeJob } from '../jobs/job-server.ts'
 import type { OwnClouds } from './own-clouds.ts'
 
@@ -13,16 +13,17 @@ export async function catalogueAnswer(own: Pick<OwnClouds, 'page'>, federation: 
   return encode(own.page(ask))
 }
 
-type ServeOpen = ServeJob<Extract<JobAsk, { t: 'open' }>>
+type ServeOpen = ServeJob<OpenAsk>
 
 /** The ticket is only looked into here; the executor that gets it checks it. */
 export function serveEither(cloud: ServeOpen, engine: ServeOpen): ServeOpen {
-  return (channel, ask, options) => isCloud(ask.ticket.body) ? cloud(channel, ask, options) : engine(channel, ask, options)
+  return (channel, ask, options) => isCloud(ask) ? cloud(channel, ask, options) : engine(channel, ask, options)
 }
 
-function isCloud(ticket: Uint8Array): boolean {
+function isCloud({ opened, ticket }: OpenAsk): boolean {
+  if (opened !== undefined) return opened.ticket.cloud === true
   try {
-    const body = decodeUnchecked(ticket)
+    const body = decodeUnchecked(ticket.body)
     return typeof body === 'object' && body !== null && 'cloud' in body && body.cloud === true
   } catch {
     // The engine's executor answers it with the reason.

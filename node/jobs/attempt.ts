@@ -89,14 +89,14 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
     })
   }
 
-  async function follow(step: HostOffer, issued: IssuedTicket, request: Uint8Array, signal: AbortSignal, listener: JobListener): Promise<JobSeen> {
+  async function follow(step: HostOffer, issued: IssuedTicket, request: { readonly bytes: Uint8Array; readonly value: JobRequest }, signal: AbortSignal, listener: JobListener): Promise<JobSeen> {
     const name = step.cloud === undefined ? step.peer : cloudRecordName(step.peer, step.cloud.vendor)
     record.started(name)
     let seen: JobSeen | undefined
     try {
       const channel = await components.lease(step)
       seen = await runJob(channel, clock, {
-        ask: { t: 'open', ticket: issued.signed, request }, signal, firstTextMsMax, listener,
+        ask: { t: 'open', ticket: issued.signed, request: request.bytes, opened: { ticket: issued.ticket, request: request.value } }, signal, firstTextMsMax, listener,
         // A vendor counts as it likes; what it is paid is bounded by what is held.
         tokensMax: step.cloud === undefined ? issued.ticket.tokensMax : Number.MAX_SAFE_INTEGER,
       })
@@ -134,7 +134,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
       })
       const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)
-      const seen = await follow(step, issued, bytes, meter.signal, {
+      const seen = await follow(step, issued, { bytes, value: request }, meter.signal, {
         onBeat: (beat) => pulse.say(waitingOf(beat)), onDelta: meter.onDelta,
         ...(isEmbedding(request) ? { onVectors: (vectors: VectorsEvent) => handoff.offer(vectors) } : {}),
       })

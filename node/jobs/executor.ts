@@ -6,12 +6,12 @@ import { createHash } from 'node:crypto'
 import { pipe } from 'it-pipe'
 import type { Provider } from '../../providers/interface.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { decode, encode } from '../../protocol/codec.ts'
+import { decode } from '../../protocol/codec.ts'
 import { isEmbedding, jobRequestSchema, type CompletionRequest, type DetailedUsage, type EmbeddingRequest, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { CHUNK_WAIT_MS_MAX } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
-import { hashedHead, hashedText, tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import { hashedHead, hashedText, tellOfDelta, type JobTell } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -20,6 +20,7 @@ import type { Channel } from '../net/channel.ts'
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
 import { coalesce } from './coalesce.ts'
+import { sendTell, type OpenAsk } from './frames.ts'
 import type { JobQueue } from './job-queue.ts'
 import type { ServeJob } from './job-server.ts'
 import { beatOf, createProgress, startBeats } from './signs-of-life.ts'
@@ -52,7 +53,7 @@ export interface ExecutorCounts {
 }
 
 export interface Executor {
-  readonly serveOpen: ServeJob<Extract<JobAsk, { t: 'open' }>>
+  readonly serveOpen: ServeJob<OpenAsk>
   readonly counts: Readonly<ExecutorCounts>
 }
 
@@ -66,13 +67,13 @@ export function createExecutor(components: ExecutorComponents): Executor {
   function refuse(channel: Channel, reason: unknown): void {
     const error = toTriforceError(reason)
     components.onRefused?.(error.code)
-    tell(channel, { ...errorTell(error), t: 'reject' })
+    sendTell(channel, { ...errorTell(error), t: 'reject' })
   }
 
   /** Ticket and request fit each other and this machine; throws what becomes a reject. */
-  function admit(ask: Extract<JobAsk, { t: 'open' }>): { ticket: Ticket; request: JobRequest; model: OfferedModel } {
-    const ticket = gate.admit(ask.ticket, ask.request)
-    const request = decode(jobRequestSchema, ask.request)
+  function admit(ask: OpenAsk): { ticket: Ticket; request: JobRequest; model: OfferedModel } {
+    const ticket = gate.admit(ask.ticket, ask.request, ask.opened?.ticket)
+    const request = ask.opened?.request ?? decode(jobRequestSchema, ask.request)
     const model = provider.models().find((one) => one.id === ticket.model)
     if (request.model !== ticket.model) throw new TriforceError('TICKET_INVALID', { field: 'model' })
     if (model === undefined) throw new TriforceError('MODEL_NOT_FOUND', { model: ticket.model })
@@ -112,7 +113,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
           v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
           endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.digest()), finish,
         } satisfies ReceiptHalf, (half) => {
-          tell(channel, { ...frame, half })
+          sendTell(channel, { ...frame, half })
           resolve()
         })
       })
@@ -132,10 +133,10 @@ export function createExecutor(components: ExecutorComponents): Executor {
             }
             output.update(hashedText(event))
             usage = { ...usage, completionTokens: event.tokens }
-            const writable = tell(channel, tellOfDelta(event))
+            const writable = sendTell(channel, tellOfDelta(event))
             beats.sent()
             const note = progress.due(event.tokens)
-            if (note !== undefined) tell(channel, { t: 'progress', note: signDocument(signer, 'progress', note) })
+            if (note !== undefined) sendTell(channel, { t: 'progress', note: signDocument(signer, 'progress', note) })
             // A peer that reads slowly stops the engine here; a cancel still gets through.
             if (!writable) await drainedOrCut(channel, cut)
           }
@@ -154,7 +155,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
         usage = { ...made.usage, completionTokens: 0 }
         for (const frame of vectorFrames(made.vectors, request.inputs.length)) {
           output.update(hashedHead(frame)).update(frame.values)
-          const writable = tell(channel, frame)
+          const writable = sendTell(channel, frame)
           beats.sent()
           if (!writable) await drainedOrCut(channel, cut)
         }
@@ -162,7 +163,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       }
 
       try {
-        tell(channel, { t: 'accept' })
+        sendTell(channel, { t: 'accept' })
         beats.say({ state: 'running' })
         await (isEmbedding(request) ? embed(request) : complete(request))
         if (finish === 'error') throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the engine stopped without an end' })
@@ -177,7 +178,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
         finish = 'error'
         const frame = { ...errorTell(error), t: 'fail' as const, usage }
         if (usage.completionTokens > 0) await tellWithHalf(frame)
-        else tell(channel, frame)
+        else sendTell(channel, frame)
       } finally {
         release()
         beats.stop()
@@ -206,10 +207,6 @@ function cutAfter(signal: AbortSignal, clock: Clock, msMax: number): { cut: Abor
       signal.removeEventListener('abort', abort)
     },
   }
-}
-
-function tell(channel: Channel, frame: JobTell): boolean {
-  return channel.send(encode(frame))
 }
 
 /** Waits until the channel takes more, or the job is over anyway. */

@@ -3,15 +3,15 @@
  * channel to the job's last frame also after a cancel, so that the usage is exact and the stream can be used again.
  */
 import { createHash } from 'node:crypto'
-import { decode, encode } from '../../protocol/codec.ts'
 import type { AnswerDelta, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX, JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
-import { deltaOfTell, hashedHead, hashedText, jobTellSchema, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import { deltaOfTell, hashedHead, hashedText, jobTellSchema, type JobTell } from '../../protocol/messages/job.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { Signed } from '../../protocol/signed.ts'
 import { fromWireError } from '../../protocol/wire-error.ts'
 import type { Channel } from '../net/channel.ts'
+import { readFrame, sendAsk, type OpenAsk, type RelayAsk } from './frames.ts'
 import { createVectorCheck, type VectorsEvent } from './vectors.ts'
 
 /** What the asking side saw of a job, however it ended. */
@@ -42,7 +42,7 @@ export interface JobListener {
 }
 
 export interface RunJobOptions {
-  readonly ask: Exclude<JobAsk, { t: 'cancel' }>
+  readonly ask: OpenAsk | RelayAsk
   readonly signal: AbortSignal
   /** What the ticket allows; a host that claims more breaks the protocol. Default COMPLETION_TOKENS_MAX. */
   readonly tokensMax?: number
@@ -98,17 +98,17 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   }
 
   function cancel(): void {
-    channel.send(encode({ t: 'cancel' } satisfies JobAsk))
+    sendAsk(channel, { t: 'cancel' })
     cancelDeadline = clock.after(CANCEL_MS_MAX, () => channel.abort(new TriforceError('HOST_SILENT', { after: 'cancel' })))
   }
 
   async function nextFrame(): Promise<JobTell> {
     const waitMs = hasText ? silenceMsMax : Math.min(silenceMsMax, firstTextMsMax)
     cancelSilence = clock.after(waitMs, () => channel.abort(new TriforceError('HOST_SILENT', { waitMs })))
-    const frame = await channel.read()
+    const frame = await readFrame(channel, jobTellSchema)
     cancelSilence()
     if (frame === undefined) throw new TriforceError('HOST_LOST')
-    return decode(jobTellSchema, frame)
+    return frame
   }
 
   /** Beats may come before `accept`, a `reject` only then, everything else only after it. */
@@ -129,7 +129,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   })
   signal.addEventListener('abort', cancel)
   try {
-    channel.send(encode(options.ask))
+    sendAsk(channel, options.ask)
     if (signal.aborted) cancel()
     for (;;) {
       const frame = await nextFrame()

@@ -1,10 +1,10 @@
 /**
  * The serving side of the job protocol: one channel, one job at a time on it, for as long as the peer keeps it.
  */
-import { decode } from '../../protocol/codec.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { jobAskSchema, type JobAsk } from '../../protocol/messages/job.ts'
+import { jobAskSchema } from '../../protocol/messages/job.ts'
 import type { Channel, ChannelHandler } from '../net/channel.ts'
+import { readFrame, type Ask, type OpenAsk, type RelayAsk } from './frames.ts'
 
 /**
  * Serves one job: sends its frames and returns when its last frame (reject, end or fail) is on its way.
@@ -14,13 +14,13 @@ export type ServeJob<Ask> = (channel: Channel, ask: Ask, options: { readonly sig
 
 export interface JobServerComponents {
   /** Runs a job on this machine. */
-  readonly serveOpen?: ServeJob<Extract<JobAsk, { t: 'open' }>>
+  readonly serveOpen?: ServeJob<OpenAsk>
   /** Places a job for a consumer; hubs only. */
-  readonly serveRelay?: ServeJob<Extract<JobAsk, { t: 'relay' }>>
+  readonly serveRelay?: ServeJob<RelayAsk>
 }
 
 export function createJobServer(components: JobServerComponents): ChannelHandler {
-  function serve(channel: Channel, ask: Exclude<JobAsk, { t: 'cancel' }>, signal: AbortSignal): Promise<void> {
+  function serve(channel: Channel, ask: OpenAsk | RelayAsk, signal: AbortSignal): Promise<void> {
     if (ask.t === 'open' && components.serveOpen !== undefined) return components.serveOpen(channel, ask, { signal })
     if (ask.t === 'relay' && components.serveRelay !== undefined) return components.serveRelay(channel, ask, { signal })
     throw new TriforceError('PROTOCOL_VIOLATION', { ask: ask.t }, { detail: 'this node does not serve such jobs' })
@@ -29,8 +29,7 @@ export function createJobServer(components: JobServerComponents): ChannelHandler
   return async (channel) => {
     let running: { readonly cancel: AbortController; readonly done: Promise<void> } | undefined
     try {
-      for (let frame = await channel.read(); frame !== undefined; frame = await channel.read()) {
-        const ask = decode(jobAskSchema, frame)
+      for (let ask = await next(channel); ask !== undefined; ask = await next(channel)) {
         if (ask.t === 'cancel') {
           // A cancel that crosses the end frame has nothing left to cancel.
           running?.cancel.abort()
@@ -51,4 +50,8 @@ export function createJobServer(components: JobServerComponents): ChannelHandler
       await running?.done
     }
   }
+}
+
+function next(channel: Channel): Promise<Ask | undefined> {
+  return readFrame<Ask>(channel, jobAskSchema)
 }

@@ -2,15 +2,16 @@
  * A hub relays a job for a consumer that cannot reach the host itself: the consumer's channel on one side, the hub's own
  * dispatcher on the other. What the consumer does not read, the hub does not ask for.
  */
-import { decode, encode } from '../../protocol/codec.ts'
+import { decode } from '../../protocol/codec.ts'
 import { jobRequestSchema, type DetailedUsage, type FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
-import { jobOptionsSchema, tellOfDelta, type JobAsk, type JobTell } from '../../protocol/messages/job.ts'
+import { jobOptionsSchema, tellOfDelta, type JobTell } from '../../protocol/messages/job.ts'
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
 import type { AccountGate } from '../settlement/account-gate.ts'
 import { checkModel, jobTermsOf } from '../settlement/key-rights.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import { sendTell, type RelayAsk } from './frames.ts'
 import type { ServeJob } from './job-server.ts'
 import { placedTell, relayedBody, servedTell } from './relay-frames.ts'
 import type { JobEvent } from './vectors.ts'
@@ -24,9 +25,9 @@ export interface RelayComponents {
 
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
-export function createRelay({ gate, dispatcher, traffic }: RelayComponents): ServeJob<Extract<JobAsk, { t: 'relay' }>> {
+export function createRelay({ gate, dispatcher, traffic }: RelayComponents): ServeJob<RelayAsk> {
   return async (channel, ask, { signal }) => {
-    const tell = (frame: JobTell) => channel.send(encode(frame))
+    const tell = (frame: JobTell) => sendTell(channel, frame)
     let events: AsyncIterable<JobEvent>
     try {
       const { action, account, key } = gate.admit(ask.authorization, relayedBody(ask))

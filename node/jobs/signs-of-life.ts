@@ -1,9 +1,9 @@
 /** What a host says of a running job beside its answer: what it is doing, and signed notes of how far it is. */
-import { encode } from '../../protocol/codec.ts'
 import { JOB_BEAT_MS, PROGRESS_MS, PROGRESS_MS_MIN, PROGRESS_TOKENS } from '../../protocol/limits.ts'
 import type { JobTell, ProgressNote } from '../../protocol/messages/job.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { Channel } from '../net/channel.ts'
+import { sendTell } from './frames.ts'
 
 type Beat = Omit<Extract<JobTell, { t: 'beat' }>, 't'>
 
@@ -22,7 +22,7 @@ export function startBeats(channel: Channel, clock: Clock) {
   let cancel = clock.after(JOB_BEAT_MS, tick)
 
   function tick(): void {
-    if (isQuiet) channel.send(encode({ t: 'beat', ...now } satisfies JobTell))
+    if (isQuiet) sendTell(channel, { t: 'beat', ...now })
     isQuiet = true
     cancel = clock.after(JOB_BEAT_MS, tick)
   }
@@ -31,7 +31,7 @@ export function startBeats(channel: Channel, clock: Clock) {
     say(beat: Beat): void {
       const isNews = beat.state !== now.state || beat.at !== now.at
       now = beat
-      if (isNews) channel.send(encode({ t: 'beat', ...beat } satisfies JobTell))
+      if (isNews) sendTell(channel, { t: 'beat', ...beat })
     },
     sent(): void {
       isQuiet = false

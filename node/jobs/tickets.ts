@@ -76,8 +76,8 @@ export async function issueTicket(components: TicketDeskComponents, network: str
 }
 
 export interface TicketGate {
-  /** Throws SIGNATURE_INVALID, NOT_A_HUB, TICKET_INVALID, TICKET_EXPIRED or TICKET_USED. A ticket passes once. */
-  admit(signed: Signed, request: Uint8Array): Ticket
+  /** `own`: what it says, where this hub issued it a moment ago and it has not left the process. Throws SIGNATURE_INVALID, NOT_A_HUB, TICKET_INVALID, TICKET_EXPIRED or TICKET_USED. A ticket passes once. */
+  admit(signed: Signed, request: Uint8Array, own?: Ticket): Ticket
 }
 
 export interface TicketGateOptions {
@@ -102,8 +102,8 @@ export function createTicketGate(components: { readonly clock: Clock }, options:
   }
 
   return {
-    admit(signed, request) {
-      const ticket = openDocument('ticket', ticketSchema, signed)
+    admit(signed, request, own) {
+      const ticket = own ?? openDocument('ticket', ticketSchema, signed)
       if (!bytesEqual(signed.key, ticket.hub) || !isHubKey(federation, signed.key)) throw new TriforceError('NOT_A_HUB')
       const mismatch = [
         ['network', ticket.network === federation.network],

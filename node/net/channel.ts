@@ -21,6 +21,12 @@ export interface Channel {
   drained(): Promise<void>
   /** The next frame, or undefined after an orderly end. Throws the reason where it broke. One reader at a time. */
   read(): Promise<Uint8Array | undefined>
+  /**
+   * Within one process: `send` and `read` of a frame's value as it is, which is neither encoded nor checked. Whoever sends it
+   * does not touch it again. `bytes`: about how much memory it holds. `take` gives bytes where the other side sent bytes.
+   */
+  readonly pass?: (value: object, bytes: number) => boolean
+  readonly take?: () => Promise<object | undefined>
   /** Ends our side in order. */
   close(): void
   /** Ends both sides at once; what was not sent or read is lost. */

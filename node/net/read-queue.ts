@@ -6,22 +6,22 @@
 /** Counted for each frame on top of its bytes, so that a flood of empty frames is held back too: a view costs this much memory. */
 export const FRAME_COST_BYTES = 128
 
-export interface ReadQueue {
-  push(frame: Uint8Array): void
+export interface ReadQueue<Frame = Uint8Array> {
+  push(frame: Frame): void
   /** The source has ended: in order without a reason, else broken. Frames that came before are still read. */
   end(reason?: Error): void
-  read(): Promise<Uint8Array | undefined>
+  read(): Promise<Frame | undefined>
   /** Memory of the frames that wait, FRAME_COST_BYTES for each included. */
   readonly bytes: number
 }
 
 /** `onRead` is called when a frame was taken. */
-export function createReadQueue(onRead: () => void): ReadQueue {
-  const frames: Uint8Array[] = []
+export function createReadQueue<Frame extends { readonly byteLength: number } = Uint8Array>(onRead: () => void): ReadQueue<Frame> {
+  const frames: Frame[] = []
   let bytes = 0
   let ended = false
   let failure: Error | undefined
-  let waiting: { resolve: (frame: Uint8Array | undefined) => void; reject: (reason: Error) => void } | undefined
+  let waiting: { resolve: (frame: Frame | undefined) => void; reject: (reason: Error) => void } | undefined
 
   return {
     push(frame) {
