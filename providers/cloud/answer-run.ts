@@ -6,13 +6,13 @@ import type { AnswerDelta, DetailedUsage, FinishReason } from '../../protocol/co
 import type { Clock } from '../../protocol/ports.ts'
 import { createTokenCounter } from '../../protocol/token-estimate.ts'
 import type { ProviderEvent } from '../interface.ts'
-import { VendorBodyError } from './transport.ts'
+import { VendorBodyError } from './vendor-stream.ts'
 import type { AnswerPiece } from './wire.ts'
 
 export interface AnswerRunOptions {
   readonly clock: Clock
-  /** Of the consumer. */
-  readonly signal: AbortSignal
+  /** Of the consumer, and of whoever closes the vendor: the first that aborts ends it. */
+  readonly signals: readonly AbortSignal[]
   /** Begins the request; the signal given ends it. */
   readonly begin: (signal: AbortSignal) => AsyncIterable<readonly AnswerPiece[]>
   /** For answers that end before the vendor tells its count. */
@@ -26,22 +26,25 @@ export interface AnswerRunOptions {
 }
 
 export async function* runAnswer(options: AnswerRunOptions): AsyncGenerator<ProviderEvent> {
-  const { clock, signal, begin, drainMsMax } = options
+  const { clock, signals, begin, drainMsMax } = options
   const leaving = new AbortController()
   let cancelDrain = (): void => {}
   const onAbort = (): void => {
     if (drainMsMax === 0 || !isOpen) leaving.abort()
-    else cancelDrain = clock.after(drainMsMax, () => leaving.abort())
+    else {
+      cancelDrain()
+      cancelDrain = clock.after(drainMsMax, () => leaving.abort())
+    }
   }
-  signal.addEventListener('abort', onAbort, { once: true })
+  // Not AbortSignal.any, which costs as much as the rest of this.
+  for (const signal of signals) signal.addEventListener('abort', onAbort, { once: true })
   let isOpen = false
   const counter = createTokenCounter()
   let usage: Partial<DetailedUsage> = {}
   let finish: FinishReason | undefined
   let takenTokens = 0
   let isOver = false
-  // A function, since the compiler would take the first answer for the last.
-  const isAborted = () => signal.aborted
+  const isAborted = () => signals.some(({ aborted }) => aborted)
   if (isAborted()) onAbort()
   try {
     for await (const pieces of begin(leaving.signal)) {
@@ -65,7 +68,7 @@ export async function* runAnswer(options: AnswerRunOptions): AsyncGenerator<Prov
   } catch (error) {
     if (!isAborted()) throw options.errorOf(error)
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    for (const signal of signals) signal.removeEventListener('abort', onAbort)
     cancelDrain()
     // The connection of an answer that was read to its end is used again.
     if (!isOver) leaving.abort()

@@ -87,7 +87,7 @@ export function createCloudProvider({ clock, random, log }: CloudProviderCompone
     onChange: catalogue.onChange,
     health: () => key === undefined ? { ok: false, text: `there is no key for ${vendor.name}; set ${vendor.keyEnv[0]} or use "triforce admin provider add ${vendor.id}"` } : catalogue.health(),
     run: (request, { signal, ownKey }) => runAnswer({
-      clock, signal: AbortSignal.any([signal, closing.signal]),
+      clock, signals: [signal, closing.signal],
       begin(leaving) {
         const call = callOf(request.model)
         const own = ownKey ?? key ?? refuseKeyless()

@@ -69,6 +69,8 @@ export function createOpenAiAnswer({ vendor, onSignature, newCallId }: OpenAiAns
 
   return {
     read(value) {
+      const text = plainTextOf(value)
+      if (text !== undefined) return text === '' ? [] : [{ type: 'text', text }]
       const chunk = chunkSchema.parse(value)
       const pieces: AnswerPiece[] = []
       for (const { delta, finish_reason: word, logprobs } of chunk.choices ?? []) {
@@ -123,6 +125,36 @@ export function createOpenAiAnswer({ vendor, onSignature, newCallId }: OpenAiAns
     if (finish === 'stop' && calls.length > 0) return 'toolCalls'
     return finish === 'stop' && wasRefused ? 'filtered' : finish
   }
+}
+
+/** What all but the first and the last chunks of most answers are. */
+interface PlainChunk {
+  readonly choices?: readonly { readonly delta?: Readonly<Record<string, unknown>> | null; readonly finish_reason?: unknown; readonly logprobs?: unknown }[]
+  readonly usage?: unknown
+  readonly x_groq?: unknown
+}
+
+/**
+ * The text of a chunk that holds nothing else, checked by hand: there is one for each token, and the schema takes several times
+ * as long. Undefined for every other chunk.
+ */
+function plainTextOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { choices, usage, x_groq: groq } = value as PlainChunk
+  if (!Array.isArray(choices) || choices.length !== 1 || !isNothing(usage) || !isNothing(groq)) return undefined
+  const choice = (choices as NonNullable<PlainChunk['choices']>)[0]
+  if (typeof choice !== 'object' || choice === null || !isNothing(choice.finish_reason) || !isNothing(choice.logprobs)) return undefined
+  const { delta } = choice
+  if (typeof delta !== 'object' || delta === null || typeof delta['content'] !== 'string') return undefined
+  for (const name of RICHER) if (!isNothing(delta[name])) return undefined
+  return delta['content']
+}
+
+/** Fields of a delta that say more than its text. */
+const RICHER = ['reasoning_content', 'reasoning', 'refusal', 'tool_calls'] as const
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null
 }
 
 export function usageOf(usage: z.output<typeof openAiUsageSchema>, { openai }: Vendor): Partial<DetailedUsage> {

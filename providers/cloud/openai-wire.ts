@@ -1,5 +1,5 @@
-/** The OpenAI wire family: /chat/completions, /embeddings and the list of models, through the `openai` client. */
-import OpenAI from 'openai'
+/** The OpenAI wire family: /chat/completions as a stream of its own; /embeddings and the list of models through the `openai` client. */
+import type OpenAI from 'openai'
 import { z } from 'zod'
 import type { Random } from '../../protocol/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
@@ -18,24 +18,34 @@ const embeddingsSchema = z.object({
 })
 
 export function createOpenAiWire({ vendor, baseUrl, transport, random }: WireComponents): Wire {
-  // The key stands in each call, since an account may bring its own; the client wants one at once.
-  const client = new OpenAI({
-    apiKey: 'of-each-call', baseURL: baseUrl, organization: null, project: null, maxRetries: 0, timeout: SDK_MS_MAX, fetch: transport.fetch, logger: silentLogger, logLevel: 'off',
-  })
+  const { origin, pathname } = new URL(`${baseUrl}/chat/completions`)
+  let loaded: Promise<OpenAI> | undefined
+
+  /** Loaded when it is wanted: it is some MB of memory, and most nodes have no key. */
+  function client(): Promise<OpenAI> {
+    loaded ??= import('openai').then(({ default: Client }) => new Client({
+      // The key stands in each call, since an account may bring its own; the client wants one at once.
+      apiKey: 'of-each-call', baseURL: baseUrl, organization: null, project: null, maxRetries: 0, timeout: SDK_MS_MAX, fetch: transport.fetch, logger: silentLogger, logLevel: 'off',
+    }))
+    return loaded
+  }
+
   const signatures = createSignatureStore()
   const optionsOf = ({ signal, key }: WireCall) => ({ signal, headers: { authorization: `Bearer ${key}` } })
 
   return {
     async* complete(request, call) {
       const body = openAiBody(request, { vendor, model: call.model, signatureOf: signatures.get })
-      const response = await client.chat.completions.create(body, optionsOf(call)).asResponse()
+      const stream = await transport.stream({
+        origin, path: pathname, headers: { accept: 'text/event-stream', 'content-type': 'application/json', authorization: `Bearer ${call.key}` }, body: JSON.stringify(body), signal: call.signal,
+      })
       yield [{ type: 'open' }]
       const answer = createOpenAiAnswer({ vendor, onSignature: signatures.put, newCallId: () => callId(random) })
-      yield* readEvents(response, ({ name, data }) => data === '[DONE]' ? undefined : answer.read(chunkOf(name, data)))
+      yield* readEvents(stream, ({ name, data }) => data === '[DONE]' ? undefined : answer.read(chunkOf(name, data)))
     },
     ...(vendor.openai.embeddings === undefined ? {} : {
       async embed(request, call) {
-        const answer = embeddingsSchema.parse(await client.embeddings.create({
+        const answer = embeddingsSchema.parse(await (await client()).embeddings.create({
           model: call.model, input: request.inputs, encoding_format: vendor.openai.embeddings!, ...(request.dimensions === undefined ? {} : { dimensions: request.dimensions }),
         }, optionsOf(call)))
         const vectors = [...answer.data].sort((one, other) => one.index - other.index).map(({ embedding }) => vectorOf(embedding))
@@ -44,7 +54,7 @@ export function createOpenAiWire({ vendor, baseUrl, transport, random }: WireCom
         return { vectors, usage: { promptTokens: usage.promptTokens ?? estimatePromptTokens(request), completionTokens: 0 } }
       },
     } satisfies Pick<Wire, 'embed'>),
-    models: async (call) => listedOpenAi(await client.get(vendor.openai.modelsPath, optionsOf(call))),
+    models: async (call) => listedOpenAi(await (await client()).get(vendor.openai.modelsPath, optionsOf(call))),
   }
 }
 

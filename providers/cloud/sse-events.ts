@@ -1,8 +1,9 @@
 /**
  * The events of a vendor's stream, as many at once as one read brought: a step for each event would cost more than the
- * event. The transport has bounded each event before it gets here.
+ * event. The stream has bounded each event before it gets here.
  */
 import { createParser } from 'eventsource-parser'
+import type { VendorStream } from './vendor-stream.ts'
 
 export interface SseEvent {
   readonly name: string | undefined
@@ -14,11 +15,11 @@ export interface SseEvent {
  * where `read` gives undefined. Comments are left out, and so is an event without its end at the end of the stream. What
  * came before an event that cannot be read is given before its error is thrown.
  */
-export async function* readEvents<Piece>(response: Response, read: (event: SseEvent) => readonly Piece[] | undefined): AsyncGenerator<readonly Piece[]> {
+export async function* readEvents<Piece>(stream: VendorStream, read: (event: SseEvent) => readonly Piece[] | undefined): AsyncGenerator<readonly Piece[]> {
   let events: SseEvent[] = []
   const parser = createParser({ onEvent: ({ event, data }) => { events.push({ name: event, data }) } })
   const decoder = new TextDecoder()
-  for await (const chunk of bodyOf(response)) {
+  for await (const chunk of stream) {
     parser.feed(decoder.decode(chunk, { stream: true }))
     if (events.length === 0) continue
     const pieces: Piece[] = []
@@ -51,9 +52,4 @@ export class VendorToldError extends Error {
     super('the vendor told an error inside its stream')
     this.error = error
   }
-}
-
-/** The body of an SDK's response; ours is always there and never a web stream (transport.ts). */
-function bodyOf(response: Response): AsyncIterable<Uint8Array> {
-  return response.body as unknown as AsyncIterable<Uint8Array>
 }

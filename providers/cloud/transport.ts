@@ -1,5 +1,5 @@
 /**
- * The way to one vendor: the `fetch` that its SDK uses.
+ * The way to one vendor: streams of answers, and the `fetch` that its SDK uses for the rest.
  *
  * Why an own one: Node's gives up after 300 s without headers and lets a body stay silent for as long again; it follows
  * redirects, which would carry a key elsewhere; and it reads a body without a bound. The SDKs read environment variables
@@ -12,24 +12,7 @@
  */
 import { Agent, type Dispatcher } from 'undici'
 import type { Clock } from '../../protocol/ports.ts'
-import { createEventMeter } from './event-meter.ts'
-
-/** A status other than 2xx, with the vendor's own words; not to be shown as they are. */
-export class VendorStatusError extends Error {
-  readonly status: number
-  readonly retryAfter: string | undefined
-  readonly body: string
-
-  constructor(status: number, body: string, retryAfter: string | undefined) {
-    super(`HTTP status ${status}`)
-    this.status = status
-    this.body = body
-    this.retryAfter = retryAfter
-  }
-}
-
-/** The vendor broke off, went silent or sent more than a bound; the message is ours. */
-export class VendorBodyError extends Error {}
+import { ERROR_BYTES_MAX, openVendorStream, VendorBodyError, VendorStatusError, type StreamCall, type VendorStream } from './vendor-stream.ts'
 
 export interface TransportComponents {
   readonly clock: Clock
@@ -59,17 +42,17 @@ export const transportDefaults = Object.freeze({
 
 export interface Transport {
   readonly fetch: typeof globalThis.fetch
+  /** See vendor-stream.ts. */
+  stream(call: StreamCall): Promise<VendorStream>
   /** Takes no more, and ends when all that runs has ended. */
   end(): Promise<void>
   close(): Promise<void>
 }
 
 const HEADERS_OUT = ['accept', 'authorization', 'content-type', 'x-api-key', 'anthropic-version', 'anthropic-beta']
-const ERROR_BYTES_MAX = 64 * 1024
 const CONNECT_MS_MAX = 10_000
-/** What may follow the last event that an SDK reads, so that the connection can be used again. */
-const REST_BYTES_MAX = 64 * 1024
-const REST_MS_MAX = 1_000
+/** Compressed bytes would have to be unpacked before an event could be seen. */
+const HEADERS_ALWAYS = { 'user-agent': 'triforce', 'accept-encoding': 'identity' }
 
 export function createTransport({ clock, connect }: TransportComponents, options: TransportOptions = {}): Transport {
   const settings = { ...transportDefaults, ...options }
@@ -88,13 +71,13 @@ export function createTransport({ clock, connect }: TransportComponents, options
     try {
       const response = await agent.request({
         origin: url.origin, path: url.pathname + url.search, method: init.method ?? 'GET',
-        headers: headersOut(init.headers, settings.headers), body: (init.body ?? null) as string | null, signal: leaving.signal,
+        headers: headersOut(init.headers, settings.headers), body: (init.body ?? null) as string | null, signal: leaving.signal, bodyTimeout: settings.idleMsMax,
       })
       const { statusCode: status } = response
       if (status < 200 || status > 299) {
         throw new VendorStatusError(status, await errorText(response.body), one(response.headers['retry-after']))
       }
-      return asResponse(response, leaving, done)
+      return asResponse(response, done)
     } catch (error) {
       done()
       throw leaving.signal.aborted && !(init.signal?.aborted ?? false) ? leaving.signal.reason : error
@@ -103,75 +86,25 @@ export function createTransport({ clock, connect }: TransportComponents, options
     }
   }
 
-  function asResponse(response: Dispatcher.ResponseData, leaving: AbortController, done: () => void): Response {
+  function asResponse(response: Dispatcher.ResponseData, done: () => void): Response {
     const headers = new Headers()
     for (const [name, value] of Object.entries(response.headers)) if (value !== undefined) headers.set(name, one(value) ?? '')
     const text = async () => wholeText(response.body, settings.bodyBytesMax).finally(done)
     return {
-      ok: true, status: response.statusCode, statusText: '', headers, url: '', redirected: false, type: 'basic',
-      body: guarded(response.body, leaving, done), text, json: async () => JSON.parse(await text()) as unknown,
+      ok: true, status: response.statusCode, statusText: '', headers, url: '', redirected: false, type: 'basic', text, json: async () => JSON.parse(await text()) as unknown,
     } as unknown as Response
-  }
-
-  /** The bytes of a stream, with a bound for silence and for an event without an end. */
-  function guarded(body: Dispatcher.ResponseData['body'], leaving: AbortController, done: () => void): AsyncIterable<Uint8Array> {
-    const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-    const meter = createEventMeter()
-    let silenceMs = settings.firstByteMsMax
-    return {
-      [Symbol.asyncIterator]: () => ({
-        async next() {
-          const cancelTimer = clock.after(silenceMs, () => body.destroy(new VendorBodyError(`nothing came for ${silenceMs / 1_000} s`)))
-          silenceMs = settings.idleMsMax
-          const result = await chunks.next().finally(cancelTimer)
-          if (result.done === true) {
-            done()
-          } else if (meter.add(result.value) > settings.eventBytesMax) {
-            body.destroy()
-            done()
-            throw new VendorBodyError(`one event is longer than ${settings.eventBytesMax} bytes`)
-          }
-          return result
-        },
-        // Readers stop at their last event. A few bytes may follow; read, they leave the connection fit for the next request.
-        return() {
-          if (!leaving.signal.aborted) {
-            void readRest(chunks, body).finally(done)
-          } else {
-            body.destroy()
-            done()
-          }
-          return Promise.resolve({ done: true as const, value: undefined })
-        },
-      }),
-    }
-  }
-
-  async function readRest(chunks: AsyncIterator<Buffer>, body: Dispatcher.ResponseData['body']): Promise<void> {
-    const cancelTimer = clock.after(REST_MS_MAX, () => body.destroy())
-    let bytes = 0
-    try {
-      for (let result = await chunks.next(); result.done !== true; result = await chunks.next()) {
-        bytes += result.value.byteLength
-        if (bytes > REST_BYTES_MAX) break
-      }
-    } catch {
-      // The answer is complete; what became of its connection no longer matters.
-    } finally {
-      cancelTimer()
-      body.destroy()
-    }
   }
 
   return {
     fetch,
+    stream: (call) => openVendorStream({ clock, agent }, { ...call, headers: { ...HEADERS_ALWAYS, ...settings.headers, ...call.headers } }, settings),
     async end() { await agent.close() },
     async close() { await agent.destroy() },
   }
 }
 
 function headersOut(given: RequestInit['headers'], own: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const headers: Record<string, string> = { 'user-agent': 'triforce', 'accept-encoding': 'identity', ...own }
+  const headers: Record<string, string> = { ...HEADERS_ALWAYS, ...own }
   const asked = new Headers(given)
   for (const name of HEADERS_OUT) {
     const value = asked.get(name)

@@ -1,7 +1,7 @@
 /** What a vendor says when it does not answer, as one of our codes. */
 import { TriforceError, toTriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { scrub } from './scrub.ts'
-import { VendorBodyError, VendorStatusError } from './transport.ts'
+import { VendorBodyError, VendorStatusError } from './vendor-stream.ts'
 import type { Vendor } from './vendor.ts'
 
 /** An error as the vendor tells it, in a body or inside a stream. */

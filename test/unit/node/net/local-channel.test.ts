@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { createLocalChannels } from '../../../../node/net/local-channel.ts'
+import { decodeUnchecked } from '../../../../protocol/codec.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import { codeOf, watched } from '../../../support/code-of.ts'
 import { settled } from '../../../support/fake-clock.ts'
@@ -31,6 +32,28 @@ describe('node/net/local-channel', () => {
     for (let n = 0; n < Math.ceil(sent / 2); n += 1) await b.read()
     await settled()
     expect(drained.state).to.equal('done')
+  })
+
+  it('hands values over as they are, encoded to whoever reads bytes, and in one order with frames of bytes', async () => {
+    const [a, b] = createLocalChannels('peer')
+    const value = { t: 'chunk', text: 'a' }
+    a.pass!(value, 1)
+    a.send(Uint8Array.of(1))
+    a.pass!(value, 1)
+    expect(await b.take!()).to.equal(value)
+    expect(await b.take!()).to.deep.equal(Uint8Array.of(1))
+    expect(decodeUnchecked((await b.read())!)).to.deep.equal(value)
+    a.close()
+    expect(await b.take!()).to.equal(undefined)
+  })
+
+  it('counts the memory of values, so that their sender waits too', async () => {
+    const [a, b] = createLocalChannels('peer')
+    let sent = 1
+    while (a.pass!({ sent }, 1_000)) sent += 1
+    expect(sent).to.be.within(50, 66)
+    for (let n = 0; n < sent; n += 1) await b.take!()
+    expect(a.waiting.sendBytes).to.equal(0)
   })
 
   it('does not hold back the other direction', () => {
