@@ -5,7 +5,6 @@
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import process from 'node:process'
-import si from 'systeminformation'
 import type { Clock } from '../protocol/ports.ts'
 import { readAmdCards } from './amd-cards.ts'
 import { graphicsFrom } from './graphics.ts'
@@ -60,6 +59,8 @@ export function createHardwareProbe(components: HardwareProbeComponents, options
 
   async function readNow(): Promise<Machine> {
     const ramBytes = totalmem()
+    // Only nodes that lend look at their machine.
+    const { default: si } = await import('systeminformation')
     const [graphics, cpu, disk, nvidia, amd] = await Promise.all([
       within(si.graphics(), undefined), within(si.cpu(), undefined), within(statfs(dataDir), undefined), readNvidia(waitMsMax), readAmdCards(),
     ])

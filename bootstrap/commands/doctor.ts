@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { CommandError } from '../command-error.ts'
-import { runChecks, type CheckResult } from '../doctor-checks.ts'
+import type { CheckResult } from '../doctor-checks.ts'
 import { localDirOf } from '../find-node.ts'
 import type { Style } from '../terminal.ts'
 import { printJson, type CommandContext } from './context.ts'
@@ -24,6 +24,7 @@ export function addDoctorCommand(program: Command, context: CommandContext): voi
     .option('--json', 'print JSON')
     .action(async (flags: DoctorFlags) => {
       const { terminal, env } = context
+      const { runChecks } = await import('../doctor-checks.ts')
       const named = flags.federation ?? (env['TRIFORCE_FEDERATION'] || undefined)
       const checks = await runChecks({ dir: localDirOf(flags, env), federationFile: named === undefined ? undefined : resolve(named), env, quick: flags.quick === true })
       if (flags.json === true) printJson(terminal, checks)

@@ -11,6 +11,7 @@ import { openNodeConfig } from '../open-node.ts'
 import { nodeOptionTable, readSettings, type FlagValues, type OptionSpec } from '../option-table.ts'
 import { createProgress } from '../progress.ts'
 import type { RunningNode } from '../running-node.ts'
+import { collectStartGarbage } from '../start-garbage.ts'
 import { createStopRequest, type StopRequest } from '../signals.ts'
 import { nodeStatePath, removeState, writeState } from '../state-files.ts'
 import { createSystem, type System } from '../system.ts'
@@ -99,6 +100,7 @@ async function serve(node: RunningNode, { config, system, stop, json }: Serving,
       const parsed = parentMessageSchema.safeParse(message)
       if (parsed.success && parsed.data.type === 'describe') tellParent({ type: 'ready', node: reportOf(node) })
     })
+    collectStartGarbage()
     if (json) printJson(terminal, { ready: true, ...reportOf(node) })
     else if (process.connected) system.log.info('node runs', { name: node.name, mode: node.mode, peer: node.peerId, api: node.api, pid: node.pid })
     else {

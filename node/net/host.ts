@@ -25,7 +25,6 @@ import { corkedTcp } from './corked-tcp.ts'
 import { gossipSettings } from './gossip-settings.ts'
 import { createHeldBytes } from './held-bytes.ts'
 import { createMisconduct } from './misconduct.ts'
-import { portMapping } from './port-mapping.ts'
 import { createRelayClient } from './relay-client.ts'
 import { createRelayServer, type RelayServer, type RelayServerOptions } from './relay-server.ts'
 import { createStreamChannel } from './stream-channel.ts'
@@ -136,6 +135,8 @@ export async function createHost(components: HostComponents, options: HostOption
   const relayClient = createRelayClient(isRelay)
   const relay = options.relay === undefined ? undefined : createRelayServer(components, options.relay)
   const listen = [...options.listen, ...Array.from({ length: options.reservations ?? 0 }, () => '/p2p-circuit')]
+  // With the XML and the SSDP of home routers, which most nodes have no use for.
+  const mapping = options.upnp === true ? await import('./port-mapping.ts') : undefined
   const node = await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
@@ -172,7 +173,7 @@ export async function createHost(components: HostComponents, options: HostOption
       identifyPush: identifyPush(),
       ping: ping(),
       ...(relay === undefined ? {} : { relay: relay.service }),
-      ...(options.upnp === true ? { upnp: portMapping({ clock: components.clock, log }) } : {}),
+      ...(mapping === undefined ? {} : { upnp: mapping.portMapping({ clock: components.clock, log }) }),
       gossip: gossipsub(gossipSettings({ hub, topic: ids.capacityTopic })),
       dht: kadDHT({
         protocol: ids.kad,
