@@ -11,7 +11,7 @@ import { decode, encode } from './codec.ts'
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, sha256, verifySignature } from './crypto.ts'
 import { TriforceError } from './errors.ts'
 import { bytesField, bytesOf, countField, hashField } from './fields.ts'
-import { inclusionPath, leafHash, rootOfLeaves, rootOfPath } from './merkle.ts'
+import { inclusionPaths, leafHash, rootOfPath } from './merkle.ts'
 import type { Signer } from './ports.ts'
 
 /** What is signed: the prefix of each kind of document. A changed meaning gets a new name, never the old one. */
@@ -79,10 +79,10 @@ export function signTogether(signer: Signer, documents: readonly Unsigned[]): Si
     })
   }
   const leaves = documents.map(({ domain, body }) => leafHash(signedBytes(domain, body)))
-  const root = rootOfLeaves(leaves)
+  const { root, paths } = inclusionPaths(leaves)
   const signature = signer.sign(signedBytes('batch', root))
   remember(nameOf(root, signature, key))
-  return documents.map(({ body }, index) => ({ body, key, signature, batch: { index, size: documents.length, path: inclusionPath(leaves, index) } }))
+  return documents.map(({ body }, index) => ({ body, key, signature, batch: { index, size: documents.length, path: [...paths[index]!] } }))
 }
 
 /**

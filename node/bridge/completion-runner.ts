@@ -93,6 +93,7 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
     const startedAtMs = clock.monotonicMs()
     let begun = false
     let ended: EventOf<'finish'> | undefined
+    let end: AnswerEnd | undefined
     for await (const event of events) {
       switch (event.type) {
         case 'placed':
@@ -120,13 +121,16 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
         case 'settled':
           generation.settled(event.served)
           if (ended === undefined) throw new TriforceError('INTERNAL', { problem: 'settled before finish' })
-          return answerEnd(ended, event)
+          end = answerEnd(ended, event)
+          // Always the last. A reader that left now would be taken for a client that left.
+          continue
       }
       const room = sink.room()
       if (room !== undefined) await room
       signal.throwIfAborted()
     }
-    throw new TriforceError('INTERNAL', { problem: 'the answer ended without its receipt' })
+    if (end === undefined) throw new TriforceError('INTERNAL', { problem: 'the answer ended without its receipt' })
+    return end
   }
 
   /** Begins the job, or joins the one that came before with the same Idempotency-Key. */

@@ -109,6 +109,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       let finish: FinishReason = 'error'
       /** The half is signed with those of other jobs that end in this turn, and the frame leaves with the last text. */
       const tellWithHalf = (frame: Extract<JobTell, { t: 'end' | 'fail' }>): Promise<void> => new Promise((resolve) => {
+        accept()
         turnSigner.sign('receiptHalf', {
           v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
           endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.digest()), finish,
@@ -118,6 +119,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
         })
       })
       const progress = createProgress(ticket.jobId, clock)
+      const accept = acceptSoon(channel, clock)
 
       async function complete(request: CompletionRequest): Promise<void> {
         await pipe(provider.run(request, { signal: cut }), coalesce(clock, { waitMsMax: () => chunkWaitMs(queue.running) }), async (events) => {
@@ -133,6 +135,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
             }
             output.update(hashedText(event))
             usage = { ...usage, completionTokens: event.tokens }
+            accept()
             const writable = sendTell(channel, tellOfDelta(event))
             beats.sent()
             const note = progress.due(event.tokens)
@@ -155,6 +158,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
         usage = { ...made.usage, completionTokens: 0 }
         for (const frame of vectorFrames(made.vectors, request.inputs.length)) {
           output.update(hashedHead(frame)).update(frame.values)
+          accept()
           const writable = sendTell(channel, frame)
           beats.sent()
           if (!writable) await drainedOrCut(channel, cut)
@@ -163,7 +167,6 @@ export function createExecutor(components: ExecutorComponents): Executor {
       }
 
       try {
-        sendTell(channel, { t: 'accept' })
         beats.say({ state: 'running' })
         await (isEmbedding(request) ? embed(request) : complete(request))
         if (finish === 'error') throw new TriforceError('ENGINE_FAILED', {}, { detail: 'the engine stopped without an end' })
@@ -178,7 +181,10 @@ export function createExecutor(components: ExecutorComponents): Executor {
         finish = 'error'
         const frame = { ...errorTell(error), t: 'fail' as const, usage }
         if (usage.completionTokens > 0) await tellWithHalf(frame)
-        else sendTell(channel, frame)
+        else {
+          accept()
+          sendTell(channel, frame)
+        }
       } finally {
         release()
         beats.stop()
@@ -186,6 +192,19 @@ export function createExecutor(components: ExecutorComponents): Executor {
       }
     },
   }
+}
+
+/** Says `accept` when called, at the latest ACCEPT_MS_MAX from now: most engines have a first piece by then, and the two leave as one message. */
+function acceptSoon(channel: Channel, clock: Clock): () => void {
+  let isSaid = false
+  const say = (): void => {
+    if (isSaid) return
+    isSaid = true
+    cancel()
+    sendTell(channel, { t: 'accept' })
+  }
+  const cancel = clock.after(ACCEPT_MS_MAX, say)
+  return say
 }
 
 /** As a half names them: the list only where there are several. */
@@ -231,5 +250,7 @@ function chunkWaitMs(streams: number): number {
 }
 
 const CHUNK_WAIT_BUSY_MS_MAX = 50
+/** Nobody gives up a host this soon. */
+const ACCEPT_MS_MAX = 10
 /** So many wait no longer than one alone. */
 const FEW_STREAMS = 8

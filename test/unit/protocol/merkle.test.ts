@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
 import {
-  appendLeaves, emptyFrontier, inclusionPath, leafHash, nodeHash, rootOf, rootOfLeaves, verifyInclusion,
+  appendLeaves, emptyFrontier, inclusionPath, inclusionPaths, leafHash, nodeHash, rootOf, rootOfLeaves, verifyInclusion,
 } from '../../../protocol/merkle.ts'
 import { fromHex, toHex } from '../../../protocol/bytes.ts'
 
@@ -33,6 +33,15 @@ describe('ledger/merkle', () => {
     expect(toHex(rootOf(emptyFrontier))).to.equal('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
     for (const [index, root] of ctRoots.entries()) {
       expect(toHex(rootOfLeaves(ctLeaves.slice(0, index + 1).map(leafHash))), `${index + 1} leaves`).to.equal(root)
+    }
+  })
+
+  it('gives all paths at once as it gives each', () => {
+    for (let size = 0; size <= 70; size += 1) {
+      const leaves = leavesOf(size)
+      const { root, paths } = inclusionPaths(leaves)
+      expect(root).to.deep.equal(rootOfLeaves(leaves))
+      expect(paths, `${size} leaves`).to.deep.equal(leaves.map((_, index) => inclusionPath(leaves, index)))
     }
   })
 
