@@ -53,6 +53,8 @@ const kinds = {
 
 const CONNECTIONS = [1, 32, 200]
 const ROUNDS = 5
+/** Of all rounds together; on a slow machine there are fewer of them, one at least. */
+const MEASURE_MS_MAX = 200_000
 const PATH = '/v1/chat/completions'
 const root = join(import.meta.dirname, '..', '..')
 const READY_MS_MAX = 30_000
@@ -73,10 +75,15 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     const idle = memoryRows(up.ready, portkey, 'idle')
     await ready(ways.find(({ name }) => name === 'triforce')!, loader)
     const rows: BenchRow[] = []
+    let leftMs = MEASURE_MS_MAX
+    let stepsLeft = Object.keys(kinds).length * CONNECTIONS.length
     for (const [label, kind] of Object.entries(kinds)) {
       for (const connections of CONNECTIONS) {
         say(`${kind.name}, ${connections} at once`)
-        const rounds = await measure(loader, ways, kind, connections)
+        const startMs = performance.now()
+        const rounds = await measure(loader, ways, kind, { connections, untilMs: startMs + leftMs / stepsLeft })
+        leftMs -= performance.now() - startMs
+        stepsLeft -= 1
         rows.push(...(label === 'paced' ? pacedRows : label === 'stream' ? streamRows : wholeRows)(rounds, connections), ...failureRows(rounds, kind, connections, say))
       }
     }
@@ -120,9 +127,9 @@ function loadOf({ origin, headers, model }: Way, { stream, tokens, steering, for
   return { origin, path: PATH, headers: { ...headers, 'content-type': 'application/json' }, body, connections, forMs, tokens }
 }
 
-async function measure(loader: LoadProcess, ways: readonly Way[], kind: Kind, connections: number): Promise<Rounds> {
+async function measure(loader: LoadProcess, ways: readonly Way[], kind: Kind, { connections, untilMs }: { readonly connections: number; readonly untilMs: number }): Promise<Rounds> {
   const rounds: Rounds = {}
-  for (let round = 0; round <= ROUNDS; round += 1) {
+  for (let round = 0; round <= ROUNDS && (round < 2 || performance.now() < untilMs); round += 1) {
     // Each way comes first once.
     const order = [...ways.slice(round % ways.length), ...ways.slice(0, round % ways.length)]
     for (const way of order) {
