@@ -78,7 +78,10 @@ async function errorText(response: Awaited<ReturnType<typeof undiciFetch>>): Pro
   return `HTTP status ${response.status}`
 }
 
-/** Lets whole lines of bounded length pass; a line that was cut off is dropped, since the client would print it. */
+/**
+ * Lets whole lines of JSON of bounded length pass. What is none the client would print, with the words of an answer in it, so
+ * there the answer ends without its last frame: an error would take along the good lines that wait to be read.
+ */
 function wholeLines(bytesMax: number): TransformStream<Uint8Array, Uint8Array> {
   let tail: Uint8Array[] = []
   let tailBytes = 0
@@ -86,27 +89,39 @@ function wholeLines(bytesMax: number): TransformStream<Uint8Array, Uint8Array> {
     transform(chunk, controller) {
       const end = chunk.lastIndexOf(10) + 1
       if (end > 0) {
-        for (const part of tail) controller.enqueue(part)
+        const lines = Buffer.concat([...tail, chunk.subarray(0, end)])
         tail = []
         tailBytes = 0
-        controller.enqueue(chunk.subarray(0, end))
+        const good = goodBytes(lines)
+        if (good > 0) controller.enqueue(lines.subarray(0, good))
+        if (good < lines.byteLength) return controller.terminate()
       }
       const rest = chunk.subarray(end)
       tailBytes += rest.byteLength
-      if (tailBytes > bytesMax) throw new Error(`a frame of Ollama is longer than ${bytesMax} bytes`)
+      if (tailBytes > bytesMax) return controller.terminate()
       if (rest.byteLength > 0) tail.push(rest)
     },
     flush(controller) {
       // A single JSON object without a line feed is how Ollama answers where it does not stream.
       const bytes = Buffer.concat(tail)
-      if (isJson(bytes)) controller.enqueue(bytes)
+      if (isJson(bytes.toString('utf8'))) controller.enqueue(bytes)
     },
   })
 }
 
-function isJson(bytes: Buffer): boolean {
+/** Of whole lines, those before the first that is no JSON. */
+function goodBytes(lines: Buffer): number {
+  let good = 0
+  for (let end = lines.indexOf(10); end !== -1; end = lines.indexOf(10, good)) {
+    if (end > good && !isJson(lines.toString('utf8', good, end))) return good
+    good = end + 1
+  }
+  return good
+}
+
+function isJson(text: string): boolean {
   try {
-    JSON.parse(bytes.toString('utf8'))
+    JSON.parse(text)
     return true
   } catch {
     return false

@@ -5,9 +5,10 @@
  * Gives:  a Provider. Usage is Ollama's own count; of a cancelled run it is what was taken, see ollama-answer.ts.
  */
 import { z } from 'zod'
-import { textOf, type CompletionRequest, type EmbeddingRequest } from '../protocol/completion.ts'
+import type { CompletionRequest, EmbeddingRequest } from '../protocol/completion.ts'
 import { TriforceError, toTriforceError } from '../protocol/errors.ts'
 import type { Clock, Log, Random } from '../protocol/ports.ts'
+import { estimatePromptTokens } from '../protocol/token-estimate.ts'
 import { createEventBox, type EventBox } from './event-box.ts'
 import type { Embeddings, Provider, ProviderEvent, ProviderHealth } from './interface.ts'
 import { createOllamaAnswer, type OllamaFrame } from './ollama-answer.ts'
@@ -165,7 +166,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
     try {
       // Ollama tells nothing while it loads: a model that it does not list as running is said to load until its first frame.
       box.state(loaded.has(model.id) ? { state: 'running' } : { state: 'loading', part: 0 })
-      box.started(promptEstimate(request))
+      box.started(estimatePromptTokens(request))
       await stream(chat, model, request, box, AbortSignal.any([leaving, closing.signal]))
     } catch (error) {
       if (leaving.aborted) return
@@ -190,7 +191,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
       }
       for (const delta of deltas) box.delta(delta)
       if (frame.done) {
-        box.end(answer.finish(frame), answer.usage(frame, promptEstimate(request)))
+        box.end(answer.finish(frame), answer.usage(frame, estimatePromptTokens(request)))
         measure(model.id, frame)
         return
       }
@@ -212,7 +213,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
       const { embeddings, prompt_eval_count: counted } = embeddingsSchema.parse(raw)
       if (embeddings.length !== inputs.length || embeddings.some((vector) => vector.length !== embeddings[0]!.length)) throw new TriforceError('ENGINE_FAILED', {}, { detail: 'Ollama gave other vectors than were asked for' })
       loaded = new Set([...loaded, model.id])
-      return { vectors: embeddings.map((vector) => Float32Array.from(vector)), usage: { promptTokens: counted ?? inputs.reduce((sum, input) => sum + tokensIn(input), 0), completionTokens: 0 } }
+      return { vectors: embeddings.map((vector) => Float32Array.from(vector)), usage: { promptTokens: counted ?? estimatePromptTokens(request), completionTokens: 0 } }
     } catch (error) {
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (closing.signal.aborted) throw new TriforceError('STOPPING')
@@ -238,14 +239,6 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
 }
 
 /** Ollama tells the prompt's tokens only in the last frame. Until then: four bytes a token, the rule of thumb for English. */
-function promptEstimate(request: CompletionRequest): number {
-  return request.messages.reduce((sum, message) => sum + tokensIn(textOf(message)), 0)
-}
-
-function tokensIn(text: string): number {
-  return Math.ceil(Buffer.byteLength(text) / 4)
-}
-
 function runError(error: unknown, model: string): TriforceError {
   const known = toTriforceError(error, 'ENGINE_FAILED')
   if (!(error instanceof OllamaStatusError)) return known

@@ -4,21 +4,20 @@
  */
 import { expect } from 'chai'
 import type { CompletionEvent } from '../../node/gateway.ts'
-import { createClouds, type Clouds } from '../../providers/cloud/clouds.ts'
+import { createClouds } from '../../providers/cloud/clouds.ts'
 import type { ProviderEvent } from '../../providers/interface.ts'
 import { createOllamaProvider } from '../../providers/ollama.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
 import { createRandom } from '../../bootstrap/system.ts'
 import { settledEvent, TEST_KEY, type ScriptedRun } from '../support/bridge-gateway.ts'
 import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
-import { errorOf } from '../support/bridge-sdk.ts'
 import { startOllamaServer } from '../support/ollama-server.ts'
 import { realClock } from '../support/provider-world.ts'
 import { quietLog } from '../support/quiet-log.ts'
 import { toolClients } from '../support/tool-clients.ts'
 import { startAnthropicVendor } from '../support/vendors/anthropic-vendor.ts'
 import type { PlayedAnswer } from '../support/vendors/answers.ts'
-import { startOpenAiVendor, type OpenAiVendorServer } from '../support/vendors/openai-vendor.ts'
+import { startOpenAiVendor } from '../support/vendors/openai-vendor.ts'
 
 interface Source {
   readonly model: string
@@ -140,52 +139,6 @@ for (const [sourceName, setup] of Object.entries(sources)) {
     }
   })
 }
-
-describe('clients of a vendor that breaks', () => {
-  const answer: PlayedAnswer = { text: ['aaaa', 'bbbb', 'cccc', 'dddd'], finish: 'stop', usage: { prompt: 7, completion: 4 } }
-  const headers = { 'content-type': 'text/event-stream' }
-  const cut = { cut: true } as const
-  /** Without the line feeds that would end it. */
-  const endless = (function* (): Iterable<string> { for (let mib = 0; mib < 64; mib++) yield `${mib === 0 ? 'data: ' : ''}${'x'.repeat(1024 * 1024)}` })
-  let vendor: OpenAiVendorServer
-  let clouds: Clouds
-  let test: TestBridge
-
-  before(async () => {
-    vendor = await startOpenAiVendor('openai')
-    clouds = createClouds(cloudParts(), { access: [{ vendor: 'openai', key: 'key-of-hub', baseUrl: `${vendor.origin}/v1` }] })
-    await clouds.start()
-    test = await startTestBridge()
-    test.gateway.script = (run) => eventsOf({ run: (request, options) => clouds.vendor('openai')!.run(request, options) }, run)
-  })
-  after(async () => {
-    await test.stop()
-    await clouds.close()
-    await vendor.stop()
-  })
-
-  const breaks: Readonly<Record<string, () => Parameters<typeof vendor.script.push>[0]>> = {
-    'before the headers': () => cut,
-    'after the headers': () => ({ headers, parts: [vendor.events(answer)[0]!, cut] }),
-    'after three pieces': () => ({ headers, parts: [...vendor.events(answer).slice(0, 4), cut] }),
-    'before the usage': () => ({ headers, parts: [...vendor.events(answer).slice(0, -2), cut] }),
-    'with an end that is no end': () => ({ headers, parts: vendor.events(answer).slice(0, 4) }),
-    'with broken JSON': () => ({ headers, parts: [...vendor.events(answer).slice(0, 4), 'data: {"id":\n\n'] }),
-    'with an event without end': () => ({ headers, parts: endless() }),
-  }
-  for (const [how, reply] of Object.entries(breaks)) {
-    for (const [clientName, connect] of Object.entries(toolClients)) {
-      it(`${how}: ${clientName} raises it, streamed and whole`, async () => {
-        for (const stream of [true, false]) {
-          vendor.script.push(reply())
-          const error = await errorOf(connect(test.url, TEST_KEY).first('openai/gpt-4o', stream))
-          expect(error.message, `stream: ${stream}`).to.match(/OpenAI/)
-          vendor.script.length = 0
-        }
-      })
-    }
-  }
-})
 
 async function* eventsOf(source: Pick<Source, 'run'>, run: ScriptedRun): AsyncIterable<CompletionEvent> {
   for await (const event of source.run(run.request, { signal: run.signal })) {

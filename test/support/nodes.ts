@@ -25,7 +25,7 @@ export interface TestNodes {
   stop(): Promise<void>
 }
 
-export async function startNodes(): Promise<TestNodes> {
+export async function startNodes({ tier = 'free' }: { readonly tier?: string } = {}): Promise<TestNodes> {
   const dir = temporaryDir()
   const nodes: RunningNode[] = []
   const system: System = { clock: createClock(), random: createRandom(), log: quietLog(), addresses: () => [] }
@@ -47,7 +47,7 @@ export async function startNodes(): Promise<TestNodes> {
   const hubs = await Promise.all(made.hubs.map((one, index) => start(`hub${index}`, one, { mode: 'hub' })))
   const publicKey = toHex(account.signer.publicKey)
   for (const [path, body] of [
-    ['/v1/admin/accounts', { public_key: publicKey, name: 'ada', tier: 'free' }],
+    ['/v1/admin/accounts', { public_key: publicKey, name: 'ada', tier }],
     ['/v1/admin/keys', { public_key: publicKey, account: toHex(accountIdOf(account.signer.publicKey)), name: 'laptop' }],
   ] as const) {
     const answer = await fetch(hubs[0]!.api + path, {

@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { happened } from './happened.ts'
 
 export interface FakeOllamaModel {
   readonly name: string
@@ -29,6 +30,8 @@ export interface OllamaBehaviour {
   loadMs: number
   /** Answers with these messages in place of words, one in each frame. */
   messages: readonly object[] | undefined
+  /** Answers /api/chat and /api/embed by itself where it gives true. */
+  play: ((body: Record<string, unknown>, response: ServerResponse) => boolean) | undefined
   /** Answer every request with this status and error. */
   refuse: { readonly status: number; readonly error: string } | undefined
 }
@@ -60,7 +63,7 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
   let abandoned = 0
   const state: OllamaServer = {
     get host() { return `127.0.0.1:${port}` },
-    behaviour: { words: 50, gapMs: 0, wordChars: 0, failAfter: undefined, cutAfter: undefined, stopAfter: undefined, loadMs: 0, messages: undefined, refuse: undefined },
+    behaviour: { words: 50, gapMs: 0, wordChars: 0, failAfter: undefined, cutAfter: undefined, stopAfter: undefined, loadMs: 0, messages: undefined, play: undefined, refuse: undefined },
     models,
     version: '0.13.0',
     loaded: new Set(),
@@ -114,6 +117,7 @@ export async function startOllamaServer(models: FakeOllamaModel[] = [{ name: 'll
     if (path === '/api/generate') return json(response, 200, load(model, body))
     const unable = inabilityOf(model, path, body)
     if (unable !== undefined) return json(response, 400, { error: `"${model.name}" does not support ${unable}` })
+    if (state.behaviour.play?.(body, response) === true) return
     if (path === '/api/embed') {
       state.embeds.push(body)
       state.loaded.add(model.name)
@@ -274,15 +278,4 @@ async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>
   let text = ''
   for await (const chunk of request) text += String(chunk)
   return JSON.parse(text === '' ? '{}' : text) as Record<string, unknown>
-}
-
-/** Resolves with the event, or when the client has gone. */
-async function happened(response: ServerResponse, event: 'drain' | 'close', waitMsMax?: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = waitMsMax === undefined ? undefined : setTimeout(resolve, waitMsMax)
-  const done = (): void => resolve()
-  response.on(event, done).on('close', done)
-  await promise
-  clearTimeout(timer)
-  response.off(event, done).off('close', done)
 }

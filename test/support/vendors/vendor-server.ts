@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { happened } from '../happened.ts'
 
 export interface VendorRequest {
   readonly method: string
@@ -92,9 +93,9 @@ export async function startVendorServer(answer: Answerer): Promise<VendorServer>
       if (isLeft as boolean) return
       if (typeof part === 'string' || Buffer.isBuffer(part)) {
         written += 1
-        if (!response.write(part)) await Promise.race([event(response, 'drain'), event(response, 'close')])
+        if (!response.write(part)) await happened(response, 'drain')
       } else if ('waitMs' in part) {
-        await Promise.race([new Promise((resolve) => { setTimeout(resolve, part.waitMs) }), event(response, 'close')])
+        await happened(response, 'close', part.waitMs)
       } else if ('cut' in part) {
         // What was written goes out first.
         await new Promise((resolve) => { setImmediate(resolve) })
@@ -109,10 +110,6 @@ export async function startVendorServer(answer: Answerer): Promise<VendorServer>
   function watch(response: ServerResponse, _written: number): void {
     response.once('close', () => state.abandoned.push(performance.now()))
   }
-}
-
-function event(response: ServerResponse, name: string): Promise<void> {
-  return new Promise((resolve) => { response.once(name, resolve) })
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
