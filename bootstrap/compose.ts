@@ -54,6 +54,7 @@ import { createKeyDesk } from '../node/settlement/key-desk.ts'
 import { createTierLimits } from '../node/settlement/tier-limits.ts'
 import { createTiers } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
+import { openGenerationFile, type GenerationFile } from './generation-file.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
 import { createNodeLending } from './node-lending.ts'
 import { openOwnKeys } from './own-key-file.ts'
@@ -81,7 +82,7 @@ export async function startNode(config: NodeConfig, system: System): Promise<Run
   let opened: NodeLedger | undefined
   try {
     opened = hubIndex === undefined ? undefined : await openNodeLedger(config, system, hubIndex)
-    return await composeNode(config, system, { ...lent, ...opened, clouds, vendorAdmin, ownKeys: await openOwnKeys(config, system) })
+    return await composeNode(config, system, { ...lent, ...opened, clouds, vendorAdmin, ownKeys: await openOwnKeys(config, system), generations: await openGenerationFile(system, { dir: config.dir }) })
   } catch (error) {
     await opened?.ledger.close()
     await lent.provider.close()
@@ -95,6 +96,8 @@ export interface NodeParts {
   readonly clouds: Clouds
   /** Accounts' own keys at vendors. */
   readonly ownKeys: OwnKeys
+  /** What became of requests before this start. */
+  readonly generations: GenerationFile
   readonly vendorAdmin: VendorAdmin
   readonly hardware: LentHardware
   /** Hubs only. */
@@ -172,7 +175,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   host.handle(ids.control, side.controlServer)
   const bridge = createBridge({
     gateway: withOwnKeys(side.gateway, { keys: ownKeys, vendor: (id) => clouds.vendor(id), clock }, { peerId: host.peerId, name: config.name }),
-    vendorKeys: { ownKeys, isVendor: (id) => clouds.vendor(id) !== undefined }, contributor: side.contributor, clock, random, log,
+    vendorKeys: { ownKeys, isVendor: (id) => clouds.vendor(id) !== undefined }, generationStore: parts.generations, contributor: side.contributor, clock, random, log,
     ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken, vendors: parts.vendorAdmin } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
@@ -182,6 +185,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
 
   const life = createLifecycle({ clock, log }, [
     { name: 'engines', stop: () => provider.close() },
+    { name: 'generations', stop: () => parts.generations.close() },
     // Lists of models come when they come, and are announced then.
     { name: 'clouds', start: () => { void clouds.start() }, stop: () => clouds.close() },
     ...(ledger === undefined ? [] : [{ name: 'ledger', stop: () => ledger.close() }]),

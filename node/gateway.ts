@@ -106,6 +106,11 @@ export interface CompleteOptions {
   readonly routing?: RoutingWishes
 }
 
+export interface EmbedOptions extends CompleteOptions {
+  /** Called for each host that is asked. */
+  readonly onPlaced?: (event: PlacedEvent) => void
+}
+
 export interface EmbeddingsAnswer {
   /** One for each input, in order. */
   readonly vectors: readonly Float32Array[]
@@ -150,7 +155,7 @@ export interface Gateway {
    */
   complete(principal: Principal, request: CompletionRequest, options: CompleteOptions): AsyncIterable<CompletionEvent>
   /** Makes vectors of texts. Throws as `complete`. */
-  embed(principal: Principal, request: EmbeddingRequest, options: CompleteOptions): Promise<EmbeddingsAnswer>
+  embed(principal: Principal, request: EmbeddingRequest, options: EmbedOptions): Promise<EmbeddingsAnswer>
   account(principal: Principal): Promise<AccountInfo>
   receipts(principal: Principal, options: { readonly limit: number; readonly before?: number; readonly after?: ListCursor }): Promise<readonly ReceiptSummary[]>
   /** The receipt file (see docs/ledger.md#receipt-file) as text; throws RECEIPT_NOT_FOUND. */

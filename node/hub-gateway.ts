@@ -73,7 +73,7 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, keys, jobs
       const atHome = home === undefined ? undefined : jobsAt(home)
       return atHome === undefined ? dispatcher.run(order) : atHome.run(principal.signer, request, options)
     },
-    embed: (principal, request, options) => collectEmbeddings(dispatcher.run(orderOf(principal, request, options)), request.inputs.length),
+    embed: (principal, request, options) => collectEmbeddings(dispatcher.run(orderOf(principal, request, options)), request.inputs.length, options),
     account: async (principal) => accountInfo(accountOf(principal)),
     async receipts(principal, options) {
       return (await ledger.receipts({ account: principal.account, ...options })).map(summarize)

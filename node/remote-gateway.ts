@@ -29,7 +29,7 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
       return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
     },
     complete: (principal, request, options) => jobs.run(principal.signer, request, keptWithin(principal, options)),
-    embed: (principal, request, options) => collectEmbeddings(jobs.run(principal.signer, request, keptWithin(principal, options)), request.inputs.length),
+    embed: (principal, request, options) => collectEmbeddings(jobs.run(principal.signer, request, keptWithin(principal, options)), request.inputs.length, options),
     async account(principal) {
       const { answer } = await client.ask(principal.signer, 'account', {})
       return { account: answer.account, name: answer.name, tier: answer.tier, balanceMicroCredits: BigInt(answer.balance) }

@@ -3,10 +3,7 @@
  * AnswerWriter write them. A client that leaves, in whatever phase, aborts the gateway at once.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { toHex } from '../../protocol/bytes.ts'
-import { encode } from '../../protocol/codec.ts'
 import type { CompletionRequest } from '../../protocol/completion.ts'
-import { sha256 } from '../../protocol/crypto.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { RoutingWishes } from '../../protocol/routing.ts'
@@ -17,14 +14,15 @@ import type { AnswerEnd, AnswerWriter } from './dialect.ts'
 import type { Generation, Generations } from './generations.ts'
 import { logFailure } from './http-errors.ts'
 import type { BridgeMetrics } from './metrics.ts'
-import { createReplays, type ReplayKey } from './replays.ts'
-import { invalid } from './request-check.ts'
+import type { Replays } from './replays.ts'
+import { generationOf, replayKeyOf } from './request-facts.ts'
 import { hasLeft, stopBecauseOf, type RunningAnswers } from './running-answers.ts'
 import { createStreamAnswer, type StreamAnswer } from './stream-answer.ts'
 
 export interface CompletionRunnerComponents {
   readonly gateway: Pick<Gateway, 'complete'>
   readonly generations: Generations
+  readonly replays: Replays
   readonly running: RunningAnswers
   readonly clock: Clock
   readonly log: Log
@@ -76,16 +74,12 @@ interface Answering {
   readonly controller: AbortController
 }
 
-const PATH_CHARS_MAX = 128
-const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/
-
 /** What becomes of the events. */
 type Sink = Pick<StreamAnswer, 'waiting' | 'delta' | 'room'> & { placed(event: PlacedEvent): void }
 type EventOf<Type extends CompletionEvent['type']> = Extract<CompletionEvent, { type: Type }>
 
 export function createCompletionRunner(components: CompletionRunnerComponents, options: CompletionRunnerOptions = {}): CompletionRunner {
-  const { gateway, running, generations, clock, log, metrics } = components
-  const replays = createReplays({ clock })
+  const { gateway, running, generations, replays, clock, log, metrics } = components
   const settings = { ...completionRunnerDefaults, ...options }
 
   /** Pulls all events; gives the end once the receipt is durable. */
@@ -137,12 +131,9 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
   function begin(request: FastifyRequest, reply: FastifyReply, job: CompletionJob, signal: AbortSignal): Run {
     const { principal, completion, routing } = job
     const startMs = clock.monotonicMs()
-    const generation = generations.start({
-      id: request.id, account: principal.account, model: completion.model, stream: job.stream, path: request.url.split('?', 1)[0]!.slice(0, PATH_CHARS_MAX),
-      retryCount: retryCountOf(request.headers['x-stainless-retry-count']),
-    })
+    const generation = generations.start(generationOf(request, principal, { model: completion.model, stream: job.stream }))
     const start = (until: AbortSignal) => gateway.complete(principal, completion, { signal: until, ...(routing === undefined ? {} : { routing }) })
-    const key = replayKeyOf(request.headers['idempotency-key'], job)
+    const key = replayKeyOf(request, principal, [completion, routing ?? null])
     if (key === undefined) return { startMs, generation, events: start(signal) }
     const { replayed, events } = replays.run(key, start, signal)
     if (replayed) {
@@ -199,18 +190,6 @@ export function createCompletionRunner(components: CompletionRunnerComponents, o
       })
     },
   }
-}
-
-/** Throws BAD_REQUEST. Undefined where the client sent no Idempotency-Key. */
-function replayKeyOf(header: string | string[] | undefined, { principal, completion, routing }: CompletionJob): ReplayKey | undefined {
-  if (header === undefined) return undefined
-  if (typeof header !== 'string' || !IDEMPOTENCY_KEY.test(header)) throw invalid('Idempotency-Key', 'must be 1 to 255 printable characters without spaces')
-  return { name: `${toHex(principal.account)} ${header}`, fingerprint: toHex(sha256(encode([completion, routing ?? null]))) }
-}
-
-/** OpenAI's and Anthropic's clients count the repetitions of a request, but give it no key: each is a request of its own. */
-function retryCountOf(header: string | string[] | undefined): number {
-  return typeof header === 'string' && /^\d{1,3}$/.test(header) ? Number(header) : 0
 }
 
 function answerEnd({ finish, usage }: EventOf<'finish'>, { served }: EventOf<'settled'>): AnswerEnd {

@@ -1,9 +1,10 @@
 /**
- * What became of each completion that this node served: every host that was asked, times, tokens, cost and receipt. For
- * the account that asked alone, in memory and bounded; what must outlive the node is in the receipt.
+ * What became of each request that this node served: every host that was asked, times, tokens, cost and receipt. For the
+ * account that asked alone, and bounded. Those that ended are kept by a store over restarts, best effort: what must not be
+ * lost is in the receipt.
  */
 import type { FastifyInstance } from 'fastify'
-import { bytesEqual, toHex } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import type { DetailedUsage, FinishReason } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
@@ -53,6 +54,27 @@ interface GenerationRecord extends GenerationStart {
   replayed: boolean
 }
 
+/** One that ended, as its account sees it. */
+export interface KeptGeneration {
+  readonly id: string
+  /** 32 hexadecimal digits. */
+  readonly account: string
+  readonly body: object
+}
+
+export interface GenerationStore {
+  /** The oldest first. */
+  readonly loaded: readonly KeptGeneration[]
+  /** Never throws and waits for nothing; `kept` is called when it is written. The last one of an id counts. */
+  keep(kept: () => KeptGeneration): void
+}
+
+export interface GenerationsComponents {
+  readonly clock: Clock
+  /** Absent: nothing outlives the node. */
+  readonly store?: GenerationStore
+}
+
 export interface Generations {
   start(start: GenerationStart): Generation
   /** For its account; throws NOT_FOUND. */
@@ -60,21 +82,28 @@ export interface Generations {
 }
 
 export interface GenerationsOptions {
-  /** Records kept; the oldest goes first. About 1 KiB each. Default 4,096. */
+  /** Records kept; the oldest goes first. About 1 KiB each. */
   readonly recordsMax?: number
 }
+
+export const generationsDefaults = Object.freeze({ recordsMax: 4_096 }) satisfies Required<GenerationsOptions>
 
 /** More hosts are never asked for one request. */
 const ATTEMPTS_MAX = 16
 
-export function createGenerations({ clock }: { readonly clock: Clock }, { recordsMax = 4_096 }: GenerationsOptions = {}): Generations {
-  const records = new Map<string, GenerationRecord>()
+export function createGenerations({ clock, store }: GenerationsComponents, options: GenerationsOptions = {}): Generations {
+  const { recordsMax } = { ...generationsDefaults, ...options }
+  const records = new Map<string, { readonly account: string; readonly body: () => object }>(
+    (store?.loaded ?? []).slice(-recordsMax).map(({ id, account, body }) => [id, { account, body: () => body }]),
+  )
 
   return {
     start(start) {
       const record: GenerationRecord = { ...start, createdAt: clock.now(), startMs: clock.monotonicMs(), attempts: [], replayed: false }
       if (records.size >= recordsMax) records.delete(records.keys().next().value!)
-      records.set(start.id, record)
+      const account = toHex(start.account)
+      records.set(start.id, { account, body: () => bodyOf(record) })
+      const ended = () => store?.keep(() => ({ id: start.id, account, body: bodyOf(record) }))
       const since = () => Math.round(clock.monotonicMs() - record.startMs)
       return {
         placed(event) {
@@ -90,10 +119,12 @@ export function createGenerations({ clock }: { readonly clock: Clock }, { record
         settled(served) {
           record.served = served
           record.endMs = since()
+          ended()
         },
         failed(code) {
           record.error = code
           record.endMs ??= since()
+          ended()
         },
         replayed() {
           record.replayed = true
@@ -103,12 +134,12 @@ export function createGenerations({ clock }: { readonly clock: Clock }, { record
 
     find(account, id) {
       const record = records.get(id)
-      if (record === undefined || !bytesEqual(record.account, account)) {
+      if (record === undefined || record.account !== toHex(account)) {
         throw new TriforceError('NOT_FOUND', {}, {
-          detail: `this node knows no such generation of this account; it remembers the last ${recordsMax} that it served since its start. What was paid and delivered is in GET /v1/receipts`,
+          detail: `this node knows no such generation of this account; it remembers the last ${recordsMax} that it served. What was paid and delivered is in GET /v1/receipts`,
         })
       }
-      return bodyOf(record)
+      return record.body()
     },
   }
 }

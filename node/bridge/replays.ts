@@ -5,7 +5,15 @@
  */
 import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
-import type { CompletionEvent } from '../gateway.ts'
+import type { CompletionEvent, EmbeddingsAnswer } from '../gateway.ts'
+
+/** Vectors come at once, when all of them are there. */
+export interface EmbeddedEvent {
+  readonly type: 'embedded'
+  readonly answer: EmbeddingsAnswer
+}
+
+export type ReplayedEvent = CompletionEvent | EmbeddedEvent
 
 export interface ReplayKey {
   /** Account and Idempotency-Key. */
@@ -33,12 +41,12 @@ export interface Replays {
    * `start` is called once for each key. Throws IDEMPOTENCY_CONFLICT where the key was used for another request, or its
    * answer is too long to be given twice; RATE_LIMITED where too many answers are running under keys.
    */
-  run(key: ReplayKey, start: (signal: AbortSignal) => AsyncIterable<CompletionEvent>, signal: AbortSignal): { readonly replayed: boolean; readonly events: AsyncIterable<CompletionEvent> }
+  run<Event extends ReplayedEvent>(key: ReplayKey, start: (signal: AbortSignal) => AsyncIterable<Event>, signal: AbortSignal): { readonly replayed: boolean; readonly events: AsyncIterable<Event> }
 }
 
 interface Entry {
   readonly fingerprint: string
-  readonly events: CompletionEvent[]
+  readonly events: ReplayedEvent[]
   readonly cancel: AbortController
   chars: number
   readers: number
@@ -69,7 +77,7 @@ export function createReplays({ clock }: { readonly clock: Clock }, options: Rep
     if (entries.size >= entriesMax) throw new TriforceError('RATE_LIMITED', {}, { detail: 'too many requests with an Idempotency-Key are running', retryAfterMs: 2_000 })
   }
 
-  function keep(name: string, entry: Entry, event: CompletionEvent): void {
+  function keep(name: string, entry: Entry, event: ReplayedEvent): void {
     entry.events.push(event)
     const size = sizeOf(event)
     entry.chars += size
@@ -79,7 +87,7 @@ export function createReplays({ clock }: { readonly clock: Clock }, options: Rep
   }
 
   /** Pulls as fast as its host gives: the whole answer is kept anyway. */
-  async function pump(name: string, entry: Entry, start: (signal: AbortSignal) => AsyncIterable<CompletionEvent>): Promise<void> {
+  async function pump(name: string, entry: Entry, start: (signal: AbortSignal) => AsyncIterable<ReplayedEvent>): Promise<void> {
     try {
       for await (const event of start(entry.cancel.signal)) keep(name, entry, event)
       entry.outcome = 'finished'
@@ -92,7 +100,7 @@ export function createReplays({ clock }: { readonly clock: Clock }, options: Rep
     for (const wake of entry.wake.splice(0)) wake()
   }
 
-  async function* read(entry: Entry, name: string, signal: AbortSignal): AsyncGenerator<CompletionEvent> {
+  async function* read(entry: Entry, name: string, signal: AbortSignal): AsyncGenerator<ReplayedEvent> {
     const onAbort = () => { for (const wake of entry.wake.splice(0)) wake() }
     signal.addEventListener('abort', onAbort)
     try {
@@ -118,20 +126,22 @@ export function createReplays({ clock }: { readonly clock: Clock }, options: Rep
   }
 
   return {
-    run({ name, fingerprint }, start, signal) {
+    run<Event extends ReplayedEvent>({ name, fingerprint }: ReplayKey, start: (until: AbortSignal) => AsyncIterable<Event>, signal: AbortSignal) {
+      // Equal requests have events of one kind.
+      const eventsOf = (entry: Entry) => read(entry, name, signal) as AsyncIterable<Event>
       const known = entries.get(name)
       if (known !== undefined && !(known.outcome === 'finished' && known.untilMs <= clock.monotonicMs())) {
         if (known.fingerprint !== fingerprint) throw new TriforceError('IDEMPOTENCY_CONFLICT')
         if (!known.isWhole) throw new TriforceError('IDEMPOTENCY_CONFLICT', {}, { detail: 'the answer that this Idempotency-Key belongs to is too long to be given twice' })
         known.readers += 1
-        return { replayed: true, events: read(known, name, signal) }
+        return { replayed: true, events: eventsOf(known) }
       }
       if (known !== undefined) forget(name, known)
       makeRoom()
       const entry: Entry = { fingerprint, events: [], cancel: new AbortController(), chars: 0, readers: 1, isWhole: true, outcome: 'running', untilMs: 0, wake: [] }
       entries.set(name, entry)
       void pump(name, entry, start)
-      return { replayed: false, events: read(entry, name, signal) }
+      return { replayed: false, events: eventsOf(entry) }
     },
   }
 }
@@ -139,7 +149,7 @@ export function createReplays({ clock }: { readonly clock: Clock }, options: Rep
 /** What is around a piece counts too, or an answer of single letters would be a hundred times its size. */
 const EVENT_CHARS = 64
 
-function sizeOf(event: CompletionEvent): number {
+function sizeOf(event: ReplayedEvent): number {
   switch (event.type) {
     case 'text': return EVENT_CHARS + event.text.length + (event.logprobs?.length ?? 0) * 512
     case 'reasoning': return EVENT_CHARS + event.text.length + (event.signature?.length ?? 0)
@@ -148,5 +158,7 @@ function sizeOf(event: CompletionEvent): number {
     case 'waiting':
     case 'finish':
     case 'settled': return EVENT_CHARS
+    // Two bytes a unit.
+    case 'embedded': return EVENT_CHARS + event.answer.vectors.reduce((sum, vector) => sum + vector.byteLength / 2, 0)
   }
 }

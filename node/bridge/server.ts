@@ -17,7 +17,8 @@ import { createAuthenticator } from './auth.ts'
 import { createCompletionRunner, type CompletionRunnerOptions } from './completion-runner.ts'
 import { routeContributor } from './contributor.ts'
 import { dialectOf, requestIdHeaders } from './dialect-of.ts'
-import { createGenerations, routeGenerations } from './generations.ts'
+import { createEmbeddingRunner } from './embedding-runner.ts'
+import { createGenerations, routeGenerations, type GenerationStore } from './generations.ts'
 import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
@@ -34,9 +35,9 @@ import { routeCompletions } from './openai/completions.ts'
 import { routeEmbeddings } from './openai/embeddings.ts'
 import { routeResponses } from './openai/responses.ts'
 import { routeApiDocs, watchApi } from './openapi.ts'
+import { createReplays } from './replays.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRunningAnswers, type RunningAnswersOptions } from './running-answers.ts'
-
 import { routeVendorKeys, type VendorKeysComponents } from './vendor-keys.ts'
 
 export interface BridgeComponents {
@@ -45,6 +46,8 @@ export interface BridgeComponents {
   readonly admin?: Omit<AdminComponents, 'clock'>
   /** Accounts' own keys at vendors, kept at this node. */
   readonly vendorKeys?: Pick<VendorKeysComponents, 'ownKeys' | 'isVendor'>
+  /** Keeps what became of requests over restarts. */
+  readonly generationStore?: GenerationStore
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -130,16 +133,18 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   const accountKey = keyWith('account')
   // Whoever may not make keys of the account binds no machines and no vendors' keys to it either.
   const keysKey = keyWith('keys')
-  const generations = createGenerations({ clock })
+  const generations = createGenerations({ clock, ...(components.generationStore === undefined ? {} : { store: components.generationStore }) })
   const running = createRunningAnswers({ log, metrics }, settings)
-  const runner = createCompletionRunner({ gateway, running, generations, clock, log, metrics }, settings)
+  const replays = createReplays({ clock })
+  const runner = createCompletionRunner({ gateway, running, generations, replays, clock, log, metrics }, settings)
+  const embeddings = createEmbeddingRunner({ gateway, running, generations, replays, clock })
   routeGenerations(app, { generations, requireKey })
   routeChatCompletions(app, { runner, requireKey, clock })
   routeCompletions(app, { runner, requireKey, clock })
   routeResponses(app, { runner, requireKey, clock })
-  routeEmbeddings(app, { gateway, running, requireKey })
+  routeEmbeddings(app, { embeddings, requireKey })
   routeAnthropicMessages(app, { runner, requireKey })
-  routeOllama(app, { gateway, runner, running, requireKey, clock })
+  routeOllama(app, { gateway, runner, embeddings, requireKey, clock })
   routeModels(app, { gateway, requireKey })
   routeApiDocs(app, { routes, version: () => gateway.status().version })
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.

@@ -6,7 +6,7 @@ import { TriforceError } from '../../protocol/errors.ts'
 import { EMBEDDING_BYTES_MAX, VECTORS_BYTES_TARGET } from '../../protocol/limits.ts'
 import type { JobTell } from '../../protocol/messages/job.ts'
 import type { DetailedUsage } from '../../protocol/completion.ts'
-import type { CompletionEvent, EmbeddingsAnswer } from '../gateway.ts'
+import type { CompletionEvent, EmbeddingsAnswer, EmbedOptions } from '../gateway.ts'
 
 export interface VectorsEvent {
   readonly type: 'vectors'
@@ -50,11 +50,12 @@ export function createVectorCheck(): (frame: Pick<VectorsEvent, 'dimensions' | '
 }
 
 /** Throws what the job throws, and ENGINE_FAILED where it did not give one vector of numbers for each input. */
-export async function collectEmbeddings(events: AsyncIterable<JobEvent>, inputs: number): Promise<EmbeddingsAnswer> {
+export async function collectEmbeddings(events: AsyncIterable<JobEvent>, inputs: number, { onPlaced }: Pick<EmbedOptions, 'onPlaced'> = {}): Promise<EmbeddingsAnswer> {
   const vectors: Float32Array[] = []
   let usage: DetailedUsage | undefined
   for await (const event of events) {
-    if (event.type === 'vectors') {
+    if (event.type === 'placed') onPlaced?.(event)
+    else if (event.type === 'vectors') {
       vectors.push(...readVectors(event))
       if (vectors.length > inputs) throw wrongCount(vectors.length, inputs)
     } else if (event.type === 'finish') {

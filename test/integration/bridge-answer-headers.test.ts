@@ -2,8 +2,10 @@
 import { expect } from 'chai'
 import OpenAI from 'openai'
 import type { PlacedEvent } from '../../node/gateway.ts'
+import { TriforceError } from '../../protocol/errors.ts'
 import { finishEvent, settledEvent, testServed, textEvent, TEST_KEY, type ScriptedRun } from '../support/bridge-gateway.ts'
 import { authorized, chatBody, postJson, startTestBridge, type TestBridge } from '../support/bridge-server.ts'
+import { until } from '../support/until.ts'
 
 const placed: PlacedEvent = {
   type: 'placed', host: '12D3KooWHost', hostName: 'lender', attempts: 2, model: 'openai/gpt', vendor: 'openai', digest: 'ab'.repeat(32), after: 'HOST_LOST',
@@ -101,6 +103,24 @@ describe('node/bridge: generations', () => {
     expect((shown['attempts'] as { error: string }[])[0]!.error).to.equal('QUEUE_FULL')
   })
 
+  it('are of embeddings too, in both dialects, with the hosts that were asked', async () => {
+    const embed = bridge.gateway.embedScript
+    bridge.gateway.embedScript = (who, request, options) => {
+      options.onPlaced?.(placed)
+      return request.inputs[0] === 'no' ? Promise.reject(new TriforceError('NO_HOST')) : embed(who, request, options)
+    }
+    for (const [path, body] of [['/v1/embeddings', { model: 'demo', input: 'x' }], ['/api/embed', { model: 'demo', input: 'x' }]] as const) {
+      const { headers } = await fetch(bridge.url + path, postJson(body))
+      expect(headers.get('x-triforce-overhead-ms')).to.match(/^\d/)
+      const shown = await (await find(headers.get('x-request-id')!)).json() as Record<string, unknown>
+      expect(shown).to.deep.include({ state: 'completed', path, stream: false, model: 'demo', receipt: `rcpt_${'ab'.repeat(16)}` })
+      expect(shown).to.have.nested.property('usage.prompt_tokens', 5)
+      expect((shown['attempts'] as { host: string }[]).map(({ host }) => host)).to.deep.equal([placed.host])
+      const refused = await fetch(bridge.url + path, postJson({ ...body, input: 'no' }))
+      expect(await (await find(refused.headers.get('x-request-id')!)).json()).to.include({ state: 'failed', error: 'NO_HOST' })
+    }
+  })
+
   it('are unknown to strangers, after others came, and where the id is none', async () => {
     for (const id of ['gen_000000000000000000000000', 'x', '..%2f..', 'req_' + 'f'.repeat(25)]) expect((await find(id)).status, id).to.equal(404)
     expect((await fetch(`${bridge.url}/v1/generations/gen_1`)).status).to.equal(401)
@@ -140,6 +160,27 @@ describe('node/bridge: Idempotency-Key', () => {
     bridge.gateway.script = (one: ScriptedRun) => { one.answer('y') }
     await Promise.all([1, 2].map(() => fetch(`${bridge.url}/v1/chat/completions`, postJson(chatBody))))
     expect(bridge.gateway.runs).to.have.length(3)
+  })
+
+  it('makes one of two embeddings, in flight and after, and keeps keys apart from those of completions', async () => {
+    const free = Promise.withResolvers<void>()
+    let asked = 0
+    const embed = bridge.gateway.embedScript
+    bridge.gateway.embedScript = async (...all) => {
+      asked += 1
+      await free.promise
+      return embed(...all)
+    }
+    const body = { model: 'demo', input: ['one', 'three'] }
+    const both = [post('e1', body, '/v1/embeddings'), post('e1', body, '/v1/embeddings')]
+    await until('the first is asked', () => asked === 1)
+    free.resolve()
+    const answers = await Promise.all(both)
+    const late = await post('e1', { ...body, encoding_format: 'base64' }, '/v1/embeddings')
+    expect([...answers, late].map(({ headers, status }) => [status, headers.get('idempotent-replayed')])).to.have.deep.members([[200, null], [200, 'true'], [200, 'true']])
+    expect([asked, await answers[0]!.text() === await answers[1]!.text()]).to.deep.equal([1, true])
+    expect((await post('e1', { ...body, input: 'another' }, '/v1/embeddings')).status).to.equal(409)
+    expect((await post('e1')).status).to.equal(409)
   })
 
   it('counts the repetitions of OpenAI\'s client, and runs each: only a key makes them one', async () => {

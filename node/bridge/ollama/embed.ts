@@ -4,20 +4,18 @@ import { z } from 'zod'
 import type { EmbeddingRequest } from '../../../protocol/completion.ts'
 import { modelIdField } from '../../../protocol/fields.ts'
 import type { Clock } from '../../../protocol/ports.ts'
-import type { EmbeddingsAnswer, Gateway } from '../../gateway.ts'
-import { servedHeaders } from '../answer-headers.ts'
+import type { EmbeddingsAnswer } from '../../gateway.ts'
+import type { EmbeddingRunner } from '../embedding-runner.ts'
 import { dimensionsField, inputsField, readInputs } from '../embedding-inputs.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
 import { checkBody, invalid } from '../request-check.ts'
 import { defined, optional, textField } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
-import type { RunningAnswers } from '../running-answers.ts'
 import { servedBody } from '../served.ts'
 import type { OllamaNames } from './models.ts'
 
 export interface OllamaEmbedComponents {
-  readonly gateway: Pick<Gateway, 'embed'>
-  readonly running: RunningAnswers
+  readonly embeddings: EmbeddingRunner
   readonly names: OllamaNames
   readonly requireKey: OnRequestHook
   readonly clock: Clock
@@ -36,7 +34,7 @@ export const ollamaEmbeddingsSchema = z.looseObject({ model: modelIdField, promp
 
 type Asked = Parameters<typeof readRouting>[0] & { readonly model: string; readonly input: z.output<typeof inputsField>; readonly dimensions?: number | undefined }
 
-export function routeOllamaEmbed(app: FastifyInstance, { gateway, running, names, requireKey, clock }: OllamaEmbedComponents): void {
+export function routeOllamaEmbed(app: FastifyInstance, { embeddings, names, requireKey, clock }: OllamaEmbedComponents): void {
   const keyed = { onRequest: requireKey }
 
   async function embed(
@@ -45,12 +43,8 @@ export function routeOllamaEmbed(app: FastifyInstance, { gateway, running, names
     const routing = readRouting(asked, request.headers)
     const principal = principalOf(request)
     const inputs = readInputs(asked.input)
-    await running.run(request, reply, async ({ signal }) => {
-      const embedding = defined<EmbeddingRequest>({ kind: 'embedding', model: await names.resolve(principal, asked.model), inputs, dimensions: asked.dimensions })
-      const answer = await gateway.embed(principal, embedding, { signal, ...(routing === undefined ? {} : { routing }) })
-      signal.throwIfAborted()
-      await reply.headers(servedHeaders(answer.served)).send(bodyOf(answer))
-    })
+    const embedding = async () => defined<EmbeddingRequest>({ kind: 'embedding', model: await names.resolve(principal, asked.model), inputs, dimensions: asked.dimensions })
+    await embeddings.run(request, reply, { principal, embedding, model: asked.model, routing, body: bodyOf })
     return reply
   }
 

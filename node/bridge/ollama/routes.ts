@@ -9,19 +9,19 @@ import { modelIdField } from '../../../protocol/fields.ts'
 import type { Clock } from '../../../protocol/ports.ts'
 import type { Gateway } from '../../gateway.ts'
 import type { CompletionRunner } from '../completion-runner.ts'
+import type { EmbeddingRunner } from '../embedding-runner.ts'
 import { parseJsonBody } from '../json-body.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
 import { checkBody, unsupported } from '../request-check.ts'
 import { optional } from '../request-parts.ts'
-import type { RunningAnswers } from '../running-answers.ts'
 import { createOllamaWriter } from './answer.ts'
 import { routeOllamaEmbed } from './embed.ts'
 import { createOllamaNames, runningBody, showBody, tagBody } from './models.ts'
 import { readOllamaChat, readOllamaGenerate, type OllamaRequest } from './request.ts'
 
 export interface OllamaRoutesComponents {
-  readonly gateway: Pick<Gateway, 'models' | 'status' | 'embed'>
-  readonly running: RunningAnswers
+  readonly gateway: Pick<Gateway, 'models' | 'status'>
+  readonly embeddings: EmbeddingRunner
   readonly runner: CompletionRunner
   readonly requireKey: OnRequestHook
   readonly clock: Clock

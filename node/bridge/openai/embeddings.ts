@@ -6,30 +6,27 @@ import { z } from 'zod'
 import type { EmbeddingRequest } from '../../../protocol/completion.ts'
 import { modelIdField } from '../../../protocol/fields.ts'
 import type { RoutingWishes } from '../../../protocol/routing.ts'
-import type { EmbeddingsAnswer, Gateway } from '../../gateway.ts'
-import { servedHeaders } from '../answer-headers.ts'
+import type { EmbeddingsAnswer } from '../../gateway.ts'
+import type { EmbeddingRunner } from '../embedding-runner.ts'
 import { principalOf, type OnRequestHook } from '../key-hook.ts'
 import { dimensionsField, inputsField, readInputs } from '../embedding-inputs.ts'
 import { checkBody } from '../request-check.ts'
 import { defined, optional } from '../request-parts.ts'
 import { readRouting, routingFields } from '../routing-fields.ts'
-import type { RunningAnswers } from '../running-answers.ts'
 import { servedBody } from '../served.ts'
 
 export interface EmbeddingsComponents {
-  readonly gateway: Pick<Gateway, 'embed'>
-  readonly running: RunningAnswers
+  readonly embeddings: EmbeddingRunner
   readonly requireKey: OnRequestHook
 }
 
-export function routeEmbeddings(app: FastifyInstance, { gateway, running, requireKey }: EmbeddingsComponents): void {
+export function routeEmbeddings(app: FastifyInstance, { embeddings, requireKey }: EmbeddingsComponents): void {
   app.post('/v1/embeddings', { onRequest: requireKey }, async (request, reply) => {
     const { embedding, format, routing } = readOpenAIEmbeddingsRequest(request.body, request.headers)
-    await running.run(request, reply, async ({ signal }) => {
-      const answer = await gateway.embed(principalOf(request), embedding, { signal, ...(routing === undefined ? {} : { routing }) })
-      signal.throwIfAborted()
+    await embeddings.run(request, reply, {
+      principal: principalOf(request), embedding: () => Promise.resolve(embedding), model: embedding.model, routing,
       // Vectors are long in text: written one by one, none waits for the others, and a slow reader holds no copy of all.
-      await reply.headers(servedHeaders(answer.served)).header('content-type', 'application/json; charset=utf-8').send(Readable.from(embeddingsBody(answer, embedding.model, format)))
+      body: (answer) => Readable.from(embeddingsBody(answer, embedding.model, format)),
     })
     return reply
   })
