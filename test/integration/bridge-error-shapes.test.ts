@@ -7,6 +7,7 @@ import { errorTable, type ErrorCode } from '../../protocol/errors.ts'
 import { TEST_KEY } from '../support/bridge-gateway.ts'
 import { rawConnection, startTestBridge, type TestBridge } from '../support/bridge-server.ts'
 import { errorOf, failing } from '../support/bridge-sdk.ts'
+import { expectShape } from '../support/error-shape.ts'
 
 const messages = [{ role: 'user' as const, content: 'hi' }]
 type ErrorClass = new (...args: never[]) => Error
@@ -142,21 +143,3 @@ describe('bridge: errors in three shapes', () => {
     })
   }
 })
-
-function expectShape(shape: 'openai' | 'anthropic' | 'ollama', value: unknown): void {
-  const body = value as { error: Record<string, unknown> } & Record<string, unknown>
-  switch (shape) {
-    case 'openai':
-      expect(Object.keys(body)).to.deep.equal(['error'])
-      expect(body.error).to.include.keys('message', 'type', 'param', 'code')
-      break
-    case 'anthropic':
-      expect(body).to.include({ type: 'error' }).and.to.have.property('request_id').that.matches(/^req_/)
-      expect(body.error).to.include.keys('type', 'message')
-      break
-    case 'ollama':
-      expect(Object.keys(body)).to.deep.equal(['error'])
-      expect(body.error).to.be.a('string').that.is.not.equal('')
-      break
-  }
-}
