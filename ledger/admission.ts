@@ -9,8 +9,9 @@ import { bytesEqual } from '../protocol/bytes.ts'
 import { decode } from '../protocol/codec.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import { LOG_ENTRY_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
-import { receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf, type SignedHalf } from '../protocol/messages/receipt.ts'
-import { ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
+import { looksLikeHalf, receiptHalfSchema, ticketHashOf, type Observation, type Receipt, type ReceiptHalf, type SignedHalf } from '../protocol/messages/receipt.ts'
+import { looksLikeTicket, ticketSchema, type Ticket } from '../protocol/messages/ticket.ts'
+import type { Look } from '../protocol/shape.ts'
 import { signatureHolds } from '../protocol/signed.ts'
 import { encodeReceipt, type EncodedEntry, type ReceiptRate } from './entries/entry.ts'
 import type { z } from 'zod'
@@ -28,9 +29,9 @@ function refuse(field: string, problem: string): never {
   throw new TriforceError('RECEIPT_INVALID', { field, problem }, { detail: `the receipt is not valid at ${field}: ${problem}` })
 }
 
-function open<Schema extends z.ZodType>(name: string, schema: Schema, body: Uint8Array): z.output<Schema> {
+function open<Schema extends z.ZodType>(name: string, schema: Schema, body: Uint8Array, fits: Look): z.output<Schema> {
   try {
-    return decode(schema, body)
+    return decode(schema, body, fits)
   } catch (error) {
     const { context } = toTriforceError(error)
     return refuse(context.field === undefined ? name : `${name}.${String(context.field)}`, String(context.problem ?? 'cannot be read'))
@@ -52,14 +53,14 @@ export function admitReceipt(
 
 function admitTicket(body: Uint8Array, { network, hubKey }: AdmissionOptions): Ticket {
   if (body.byteLength > LOG_ENTRY_BYTES_MAX) refuse('ticket', 'is too large')
-  const ticket = open('ticket', ticketSchema, body)
+  const ticket = open('ticket', ticketSchema, body, looksLikeTicket)
   if (ticket.network !== network) refuse('ticket.network', `is "${ticket.network}", not "${network}"`)
   if (!bytesEqual(ticket.hub, hubKey)) refuse('ticket.hub', 'is cleared by another hub')
   return ticket
 }
 
 function admitHalf(signed: SignedHalf, ticket: Ticket, receipt: Receipt): ReceiptHalf {
-  const half = open('half', receiptHalfSchema, signed.body)
+  const half = open('half', receiptHalfSchema, signed.body, looksLikeHalf)
   const misfit = halfMisfit(half, ticket, ticketHashOf({ body: receipt.ticket }), receipt.observation)
   if (misfit !== undefined) refuse(`half.${misfit.field}`, misfit.problem)
   if (half.devices !== undefined && half.devices[0] !== half.device) refuse('half.devices', 'does not begin with its device')

@@ -16,6 +16,7 @@ import { LOG_FRAME_BYTES_MAX, LOG_FRAME_ENTRIES_MAX } from '../protocol/limits.t
 import type { LogId } from '../protocol/messages/ledger.ts'
 import { epochField, hubIndexField, LOG_ENTRY_BYTES_MAX, LOG_STORED_FRAME_BYTES_MAX } from '../protocol/messages/ledger-fields.ts'
 import type { Signer } from '../protocol/ports.ts'
+import { bytesFrom, countFrom, isBytes, isCount, isHash, listOf, oneOf, shapeOf, textUpTo } from '../protocol/shape.ts'
 import { openDocument, signedBytes, type Signed } from '../protocol/signed.ts'
 import { epochKeySchema, type EpochKey } from './entries/control.ts'
 import { decodeEntry, expectedEid, type EncodedEntry, type Entry } from './entries/entry.ts'
@@ -25,6 +26,7 @@ import { isPlanted } from './planted-bugs.ts'
 /** Rules by which entries are folded; a frame under newer rules than these is refused, not guessed at. */
 export const RULES_VERSION = 1
 
+const isEpoch = countFrom(0, 0xffff_ffff)
 const seenSchema = z.strictObject({ epoch: epochField, no: countField })
 
 export const frameHeaderSchema = z.strictObject({
@@ -51,9 +53,16 @@ export const frameHeaderSchema = z.strictObject({
   rules: z.number().int().min(0).max(0xffff),
 })
 export type FrameHeader = z.output<typeof frameHeaderSchema>
+/** A header as it must be, for `decode`. */
+export const looksLikeHeader = shapeOf({
+  v: oneOf(1), network: textUpTo(64), hub: countFrom(0, HUBS_PER_FEDERATION - 1), epoch: isEpoch, no: countFrom(1), firstSeq: isCount,
+  n: countFrom(1, LOG_FRAME_ENTRIES_MAX), prevHash: isHash, entriesRoot: isHash, treeSize: isCount, treeRoot: isHash, tsMs: isCount,
+  seen: listOf(shapeOf({ epoch: isEpoch, no: isCount }), HUBS_PER_FEDERATION, HUBS_PER_FEDERATION), rules: countFrom(0, 0xffff),
+})
 export type Seen = FrameHeader['seen']
 
-const storedFrameSchema = z.strictObject({ header: bytesField, signature: bytesOf(64), entries: z.array(bytesField) })
+export const storedFrameSchema = z.strictObject({ header: bytesField, signature: bytesOf(64), entries: z.array(bytesField) })
+export const looksLikeStored = shapeOf({ header: isBytes, signature: bytesFrom(64), entries: listOf(isBytes, 0, LOG_FRAME_ENTRIES_MAX) })
 
 /** The end of a log: all that is needed to check or build its next frame. */
 export interface LogTail {
@@ -134,10 +143,10 @@ export function buildFrame(
   }
 }
 
-/** Throws FRAME_MALFORMED; checks form and bounds only. */
+/** Throws FRAME_MALFORMED; checks form and bounds only. The frame's parts lie in `bytes`, which must not change any more. */
 export function decodeFrame(bytes: Uint8Array): Frame {
-  const { header: headerBytes, signature, entries: entryBytes } = decode(storedFrameSchema, bytes)
-  const header = decode(frameHeaderSchema, headerBytes)
+  const { header: headerBytes, signature, entries: entryBytes } = decode(storedFrameSchema, bytes, looksLikeStored, { views: true })
+  const header = decode(frameHeaderSchema, headerBytes, looksLikeHeader)
   return { log: { hub: header.hub, epoch: header.epoch }, bytes, headerBytes, header, signature, entryBytes, hash: sha256(headerBytes) }
 }
 

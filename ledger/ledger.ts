@@ -39,6 +39,7 @@ import { isPlanted } from './planted-bugs.ts'
 import { createQuestions } from './questions.ts'
 import { createExchange, type ExchangeOptions } from './reconcile/exchange.ts'
 import { createReceipts } from './receipts.ts'
+import { createRecentFrames } from './recent-frames.ts'
 import { createSealing } from './sealing.ts'
 import { createStatement } from './statement.ts'
 import { createStatementFiles } from './statement-files.ts'
@@ -114,6 +115,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   })
   observe?.(() => hub.state)
   const conditions = createConditions(clock)
+  const recent = createRecentFrames()
   let failure: TriforceError | undefined
   let ownLog: OwnLog | undefined
   /** Own logs of which a peer has sent another history. */
@@ -128,6 +130,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   const lane = createCommitLane({
     store, fold: (copies) => stateLane.take(copies), takeOwn, onFailed: fail,
     onDurable: (frames, kept) => {
+      recent.add(frames)
       exchange.durable(frames)
       for (const frame of frames) {
         if (frame.log.hub !== me) continue
@@ -266,9 +269,9 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   }
 
   async function load(id: LogId, from: number, to: number, bytesMax: number): Promise<void> {
-    let frames: readonly Uint8Array[] = []
+    let frames: readonly (Uint8Array | CheckedFrame)[] = recent.range(id, from, to, bytesMax)
     try {
-      frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1), forFold: true })
+      if (frames.length === 0) frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1), forFold: true })
     } catch (error) {
       log.error('frames cannot be read for a checkpoint', { log: logName(id), from, problem: toTriforceError(error).message })
     }
@@ -286,6 +289,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     ownLog?.review()
     lane.between(async () => {
       await store.truncate(id, frame)
+      recent.clear()
       writer.cut(id)
       exchange.truncated(id)
       const state = createState(network, hubKeys)

@@ -155,9 +155,16 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     })
   }
 
-  function answer({ item, seq, known }: Built, log: LogId, no: number): void {
-    waiters.acknowledged(log, no, item.replicated, own !== undefined && logName(own.tail.log) === logName(log))
-      .then((durability) => { item.resolve({ hub: log.hub, epoch: log.epoch, frame: no, seq, durability, known }) }, item.reject)
+  /** All that stand in one frame wait as one. */
+  function answer(built: readonly Built[], log: LogId, no: number): void {
+    const writing = own !== undefined && logName(own.tail.log) === logName(log)
+    for (const [replicated, group] of Map.groupBy(built, ({ item }) => item.replicated)) {
+      waiters.acknowledged(log, no, replicated, writing).then((durability) => {
+        for (const { item, seq, known } of group) item.resolve({ hub: log.hub, epoch: log.epoch, frame: no, seq, durability, known })
+      }, (error: unknown) => {
+        for (const { item } of group) item.reject(error)
+      })
+    }
   }
 
   function isSame(item: Queued, logged: EncodedEntry): boolean {
@@ -229,7 +236,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
         continue
       }
       if (logged !== undefined) {
-        if (isSame(item, logged)) answer({ item, seq: logged.frame.header.firstSeq + logged.index, known: true }, logged.frame.log, logged.frame.header.no)
+        if (isSame(item, logged)) answer([{ item, seq: logged.frame.header.firstSeq + logged.index, known: true }], logged.frame.log, logged.frame.header.no)
         else item.reject(conflict(item.intent.eid))
         continue
       }
@@ -253,7 +260,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       lastTail = frame.tail
       onBuilt(frame)
     } else {
-      for (const built of items) answer(built, tail.log, tail.no)
+      answer(items, tail.log, tail.no)
     }
     for (const short of shorts) onShort(short)
     return frame
@@ -323,7 +330,7 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
       if (building?.frame !== frame) return
       const { items } = building
       building = undefined
-      for (const built of items) answer(built, frame.log, frame.header.no)
+      answer(items, frame.log, frame.header.no)
     },
 
     acked: (log, no) => { waiters.acked(log, no) },

@@ -36,7 +36,7 @@ export type SignatureDomain = keyof typeof signatureDomains
 
 /** Documents that share one signature, and the depth of a tree of so many. */
 export const BATCH_DOCUMENTS_MAX = 1_024
-const BATCH_PATH_MAX = 10
+export const BATCH_PATH_MAX = 10
 
 export const signedSchema = z.object({
   body: bytesField,

@@ -6,8 +6,9 @@ import type { AccountId, LedgerState, LogName } from '../fold/state.ts'
 import { createState } from '../fold/state.ts'
 import { dependenciesMet } from '../fold/causal.ts'
 import { foldFrame } from '../fold/frame-fold.ts'
-import { checkFrame, decodeFrame, emptyTail, type CheckedFrame, type FrameContext, type LogTail } from '../frame.ts'
+import { checkFrame, decodeFrame, emptyTail, type CheckedFrame, type FrameCheck, type FrameContext, type LogTail } from '../frame.ts'
 import { logOfName } from '../hub/hub-state.ts'
+import { bytesEqual } from '../../protocol/bytes.ts'
 import { rootOf } from '../../protocol/merkle.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { compareLogs, type CheckpointContent, type CheckpointLog, type Frontiers } from './checkpoint.ts'
@@ -38,7 +39,7 @@ export interface FinalFold {
   /** Folds what is here of the target, and says what is missing. */
   advance(target: Frontiers): FoldProgress
   /** Takes frames that were asked for; gives what is wrong with one that does not continue its log. */
-  take(log: LogId, from: number, frames: readonly Uint8Array[]): string | undefined
+  take(log: LogId, from: number, frames: readonly (Uint8Array | CheckedFrame)[]): string | undefined
   /** What a checkpoint says of this state. */
   content(): CheckpointContent
   /** The leaf and the proof of an account, as of the last `content`. */
@@ -105,8 +106,8 @@ export function createFinalFold(context: FrameContext, start?: FoldStart): Final
       if (waiting.has(name) || from !== (frames.get(name) ?? 0) + 1) return undefined
       const queue: CheckedFrame[] = []
       let tail = tails.get(name) ?? emptyTail(log)
-      for (const bytes of loaded) {
-        const check = checkFrame(decodeFrame(bytes), tail, context)
+      for (const frame of loaded) {
+        const check = frame instanceof Uint8Array ? checkFrame(decodeFrame(frame), tail, context) : continued(frame, tail)
         if (!check.ok) return `frame ${tail.no + 1} of log ${name} does not fit: ${check.detail}`
         queue.push(check.frame)
         tail = check.frame.tail
@@ -138,6 +139,12 @@ export function createFinalFold(context: FrameContext, start?: FoldStart): Final
       return { leaf: Uint8Array.from(writeLeaf(account, of).bytes), path }
     },
   }
+}
+
+/** It was checked once as a whole; that it is the next one here is looked at again. */
+function continued(frame: CheckedFrame, tail: LogTail): FrameCheck {
+  const follows = frame.header.no === tail.no + 1 && bytesEqual(frame.header.prevHash, tail.hash)
+  return follows ? { ok: true, frame } : { ok: false, problem: 'prevHash', detail: 'it does not continue the frame before it' }
 }
 
 /** What is wrong with the sums of a state, in words: money neither comes into being nor vanishes. */

@@ -18,6 +18,7 @@ import {
 } from './control.ts'
 import { backReleaseSchema, jobReceiptSchema, presenceSchema, vestSchema, type DeviceRate } from './earning.ts'
 import { chargebackSchema, grantSchema, purchaseSchema } from './money.ts'
+import { looksLikeEntry } from './quick.ts'
 import { acceptSchema, giveReturnSchema, giveSchema } from './rights.ts'
 import { expireSchema, extendSchema, holdSchema, progressSchema, refundSchema, settleSchema } from './spending.ts'
 
@@ -142,8 +143,9 @@ export function expectedEid(entry: Unnamed<Entry>): Uint8Array {
 
 /** Fills in the id and encodes. Throws FRAME_MALFORMED where a field does not fit. */
 export function encodeEntry(fields: Unnamed<Entry>): EncodedEntry {
-  const bytes = encode({ ...fields, eid: expectedEid(fields) })
-  return { entry: decodeEntry(bytes), bytes }
+  const entry: unknown = { ...fields, eid: expectedEid(fields) }
+  const bytes = encode(entry)
+  return { entry: looksLikeEntry(entry) ? entry : decodeEntry(bytes), bytes }
 }
 
 /** What an hour of a job's work earns (µcr): of its one device, or of each of several that earns. 0n and an empty list earn nothing. */
@@ -172,7 +174,7 @@ function withoutKey({ body, signature, batch }: SignedHalf): SignedHalf {
 
 /** Throws FRAME_MALFORMED where the bytes are no entry that this version knows. */
 export function decodeEntry(bytes: Uint8Array): Entry {
-  return decode(entrySchema, bytes)
+  return decode(entrySchema, bytes, looksLikeEntry)
 }
 
 const kinds: ReadonlySet<string> = new Set(entrySchema.options.map((option) => option.shape.k.value))

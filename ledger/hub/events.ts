@@ -7,6 +7,7 @@ import type { LedgerMessage, LogId } from '../../protocol/messages/ledger.ts'
 import type { TriforceError } from '../../protocol/errors.ts'
 import type { AccountProof } from '../checkpoint/account-proof.ts'
 import type { AccountId, LedgerState, Unit } from '../fold/state.ts'
+import type { CheckedFrame } from '../frame.ts'
 import type { ForkProof } from './seal-documents.ts'
 
 /** Messages that the exchange of frames (reconcile/) does not deal with itself. */
@@ -66,8 +67,8 @@ export type HubEvent =
   | {
     readonly type: 'orphans'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[]; readonly last: boolean
   }
-  /** After `load`: stored frames of `log` from number `from` on, as they are stored; none where there are none yet. */
-  | { readonly type: 'loaded'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[] }
+  /** After `load`: stored frames of `log` from number `from` on, as they are stored or as they were checked; none where there are none yet. */
+  | { readonly type: 'loaded'; readonly log: LogId; readonly from: number; readonly frames: readonly (Uint8Array | CheckedFrame)[] }
   /** Somebody wants the proof of an account's state at a final checkpoint. */
   | { readonly type: 'prove'; readonly account: AccountId }
 

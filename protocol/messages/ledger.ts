@@ -10,8 +10,11 @@ import { z } from 'zod'
 import { decode, encode } from '../codec.ts'
 import { countField } from '../fields.ts'
 import { HUBS_PER_FEDERATION } from '../federation.ts'
+import { bytesFrom, countFrom, listOf, oneOf, shapeOf } from '../shape.ts'
 import { checkpointMessageSchema, cosignMessageSchema, finalMessageSchema } from './ledger-checkpoint.ts'
-import { headSchema, LOG_EPOCHS_MAX, LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX, logIdSchema, storedFramesField } from './ledger-fields.ts'
+import {
+  headSchema, LOG_EPOCHS_MAX, LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX, LOG_STORED_FRAME_BYTES_MAX, logIdSchema, storedFramesField,
+} from './ledger-fields.ts'
 import { answerMessageSchema, askMessageSchema, rightsAskMessageSchema, rightsNoneMessageSchema } from './ledger-rights.ts'
 import {
   forkMessageSchema, orphansMessageSchema, sealAskMessageSchema, sealCertificateMessageSchema, sealPromiseMessageSchema,
@@ -54,11 +57,17 @@ export const ledgerMessageSchema = z.discriminatedUnion('t', [
 ])
 export type LedgerMessage = z.output<typeof ledgerMessageSchema>
 
+const isLogId = shapeOf({ hub: countFrom(0, HUBS_PER_FEDERATION - 1), epoch: countFrom(0, 0xffff_ffff) })
+const isFrames = shapeOf({ t: oneOf('frames'), log: isLogId, frames: listOf(bytesFrom(0, LOG_STORED_FRAME_BYTES_MAX), 1, LOG_MESSAGE_FRAMES_MAX) })
+const isAck = shapeOf({ t: oneOf('ack'), log: isLogId, no: countFrom(1) })
+/** Nearly all messages are one of these. */
+export const isFramesOrAck = (value: unknown) => isAck(value) || isFrames(value)
+
 export function encodeLedgerMessage(message: LedgerMessage): Uint8Array {
   return encode(message)
 }
 
 /** Throws FRAME_MALFORMED. */
 export function decodeLedgerMessage(bytes: Uint8Array): LedgerMessage {
-  return decode(ledgerMessageSchema, bytes)
+  return decode(ledgerMessageSchema, bytes, isFramesOrAck)
 }

@@ -8,6 +8,7 @@ import { finishReasonSchema, usageSchema } from '../completion.ts'
 import { countField, hashField, idField, shortText, timeField } from '../fields.ts'
 import { sha256 } from '../crypto.ts'
 import { CAPACITY_GPUS_MAX } from '../limits.ts'
+import { isCount, isHash, isId, isShortText, listOf, oneOf, shapeOf } from '../shape.ts'
 import { signedSchema, type Signed } from '../signed.ts'
 
 export const receiptHalfSchema = z.object({
@@ -32,6 +33,14 @@ export const receiptHalfSchema = z.object({
 })
 export type ReceiptHalf = z.output<typeof receiptHalfSchema>
 
+const isFinish = oneOf(...finishReasonSchema.options)
+const isUsage = shapeOf({ promptTokens: isCount, completionTokens: isCount })
+/** A half as nearly all are, for `decode`. */
+export const looksLikeHalf = shapeOf({
+  v: oneOf(1), ticketHash: isHash, jobId: isId, modelDigest: (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value), device: isShortText, boot: isId,
+  startMs: isCount, endMs: isCount, usage: isUsage, outputHash: isHash, finish: isFinish,
+}, { devices: listOf(isShortText, 2, CAPACITY_GPUS_MAX) })
+
 export const observationSchema = z.strictObject({
   /** Milliseconds from dispatch to the end as the asking side saw them. */
   observedMs: countField,
@@ -46,6 +55,9 @@ export const observationSchema = z.strictObject({
   endedAt: timeField,
 })
 export type Observation = z.output<typeof observationSchema>
+export const looksLikeObservation = shapeOf({
+  observedMs: isCount, usage: isUsage, outputHash: isHash, finish: isFinish, path: oneOf('hub', 'direct', 'relay'), endedAt: isCount,
+})
 
 /** Signed by the contributor that the ticket names, so its key is not repeated. */
 export const signedHalfSchema = signedSchema.omit({ key: true })

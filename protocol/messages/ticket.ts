@@ -4,6 +4,8 @@
  */
 import { z } from 'zod'
 import { countField, hashField, idField, modelIdField, publicKeyField, timeField } from '../fields.ts'
+import { MODEL_ID_CHARS_MAX } from '../limits.ts'
+import { isCount, isHash, isId, oneOf, shapeOf, textUpTo } from '../shape.ts'
 
 export const ticketSchema = z.object({
   v: z.literal(1),
@@ -31,3 +33,10 @@ export const ticketSchema = z.object({
   expiresAt: timeField,
 })
 export type Ticket = z.output<typeof ticketSchema>
+
+/** A ticket as nearly all are, for `decode`. */
+export const looksLikeTicket = shapeOf({
+  v: oneOf(1), network: textUpTo(64), jobId: isId, hub: isHash, contributor: isHash, account: isId,
+  model: (value) => typeof value === 'string' && value.length <= MODEL_ID_CHARS_MAX && /^[!-~]+$/.test(value),
+  requestHash: isHash, tokensMax: isCount, msMax: isCount, priority: isCount, priceRev: isCount, classRev: isCount, issuedAt: isCount, expiresAt: isCount,
+}, { apiKey: isId, cloud: oneOf(true) })

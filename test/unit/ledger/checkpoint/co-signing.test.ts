@@ -321,7 +321,7 @@ describe('ledger/hub/checkpoint', () => {
     of.machine = { get latest() { return of.machine.latest }, step: (hub, event, nowMs) => {
       if (event.type === 'loaded') {
         loads += 1
-        expect(event.frames.reduce((sum, frame) => sum + frame.byteLength, 0)).to.be.at.most(8_192)
+        expect(event.frames.reduce((sum, frame) => sum + (frame instanceof Uint8Array ? frame : frame.bytes).byteLength, 0)).to.be.at.most(8_192)
       }
       return step(hub, event, nowMs)
     } }
