@@ -227,7 +227,7 @@ function orderOf(keys: readonly string[]): readonly Field[] | undefined {
   // Shorter ones first, those of one length by their letters.
   for (const key of keys.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1))) {
     // `/` and `asCID` are how the general encoder tells a link from a map.
-    if (!/^[\u0001-\u007f]{1,23}$/.test(key) || key === '/' || key === 'asCID') return undefined
+    if (!/^[ -~]{1,23}$/.test(key) || key === '/' || key === 'asCID') return undefined
     fields.push({ key, bytes: Uint8Array.of(TEXT | key.length, ...Buffer.from(key, 'latin1')) })
   }
   if (keys.length > ORDER_KEYS_MAX) return fields
