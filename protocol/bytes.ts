@@ -1,7 +1,10 @@
 /** Small helpers for byte strings. */
 
+/** Half of the time of `toHex` is making a Buffer of the bytes. Node's own method needs none, but no page of its manual promises it. */
+const { hexSlice } = Buffer.prototype as { readonly hexSlice?: (this: Uint8Array, start: number, end: number) => string }
+
 export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+  return hexSlice === undefined ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex') : hexSlice.call(bytes, 0, bytes.byteLength)
 }
 
 /** Gives undefined where the text is not lower-case hexadecimal of even length. */

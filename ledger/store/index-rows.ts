@@ -39,13 +39,14 @@ export function createIndexRows({ readEntry }: IndexRowsComponents) {
       }
 
       for (const [index, bytes] of entryBytes.entries()) {
-        const peeked = peekEntry(bytes)
+        const known = entries?.[index]
+        const peeked = known === undefined ? peekEntry(bytes) : { kind: known.k, eid: known.eid }
         if (peeked === undefined) continue
         eids.push({ key: eidKey(peeked.eid), value: positionValue({ log, no: header.no, index }) })
         const movesMoney = moneyKinds.has(peeked.kind)
         if (peeked.kind !== 'JobReceipt' && !movesMoney) continue
-        const entry = entries?.[index] ?? decodeEntry(bytes)
-        const account = movesMoney ? await money.ownerOf(entry) : undefined
+        const entry = known ?? decodeEntry(bytes)
+        const account = movesMoney ? money.knownOwnerOf(entry) ?? await money.ownerOf(entry) : undefined
         if (account !== undefined) list({ money: account }, `m${toHex(account)}`, index)
         if (entry.k !== 'JobReceipt') continue
         list({ account: entry.account }, `a${toHex(entry.account)}`, index)

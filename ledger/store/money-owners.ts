@@ -35,6 +35,13 @@ export function createMoneyOwners({ readEntry }: MoneyOwnersComponents) {
   }
 
   return {
+    /** Undefined where `ownerOf` has to be asked: without a pause, for nearly all. */
+    knownOwnerOf(entry: Entry): Uint8Array | undefined {
+      if (entry.k === 'Hold') return remember(entry.eid, entry.account)
+      if (entry.k === 'Settle' || entry.k === 'Expire' || entry.k === 'Extend') return remembered.get(toHex(entry.hold))
+      return undefined
+    },
+
     /** Undefined where the entry moves no account's money, or rests on one that is not here yet. */
     async ownerOf(entry: Entry): Promise<Uint8Array | undefined> {
       switch (entry.k) {

@@ -57,7 +57,9 @@ function island(credits: number) {
   return { world, id, hex, alone, spending: spendingOf(world), exposed: () => unreplicatedSpend(island, hex), backed: () => backedRights(island, state, hex), state }
 }
 
-describe('spending', () => {
+describe('spending', function () {
+  this.timeout(60_000)
+
   it('with other hubs there has no bound but the credits', async () => {
     const { id, spending, exposed } = island(1_000)
     const held = await spending.hold(holdAsk(id, 1, 900))

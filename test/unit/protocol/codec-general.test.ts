@@ -48,7 +48,9 @@ function vectorBytes(): Uint8Array[] {
   return files.flatMap((name) => [...readFileSync(join(dir, name), 'utf8').matchAll(/"((?:[0-9a-f]{2}){8,})"/g)].map(([, hex]) => new Uint8Array(Buffer.from(hex!, 'hex'))))
 }
 
-describe('protocol/codec beside @ipld/dag-cbor', () => {
+describe('protocol/codec beside @ipld/dag-cbor', function () {
+  this.timeout(60_000)
+
   it('gives the same bytes, and refuses the same values', () => {
     fc.assert(fc.property(value, (one) => {
       expect(outcome(() => Buffer.from(encode(one)))).to.deep.equal(outcome(() => Buffer.from(dagCbor.encode(one))))

@@ -11,7 +11,9 @@ import { testKey } from '../../support/federation.ts'
 const { signer } = testKey()
 const schema = z.object({ n: z.number() })
 
-describe('protocol/signed', () => {
+describe('protocol/signed', function () {
+  this.timeout(60_000)
+
   it('opens what was signed', () => {
     expect(openDocument('ticket', schema, signDocument(signer, 'ticket', { n: 7 }))).to.deep.equal({ n: 7 })
   })

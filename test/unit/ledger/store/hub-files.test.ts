@@ -12,7 +12,9 @@ const anchor = { epoch: 1_800_000_000, no: 77, hash: new Uint8Array(32).fill(0xa
 describe('ledger/store/hub-files', function () {
   this.timeout(30_000)
 
-  it('takes an anchor with any bit flipped for damage, and never for that of another hub', async () => {
+  it('takes an anchor with any bit flipped for damage, and never for that of another hub', async function () {
+  this.timeout(60_000)
+
     const dir = await temporaryDir()
     const files = await openHubFiles(dir.path, owner, { dir: undefined, boot: undefined })
     await files.writeAnchor(anchor)
