@@ -11,6 +11,7 @@ import { accountListSchema, accountSchema, doneSchema, type AccountView } from '
 import {
   auditSchema, changeListSchema, changeSchema, grantedSchema, sealedSchema, tableSchema, type AuditHeads, type AuditView, type ChangeView, type TableView,
 } from './money-schemas.ts'
+import { checksSchema, type ChecksView } from './check-schemas.ts'
 import { providerListSchema, providerSchema, type ProviderView } from './provider-schemas.ts'
 
 export interface AdminClient {
@@ -44,6 +45,10 @@ export interface AdminClient {
   }): Promise<ProviderView>
   removeProvider(name: string): Promise<void>
   testProvider(name: string): Promise<ProviderView>
+  /** How machines stand after their checks at this hub. */
+  checks(): Promise<ChecksView>
+  /** Has a machine that failed checked again at once. */
+  recheck(peer: string): Promise<void>
 }
 
 export type TableName = 'prices' | 'tiers' | 'hardware'
@@ -87,6 +92,10 @@ export function createAdminClient(api: string, adminToken: string): AdminClient 
     }),
     removeProvider: async (name) => {
       await client.json(doneSchema, `/v1/admin/providers/${encodeURIComponent(name)}`, { method: 'DELETE' })
+    },
+    checks: () => client.json(checksSchema, '/v1/admin/checks'),
+    recheck: async (peer) => {
+      await client.json(doneSchema, `/v1/admin/checks/${encodeURIComponent(peer)}/recheck`, { method: 'POST' })
     },
     testProvider: (name) => client.json(providerSchema, `/v1/admin/providers/${encodeURIComponent(name)}/test`, { method: 'POST' }),
   }

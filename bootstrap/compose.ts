@@ -17,11 +17,12 @@ import { createOwnClouds, type OwnClouds } from '../node/clouds/own-clouds.ts'
 import { catalogueAnswer, serveEither } from '../node/clouds/serve-clouds.ts'
 import type { ContributorGateway } from '../node/contributor/contributor-gateway.ts'
 import type { Registry } from '../node/contributor/registry.ts'
-import { createModelHosts, type ModelHosts } from '../node/discovery/model-hosts.ts'
-import type { Gateway, NodeStatus, VendorAdmin } from '../node/gateway.ts'
+import { createModelHosts } from '../node/discovery/model-hosts.ts'
+import type { Standings } from '../node/honesty/standings.ts'
+import type { VendorAdmin } from '../node/gateway.ts'
 import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
-import { createExecutor, type Executor } from '../node/jobs/executor.ts'
+import { createExecutor } from '../node/jobs/executor.ts'
 import { createHomeJobs } from '../node/jobs/home-jobs.ts'
 import { createHostRecord } from '../node/jobs/host-record.ts'
 import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
@@ -30,15 +31,14 @@ import { createRelay } from '../node/jobs/relay.ts'
 import { createReach } from '../node/jobs/reach.ts'
 import { createRelayRights, type RelayRights } from '../node/jobs/relay-rights.ts'
 import { createRemoteJobs } from '../node/jobs/remote-job.ts'
-import { createTicketGate, type TicketGate } from '../node/jobs/tickets.ts'
-import { createTurnSigner, type TurnSigner } from '../node/jobs/turn-signer.ts'
-import { createLifecycle, type LifecyclePart } from '../node/lifecycle.ts'
-import type { ChannelHandler } from '../node/net/channel.ts'
-import { createChannelPool, type ChannelPool } from '../node/net/channel-pool.ts'
+import { createTicketGate } from '../node/jobs/tickets.ts'
+import { createTurnSigner } from '../node/jobs/turn-signer.ts'
+import { createLifecycle } from '../node/lifecycle.ts'
+import { createChannelPool } from '../node/net/channel-pool.ts'
 import { startHeartbeat } from '../node/net/heartbeat.ts'
-import { createHost, type Host } from '../node/net/host.ts'
+import { createHost } from '../node/net/host.ts'
 import { startRedial, type Redial } from '../node/net/redial.ts'
-import { createRequestHandler, createRequests, type Requests } from '../node/net/requests.ts'
+import { createRequestHandler, createRequests } from '../node/net/requests.ts'
 import { startReservations } from '../node/net/reservations.ts'
 import { startWake } from '../node/net/wake.ts'
 import { createTurnEnd } from '../node/net/turn-end.ts'
@@ -55,6 +55,7 @@ import { createTierLimits } from '../node/settlement/tier-limits.ts'
 import { createTiers } from '../node/settlement/tiers.ts'
 import { createStatus } from '../node/status.ts'
 import { openGenerationFile, type GenerationFile } from './generation-file.ts'
+import { createHubChecks, openHubStandings } from './hub-checks.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
 import { createNodeLending } from './node-lending.ts'
 import { openOwnKeys } from './own-key-file.ts'
@@ -65,6 +66,7 @@ import { openProviders, type LentHardware } from './node-providers.ts'
 import { openVendors } from './hub-vendors.ts'
 import type { NodeConfig } from './config.ts'
 import type { RunningNode } from './running-node.ts'
+import type { SharedParts, Side } from './side.ts'
 import type { System } from './system.ts'
 import { version } from './version.ts'
 
@@ -169,14 +171,14 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const shared: SharedParts = { config, system, host, turnSigner, requests, jobPool, modelHosts, executor, gate, boot, queue, status, isSelf: (peer) => peer === host.peerId, isHub }
   const side = ledger === undefined
     ? consumerSide(shared, lending!.gateway)
-    : hubSide(shared, { ledger, table, own }, { ids, hubIndex, relayRights, registry: await openHubRegistry(config, system) })
+    : hubSide(shared, { ledger, table, own }, { ids, hubIndex, relayRights, registry: await openHubRegistry(config, system), standings: await openHubStandings(config, system) })
 
   host.handle(ids.job, side.jobServer)
   host.handle(ids.control, side.controlServer)
   const bridge = createBridge({
     gateway: withOwnKeys(side.gateway, { keys: ownKeys, vendor: (id) => clouds.vendor(id), clock }, { peerId: host.peerId, name: config.name }),
     vendorKeys: { ownKeys, isVendor: (id) => clouds.vendor(id) !== undefined }, generationStore: parts.generations, contributor: side.contributor, clock, random, log,
-    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken, vendors: parts.vendorAdmin } }),
+    ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken, vendors: parts.vendorAdmin, ...(side.checks === undefined ? {} : { checks: side.checks }) } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''
   let redial: Redial = { now() {}, stop() {} }
@@ -264,50 +266,24 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   }
 }
 
-interface SharedParts {
-  readonly config: NodeConfig
-  readonly system: System
-  readonly host: Host
-  readonly turnSigner: TurnSigner
-  readonly jobPool: ChannelPool
-  readonly requests: Requests
-  readonly modelHosts: ModelHosts
-  readonly executor: Executor
-  readonly gate: TicketGate
-  /** Of this start of the node. */
-  readonly boot: Uint8Array
-  readonly queue: JobQueue
-  readonly status: () => NodeStatus
-  readonly isSelf: (peer: string) => boolean
-  readonly isHub: (peer: string) => boolean
-}
-
-/** What differs between a hub and the rest. */
-interface Side {
-  readonly gateway: Gateway
-  readonly contributor: ContributorGateway
-  readonly jobServer: ChannelHandler
-  readonly controlServer: ChannelHandler
-  readonly parts: readonly LifecyclePart[]
-  readonly jobs: () => NodeStatus['jobs']
-}
-
 function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger: HubLedger; readonly table: CapacityTable; readonly own: OwnClouds }, options: {
   readonly ids: ReturnType<typeof protocolIds>
   readonly hubIndex: number
   readonly relayRights: RelayRights
   readonly registry: Registry
+  readonly standings: Standings
 }): Side {
   const { config, system, host, turnSigner, requests, jobPool, modelHosts, executor, gate: ticketGate, boot, queue, status, isSelf, isHub } = shared
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
-  const { ids, hubIndex, relayRights, registry } = options
+  const { ids, hubIndex, relayRights, registry, standings } = options
+  const checks = createHubChecks({ config, system, standings, ledger, table, requests, hubIndex, isSelf, isConnected: (peer) => host.isConnected(peer) })
 
   const presence = startPresence({ ledger, clock, log: log.child('presence'), isConnected: (peer) => host.isConnected(peer) })
   host.onGossip(ids.capacityTopic, (from, data) => {
     const verdict = table.judge(from, data)
     const taken = verdict === 'accept' ? table.get(peerIdOf(from)) : undefined
-    if (taken !== undefined) presence.heard(taken.capacity)
+    if (taken !== undefined && checks.honesty.pays(taken.capacity.peer)) presence.heard(taken.capacity)
     return verdict
   })
   host.onDisconnect((peer) => {
@@ -323,12 +299,12 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const localServer = createJobServer({ serveOpen })
   const record = createHostRecord({ clock })
   const lending = createHubLending({
-    config, system, ledger, table, registry, requests, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
+    config, system, ledger, table, registry, requests, checks, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
   })
   const tierOf = createTiers({ ledger })
   const dispatcher = createDispatcher({
     tierOf, limits: createTierLimits({ clock, tierOf }),
-    table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch,
+    table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch, checks: checks.honesty, distrusts: checks.honesty.distrusts,
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)
@@ -343,7 +319,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
     clientOf: (hub) => createAccountClient({ requests, isConnected: (peer) => host.isConnected(peer), clock, random }, { network: federation.network, hubs: [hub] }),
   }, { hubs: federation.hubs, me: hubIndex })
   const desk = createAccountDesk({
-    gate, ledger, table, clouds: market, dispatcher, keys, signer, clock, log, relayRights, traffic: host.traffic,
+    gate, ledger, table, clouds: market, dispatcher, keys, checks: checks.honesty, signer, clock, log, relayRights, traffic: host.traffic,
     hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,
     addressesOf: (peer) => host.addressesOf(peer),
     devicesOf: (contributor) => presence.devicesOf(contributor),
@@ -354,10 +330,12 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   return {
     gateway: createHubGateway({ ledger, table, clouds: market, dispatcher, keys, jobsAt, clock, status, isNodeKey: lending.isNodeKey }),
     contributor: lending.gateway,
+    checks: checks.honesty,
     jobServer: createJobServer({ serveOpen, serveRelay: createRelay({ gate, dispatcher, traffic: host.traffic }) }),
     controlServer: createRequestHandler((peer, question) => question.t === 'account' ? desk.answer(peer, question)
       : question.t === 'catalogue' ? catalogueAnswer(own, federation, peer, question) : lending.answer(peer, question)),
     parts: [
+      checks.part(dispatcher),
       { name: 'cloud jobs', stop: () => cloudQueue.idle(), stopMsMax: 4_000 },
       { name: 'cloud catalogues', stop: () => cloudHosts.stop() },
       { name: 'hub links', stop: () => links.stop() },

@@ -8,6 +8,7 @@ import { apiKeySigner } from '../protocol/api-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation, FederationHub } from '../protocol/federation.ts'
 import type { CloudAccess } from '../providers/cloud/clouds.ts'
+import type { HonestyOptions } from '../node/honesty/honesty.ts'
 import type { NodeMode } from '../protocol/messages/capacity.ts'
 import type { Identity } from './identity.ts'
 import type { LogLevel } from './log.ts'
@@ -47,6 +48,8 @@ export interface NodeConfig {
   /** Jobs at once in each engine; undefined: what the engine thinks fit. */
   readonly slots: number | undefined
   readonly benchSource: boolean
+  /** Hubs: how machines are checked. */
+  readonly checks: HonestyOptions
   /** Keys for vendors; hubs only. Never logged. */
   readonly cloudAccess: readonly CloudAccess[]
   readonly logLevel: LogLevel
@@ -121,6 +124,7 @@ export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): No
     demoModel: settings.demoModel ?? (lends && local && settings.embedded !== false),
     slots: settings.slots,
     benchSource: settings.benchSource ?? false,
+    checks: { asks: settings.checks ?? !local },
     cloudAccess: hub === undefined ? [] : parts.cloudAccess ?? [],
     logLevel: settings.logLevel ?? 'info',
     logFile: settings.logFile,

@@ -8,7 +8,6 @@ import { createMinuteBudget } from '../node/contributor/minute-budget.ts'
 import { createOrderWriter } from '../node/contributor/orders.ts'
 import { createPassedBy } from '../node/contributor/passed-by.ts'
 import { createPlacementWatch } from '../node/contributor/placement-watch.ts'
-import { unchecked } from '../node/contributor/registration-view.ts'
 import { openRegistry, type Registry } from '../node/contributor/registry.ts'
 import { speedBudget } from '../node/contributor/speed.ts'
 import type { PlacementWatch } from '../node/jobs/dispatcher.ts'
@@ -20,6 +19,7 @@ import { contributorTells } from '../protocol/messages/contributor.ts'
 import type { ControlQuestion } from '../protocol/messages/control.ts'
 import type { Signed } from '../protocol/signed.ts'
 import type { NodeConfig } from './config.ts'
+import type { HubChecks } from './hub-checks.ts'
 import { createRegistrationFiles } from './registration-files.ts'
 import type { System } from './system.ts'
 
@@ -33,6 +33,7 @@ export interface HubLendingParts {
   readonly isConnected: (peer: string) => boolean
   readonly isSelf: (peer: string) => boolean
   readonly isHub: (peer: string) => boolean
+  readonly checks: HubChecks
   /** Machines that failed a moment ago. */
   readonly coolingDown: (peer: string) => boolean
 }
@@ -42,7 +43,7 @@ export interface HubLending {
   /** Counts why machines are passed by. */
   readonly watch: PlacementWatch
   readonly isNodeKey: (publicKey: Uint8Array) => boolean
-  readonly answer: (peer: string, question: Extract<ControlQuestion, { t: 'contributor' | 'speed' }>) => Promise<Uint8Array>
+  readonly answer: (peer: string, question: Extract<ControlQuestion, { t: 'contributor' | 'speed' | 'checks' }>) => Promise<Uint8Array>
 }
 
 const PASS_ON_MS_MAX = 5_000
@@ -53,11 +54,12 @@ export async function openHubRegistry(config: NodeConfig, { log }: System): Prom
 }
 
 export function createHubLending(parts: HubLendingParts): HubLending {
-  const { config, system: { clock, log }, ledger, table, registry, requests, isConnected, isSelf, isHub, coolingDown } = parts
+  const { config, system: { clock, log }, ledger, table, registry, requests, isConnected, isSelf, isHub, coolingDown, checks: { honesty, exchange } } = parts
   const { federation } = config
   const passedBy = createPassedBy({ clock })
   const desk: ContributorDesk = createContributorDesk({
-    ledger, registry, table, passedBy, isHub, isConnected, clock, log, checkOf: unchecked,
+    ledger, registry, table, passedBy, isHub, isConnected, clock, log, checkOf: honesty.checkOf,
+    recheck: (node) => { honesty.again(node, { force: false }) },
     passOn: (order) => {
       for (const { peerId } of federation.hubs) if (!isSelf(peerId) && isConnected(peerId)) void passOn(peerId, order)
     },
@@ -83,6 +85,7 @@ export function createHubLending(parts: HubLendingParts): HubLending {
     isNodeKey: (publicKey) => registry.isNodeKey(publicKey),
     async answer(peer, question) {
       if (question.t === 'contributor') return await desk.answer(peer, question)
+      if (question.t === 'checks') return await exchange.answer(peer, question)
       speed.take(peer, question.data.byteLength)
       return encode({ receivedBytes: question.data.byteLength })
     },

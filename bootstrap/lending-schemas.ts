@@ -4,7 +4,7 @@ import { z } from 'zod'
 export const registrationSchema = z.object({
   id: z.string(), node: z.string().nullable(), name: z.string(), account_name: z.string(), class: z.string(), credits_per_hour: z.string(), standby_credits_per_hour: z.string(),
   connected: z.boolean(), availability: z.object({ hours_per_day: z.number().nullable(), schedule: z.string().nullable() }), models: z.array(z.string()),
-  check: z.object({ state: z.string() }), probation: z.object({ active: z.boolean() }),
+  check: z.object({ state: z.string(), text: z.string() }), probation: z.object({ active: z.boolean() }),
   missing: z.array(z.object({ level: z.string(), have: z.string(), need: z.string(), fix: z.string() })),
 })
 export type RegistrationView = z.output<typeof registrationSchema>

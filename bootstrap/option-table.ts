@@ -77,6 +77,10 @@ export const nodeOptionTable = {
     flag: '--relay <on|off>', env: ['TRIFORCE_RELAY'], parse: parseSwitch,
     description: 'be reachable through the hubs, end-to-end encrypted; on a hub: carry such streams', fallback: 'on',
   }),
+  checks: option({
+    flag: '--checks <on|off>', env: ['TRIFORCE_CHECKS'], parse: parseSwitch,
+    description: 'on a hub: ask machines questions that look like any job, to find those that cheat', fallback: 'on, in a local federation off',
+  }),
   upnp: option({
     flag: '--upnp <on|off>', env: ['TRIFORCE_UPNP'], parse: parseSwitch,
     description: 'ask the home router to open a port, so that others stream from here directly', fallback: 'off',

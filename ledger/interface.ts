@@ -229,6 +229,8 @@ export interface LedgerMoney {
   lending(account: Uint8Array): LendingRecord | undefined
   /** `provider` as a hold names it: a vendor, or `local`; `model` without its vendor. An unlisted model takes its vendor's dearest row. */
   price(provider: string, model: string): PriceQuote
+  /** Pay, and what was held back of it, waits for contributors (hexadecimal keys) of which this says no. It is asked whenever pay is due; nothing is lost. */
+  payWhere(mayPay: (contributor: string) => boolean): void
   /** Logs that a contributor was there; nobody waits for it. Nothing where its key is of no account. */
   presence(fact: PresenceFact): void
   /** Newest first. `from` is inclusive and `to` exclusive, Unix milliseconds. */

@@ -352,6 +352,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     ...createStatementFiles({ hub, store, proofs }, { federation }),
     ...createSealing({ hub, conditions, core }),
 
+    payWhere: (mayPay) => { hub.mayPay = mayPay },
     receipt: async (id) => await receipts.record(id),
     receiptFile: async (id) => await receipts.file(id),
     receipts: async (filter) => await receipts.list(filter),

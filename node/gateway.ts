@@ -6,7 +6,7 @@ import type {
   AppendResult, AuditReport, Balance, ListCursor, PendingChange, RuleChange, RuleTable, StatementLine,
 } from '../ledger/interface.ts'
 import type { AnswerDelta, CompletionRequest, DetailedUsage, EmbeddingRequest, FinishReason } from '../protocol/completion.ts'
-import type { ModelCapability } from '../protocol/messages/capacity.ts'
+import type { CheckLabel, ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
 import type { KeyTerms } from '../protocol/key-terms.ts'
 import type { Signer } from '../protocol/ports.ts'
@@ -79,6 +79,10 @@ export interface PlacedEvent {
   readonly price?: TokenPrice
   /** SHA-256 of its weights, hexadecimal; absent for a vendor's model. */
   readonly digest?: string
+  /** Of its weights, such as `Q8_0`; absent where the engine does not tell. */
+  readonly quantization?: string
+  /** Whether the host was found to have them; absent where nobody checks. */
+  readonly check?: CheckLabel
   /** Code of the error of the host before this one. */
   readonly after?: string
   /** What the account can spend besides what is held for this answer. */

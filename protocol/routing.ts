@@ -35,5 +35,7 @@ export const routingWishesSchema = z.object({
   privacy: privacyClassSchema.optional(),
   /** False: a stream that breaks is not continued at another host. */
   continuation: z.boolean().optional(),
+  /** True: hubs may ask the same again at other hosts, to check the one that answered. */
+  checks: z.boolean().optional(),
 })
 export type RoutingWishes = z.output<typeof routingWishesSchema>

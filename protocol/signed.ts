@@ -30,6 +30,8 @@ export const signatureDomains = {
   batch: 'triforce/batch/1',
   contributorOrder: 'triforce/contributor-order/1',
   lendingConsent: 'triforce/lending-consent/1',
+  drawSeed: 'triforce/draw-seed/1',
+  checkVerdict: 'triforce/check-verdict/1',
 } as const
 
 export type SignatureDomain = keyof typeof signatureDomains

@@ -10,6 +10,7 @@ import { parsePositiveCredits } from '../option-parsers.ts'
 import { formatTable, formatTime } from '../table.ts'
 import { addAuditCommand } from './admin-audit.ts'
 import { tellSigned, whatOf, withAdminFlags } from './admin-common.ts'
+import { addCheckCommands } from './admin-checks.ts'
 import { addProviderCommand } from './admin-provider.ts'
 import { addRuleCommands } from './admin-rules.ts'
 import { argumentOf } from './arguments.ts'
@@ -32,6 +33,7 @@ export function addAdminCommand(program: Command, context: CommandContext): void
   const admin = program.command('admin').description('grants, prices, tiers, cloud providers, checks and repairs of the ledger, for hub admins')
   addAuditCommand(admin, context)
   addProviderCommand(admin, context)
+  addCheckCommands(admin, context)
 
   withAdminFlags(admin.command('grant').description('give an account credits'))
     .argument('<account>', 'name or id of the account')

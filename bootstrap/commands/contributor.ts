@@ -38,6 +38,9 @@ export function addContributorCommand(program: Command, context: CommandContext)
   withWishFlags(withClientFlags(contributor.command('update').description('change hours and models of a machine').argument('<id>', 'reg_… as "contributor list" shows it')))
     .action(async (id: string, flags: WishFlags) => runUpdate(id, flags, context))
 
+  withClientFlags(contributor.command('recheck').description('have a machine that failed its checks checked again').argument('<id>', 'reg_… as "contributor list" shows it'))
+    .action(async (id: string, flags: ClientFlags) => runRecheck(id, flags, context))
+
   withClientFlags(contributor.command('unregister').description('lend a machine no longer').argument('<id>', 'reg_… as "contributor list" shows it')
     .option('--revoke', 'for good: the machine\'s key never earns again'))
     .action(async (id: string, flags: ClientFlags & { readonly revoke?: boolean }) => runUnregister(id, flags, context))
@@ -88,6 +91,12 @@ async function runUpdate(id: string, flags: WishFlags, context: CommandContext):
   const changed = await (await clientFor(flags, context)).json(registrationSchema, path, { method: 'PATCH', body: wishes })
   if (flags.json === true) return printJson(context.terminal, changed)
   tell(changed, context)
+}
+
+async function runRecheck(id: string, flags: ClientFlags, context: CommandContext): Promise<void> {
+  const checked = await (await clientFor(flags, context)).json(registrationSchema, `${pathOf(id)}/recheck`, { method: 'POST' })
+  if (flags.json === true) return printJson(context.terminal, checked)
+  context.terminal.note(printable(`${checked.name} is checked again, with questions that look like ordinary jobs: ${checked.check.text}`))
 }
 
 async function runUnregister(id: string, flags: ClientFlags & { readonly revoke?: boolean }, context: CommandContext): Promise<void> {

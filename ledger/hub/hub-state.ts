@@ -56,6 +56,8 @@ export interface HubState {
   readonly duties: DutiesState
   /** Set by the checkpoint machine in the step in which a checkpoint becomes final; pay is computed in the same step. */
   final: FinalState | undefined
+  /** Pay of a contributor (hexadecimal key) waits while this says no; a view from outside, for only its clearing hub pays an account. */
+  mayPay: (contributor: string) => boolean
   readonly machines: readonly HubMachine[]
 }
 

@@ -35,16 +35,27 @@ function payDue(hub: HubState, { round, state }: FinalState): (VestAsk | { reado
   const pay: (VestAsk | { readonly release: AccountId })[] = []
   for (const device of state.devices.values()) {
     const account = earningAccount(hub, device.contributor)
-    if (account === undefined || clearingLogOf(hub.state, account) !== mine) continue
+    if (account === undefined || clearingLogOf(hub.state, account) !== mine || !hub.mayPay(device.contributor)) continue
     const total = payOf(device)
     const paid = hub.state.devices.get(`${device.contributor}/${device.device}`)?.vested ?? 0n
     if (total > paid) pay.push({ contributor: device.contributor, device: device.device, total, round, newcomer: isNewcomer(hub, records.get(account)) })
   }
+  const waiting = waitingAccounts(hub, state)
   for (const [account, record] of records) {
     const back = hub.state.accounts.get(account)?.back ?? 0n
-    if (back > 0n && clearingLogOf(hub.state, account) === mine && !isNewcomer(hub, record)) pay.push({ release: account })
+    if (back > 0n && clearingLogOf(hub.state, account) === mine && !isNewcomer(hub, record) && !waiting.has(account)) pay.push({ release: account })
   }
   return pay
+}
+
+/** Accounts with a contributor that may not be paid: nothing that was held back is let go either. */
+function waitingAccounts(hub: HubState, state: LedgerState): ReadonlySet<AccountId> {
+  const waiting = new Set<AccountId>()
+  for (const { contributor } of state.devices.values()) {
+    const account = hub.mayPay(contributor) ? undefined : earningAccount(hub, contributor)
+    if (account !== undefined) waiting.add(account)
+  }
+  return waiting
 }
 
 /** What the devices of one account have done together, seen at `nowMs`. */

@@ -25,7 +25,7 @@ export function createHub(options: HubOptions): HubState {
       rightsWaitMsMax: options.rightsWaitMsMax ?? hubDefaults.rightsWaitMsMax,
       rightsResendMs: options.rightsResendMs ?? hubDefaults.rightsResendMs,
     },
-    writing: undefined, connected: new Set(), rights: createRights(), spread: createSpread(), island: createIsland(), duties: createDuties(), final: undefined,
+    writing: undefined, connected: new Set(), rights: createRights(), spread: createSpread(), island: createIsland(), duties: createDuties(), final: undefined, mayPay: () => true,
   }
 }
 

@@ -11,6 +11,8 @@ import type { Clock } from '../../protocol/ports.ts'
 import type { AdminGateway, VendorAdmin } from '../gateway.ts'
 import { accountBody } from './account.ts'
 import { accountField, changeIdField, microCreditsField, nameField, publicKeyField, sourceField } from './admin-fields.ts'
+import type { ChecksAdmin } from '../honesty/honesty.ts'
+import { routeChecksAdmin } from './admin-checks.ts'
 import { routeLedgerAdmin } from './admin-ledger.ts'
 import { routeProviderAdmin } from './admin-providers.ts'
 import { bearerOf } from './auth.ts'
@@ -21,6 +23,7 @@ import { checkBody } from './request-check.ts'
 export interface AdminComponents {
   readonly gateway: AdminGateway
   readonly vendors?: VendorAdmin
+  readonly checks?: ChecksAdmin
   readonly token: string
   readonly clock: Clock
 }
@@ -83,6 +86,7 @@ export function routeAdmin(app: FastifyInstance, components: AdminComponents): v
   })
 
   routeLedgerAdmin(app, { gateway, route })
+  if (components.checks !== undefined) routeChecksAdmin(app, { checks: components.checks, route })
   if (components.vendors !== undefined) routeProviderAdmin(app, { vendors: components.vendors, route })
 }
 

@@ -76,6 +76,10 @@ export function routeContributor(app: FastifyInstance, { gateway, requireKey, st
     return { ok: true }
   })
 
+  app.post('/v1/contributor/registrations/:id/recheck', keyed, async (request) => {
+    return registrationBody(await gateway.recheck(principalOf(request), checkBody(idField, request.params).id))
+  })
+
   // A machine that lends tells its own operator without a key; everywhere else it is the account's to see.
   const reportKey = gateway.lends ? statusKey : requireKey
   app.get('/v1/contributor/status', reportKey === undefined ? {} : { onRequest: reportKey }, async (request) => {

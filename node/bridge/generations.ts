@@ -178,9 +178,9 @@ function bodyOf(record: GenerationRecord) {
   }
 }
 
-function attemptBody({ host, hostName, model, vendor, digest, price }: PlacedEvent, atMs: number, error: string | undefined) {
+function attemptBody({ host, hostName, model, vendor, digest, quantization, check, price }: PlacedEvent, atMs: number, error: string | undefined) {
   return {
-    host, host_name: hostName, model, vendor: vendor ?? null, model_digest: digest ?? null, at_ms: atMs, error: error ?? null,
+    host, host_name: hostName, model, vendor: vendor ?? null, model_digest: digest ?? null, quantization: quantization ?? null, check: check ?? null, at_ms: atMs, error: error ?? null,
     price: price === undefined ? null : {
       prompt_micro_credits_per_1k: price.promptMicroCredits.toString(), completion_micro_credits_per_1k: price.completionMicroCredits.toString(),
     },

@@ -33,6 +33,7 @@ const providerField = z.looseObject({
 const triforceField = z.looseObject({
   privacy: optional(privacyClassSchema),
   continuation: optional(z.boolean()),
+  checks: optional(z.boolean().describe('True: hubs may ask this again at other hosts that may see it, to check the one that answered')),
 })
 
 /** To be spread into the schema of a body. */
@@ -69,6 +70,7 @@ export function readRouting(body: z.output<typeof routingSchema>, headers: Incom
     quantizations: provider?.quantizations,
     privacy: stricter(triforce?.privacy, readPrivacyHeader(headers[PRIVACY_HEADER])),
     continuation: triforce?.continuation,
+    checks: triforce?.checks,
   })
   return Object.keys(wishes).length === 0 ? undefined : wishes
 }

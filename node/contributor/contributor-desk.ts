@@ -25,6 +25,8 @@ export interface ContributorDeskComponents extends RegistrationViewComponents {
   readonly passedBy: Pick<PassedByTable, 'of'>
   /** Tells the other hubs of an order that came from elsewhere; nobody waits for it. */
   readonly passOn: (order: Signed) => void
+  /** Begins the checks of a machine that failed them again; throws NOT_FOUND or FORBIDDEN where it does not. */
+  readonly recheck: (node: Uint8Array) => void
   readonly isHub: (peer: string) => boolean
   readonly clock: Clock
   readonly log: Log
@@ -136,12 +138,30 @@ export function createContributorDesk(components: ContributorDeskComponents, opt
     return viewOf(components, registration)
   }
 
-  async function unregister(document: Signed, order: Extract<ContributorOrder, { do: 'unregister' }>): Promise<void> {
-    const known = registry.get(order.id)
+  /** For the machine itself, and for its account. */
+  function machineFor(document: Signed, id: Uint8Array): Registration {
+    const known = registry.get(id)
     const isItself = known?.node !== undefined && bytesEqual(known.node, document.key)
     if (known === undefined || (!isItself && !bytesEqual(accountOf(document.key).id, known.account))) {
       throw new TriforceError('NOT_FOUND', {}, { detail: 'no machine with this id is registered for the account here' })
     }
+    return known
+  }
+
+  function recheck(document: Signed, id: Uint8Array): RegistrationInfo {
+    const known = machineFor(document, id)
+    if (known.node === undefined) throw new TriforceError('NOT_FOUND', {}, { detail: 'no node runs on this machine yet, so nobody has checked it' })
+    try {
+      components.recheck(known.node)
+    } catch (reason) {
+      // It is another hub that found it bad; that one got the order too.
+      if (components.checkOf(known.node).state !== 'suspected') throw reason
+    }
+    return viewOf(components, known)
+  }
+
+  async function unregister(document: Signed, order: Extract<ContributorOrder, { do: 'unregister' }>): Promise<void> {
+    const known = machineFor(document, order.id)
     if (order.revoke && known.node !== undefined) await ledger.revokeKey({ publicKey: known.node })
     if (known.node === undefined) registry.remove(known.id)
     else if (known.leftAt === undefined || known.leftAt < order.sentAt) registry.put({ ...known, leftAt: order.sentAt })
@@ -199,6 +219,10 @@ export function createContributorDesk(components: ContributorDeskComponents, opt
           await unregister(document, order)
           if (!isHub(peer)) passOn(document)
           return encode({ id: order.id })
+        case 'recheck': {
+          if (!isHub(peer)) passOn(document)
+          return encode(recheck(document, order.id))
+        }
         case 'list': return encode({ registrations: machinesFor(document.key).map((registration) => viewOf(components, registration)) })
         case 'status': return encode(status(document.key))
       }

@@ -55,6 +55,8 @@ export interface ContributorGateway {
   /** Throws NOT_FOUND, and FORBIDDEN for a machine that must be asked itself. */
   update(principal: Principal, id: Uint8Array, change: { readonly availability?: Availability; readonly models?: readonly string[] }): Promise<RegistrationInfo>
   unregister(principal: Principal, id: Uint8Array, options: { readonly revoke: boolean }): Promise<void>
+  /** Throws NOT_FOUND where it has not failed its checks, and FORBIDDEN where that was too short ago. */
+  recheck(principal: Principal, id: Uint8Array): Promise<RegistrationInfo>
   report(principal: Principal | undefined): Promise<LendingReport>
 }
 
@@ -113,6 +115,10 @@ export function createContributorGateway({ ask, writer, own }: ContributorGatewa
         return
       }
       await ask('unregister', writer.order(principal.signer, { do: 'unregister', id, revoke }))
+    },
+    async recheck(principal, id) {
+      const isOwn = own !== undefined && bytesEqual(own.registrar.id, id)
+      return await ask('recheck', writer.order(isOwn ? own.signer : principal.signer, { do: 'recheck', id }))
     },
     async report(principal) {
       const signer = own?.signer ?? principal?.signer

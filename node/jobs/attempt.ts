@@ -13,7 +13,7 @@ import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import { estimatePromptTokens } from '../../protocol/token-estimate.ts'
 import { devicesOf } from '../capacity/devices.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
-import type { Served } from '../gateway.ts'
+import type { PlacedEvent, Served } from '../gateway.ts'
 import type { Channel } from '../net/channel.ts'
 import { paidUsage } from '../settlement/paid-usage.ts'
 import { settleJob, type Settled } from '../settlement/settle.ts'
@@ -21,6 +21,7 @@ import { startSpend, type Spend } from '../settlement/spend.ts'
 import type { TierOf } from '../settlement/tiers.ts'
 import { cloudRecordName, type HostCandidate, type HostOffer } from './candidates.ts'
 import type { Handoff } from './handoff.ts'
+import type { JobWatch } from '../honesty/job-watch.ts'
 import { fromHost, REQUEST_CODES } from './host-errors.ts'
 import type { HostRecord } from './host-record.ts'
 import type { JobOrder } from './job-order.ts'
@@ -41,6 +42,8 @@ export interface AttemptComponents {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Absent: nobody checks hosts. */
+  readonly checks?: JobWatch
 }
 
 export interface AttemptOptions {
@@ -62,13 +65,17 @@ export interface Attempts {
    */
   ask(step: HostOffer, order: JobOrder<JobRequest>, attempts: number, told: Told, after?: TriforceError): Promise<TriforceError | undefined>
   issue(order: TicketOrder): Promise<IssuedTicket>
+  /** Which weights answer there, and whether their host was found to have them. */
+  labelsOf(step: HostOffer): HostLabels
 }
+
+export type HostLabels = Pick<PlacedEvent, 'digest' | 'quantization' | 'check'>
 
 /** What a vendor without a limit of its own may write at most. */
 const CLOUD_TOKENS_MAX = 131_072
 
 export function createAttempts(components: AttemptComponents, options: AttemptOptions): Attempts {
-  const { record, ledger, tierOf, clock, random, log } = components
+  const { record, ledger, tierOf, clock, random, log, checks } = components
   const { network, hubName, firstTextMsMax } = options
 
   function issue(order: TicketOrder): Promise<IssuedTicket> {
@@ -112,6 +119,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
 
   return {
     issue,
+    labelsOf,
     async ask(step, order, attempts, { handoff, pulse }, after) {
       const { model, cloud } = step
       const isSame = model === order.request.model
@@ -126,7 +134,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       }
       handoff.offer({
         type: 'placed', host: step.peer, hostName: step.name, attempts, model, ...remaining(order.account),
-        ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }), ...(step.digest === undefined ? {} : { digest: step.digest }),
+        ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }), ...labelsOf(step),
         ...(after === undefined ? {} : { after: after.code }),
       })?.catch(() => {})
       const issued = await issue({
@@ -134,10 +142,19 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
       })
       const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)
+      const watched = cloud === undefined ? checks?.begin(watchedHost(step), request, order) : undefined
       const seen = await follow(step, issued, { bytes, value: request }, meter.signal, {
-        onBeat: (beat) => pulse.say(waitingOf(beat)), onDelta: meter.onDelta,
+        onBeat: (beat) => {
+          watched?.beat(beat.state)
+          pulse.say(waitingOf(beat))
+        },
+        onDelta: watched === undefined ? meter.onDelta : (delta) => {
+          watched.delta(delta)
+          return meter.onDelta(delta)
+        },
         ...(isEmbedding(request) ? { onVectors: (vectors: VectorsEvent) => handoff.offer(vectors) } : {}),
       })
+      watched?.ended(issued.ticket.jobId, seen)
       const error = seen.error === undefined || meter.stopped ? undefined : fromHost(seen.error)
       if (error !== undefined && !seen.delivered) {
         await spend?.cancel().catch((reason: unknown) => log.warn('a hold was not let go and will expire', { code: toTriforceError(reason).code }))
@@ -164,9 +181,17 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
     },
   }
 
+  function labelsOf(step: HostOffer): HostLabels {
+    if (step.cloud !== undefined) return {}
+    return {
+      ...(step.digest === undefined ? {} : { digest: step.digest }), ...(step.quantization === '' ? {} : { quantization: step.quantization }),
+      ...(checks === undefined ? {} : { check: checks.labelOf(watchedHost(step)) }),
+    }
+  }
+
   /** Receipt and charge stand in one frame of the log; nothing is charged for an answer without tokens. */
   async function settle(issued: IssuedTicket, seen: JobSeen, step: HostOffer, spend: Spend | undefined): Promise<Settled> {
-    const receipt = settleJob(components, { issued, seen, path: 'hub', devices: spend === undefined ? devicesOf(step.row.capacity.gpus) : undefined })
+    const receipt = settleJob(components, { issued, seen, path: 'hub', devices: spend === undefined && checks?.pays(step.row.capacity.peer) !== false ? devicesOf(step.row.capacity.gpus) : undefined })
     if (spend === undefined) return await receipt
     const { usage } = seen
     const isFree = usage.promptTokens === 0 && usage.completionTokens === 0
@@ -175,6 +200,8 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
     return { ...logged, costMicroCredits }
   }
 }
+
+const watchedHost = ({ peer, row, isHub }: HostOffer) => ({ peer, capacity: row.capacity, isHub })
 
 /** What stands between the host and the client. */
 interface Meter {

@@ -36,6 +36,8 @@ export interface CandidatesComponents {
   /** The class of a host for this account. */
   readonly privacyOf: (account: Uint8Array, row: CapacityRow) => PrivacyClass
   readonly clouds: CloudMarket
+  /** A host that failed its checks gets no jobs of this account. */
+  readonly distrusts?: (peer: string, account: Uint8Array) => boolean
 }
 
 /** What the vendors have, and for how much. */
@@ -67,7 +69,7 @@ export async function findOffers(components: CandidatesComponents, account: Uint
 }
 
 async function findPeers(components: CandidatesComponents, account: Uint8Array, modelId: string): Promise<HostOffer[]> {
-  const { record, isConnected, isSelf, privacyOf } = components
+  const { record, isConnected, isSelf, privacyOf, distrusts } = components
   const recorded = new Map((await components.modelHosts.find(modelId)).map((host) => [host.peer, host.addresses]))
   return components.table.fresh().flatMap((row): HostOffer[] => {
     const { peer, capacity } = row
@@ -79,7 +81,7 @@ async function findPeers(components: CandidatesComponents, account: Uint8Array, 
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
       loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
-      coolingDown: record.coolingDown(peer), outputTokensMax: 0,
+      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, account) === true,
     }]
   })
 }

@@ -9,7 +9,7 @@ import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import type { CompletionEvent } from '../gateway.ts'
-import { createAttempts, type AttemptComponents, type Told } from './attempt.ts'
+import { createAttempts, type AttemptComponents, type HostLabels, type Told } from './attempt.ts'
 import { needsOf, type CandidatesComponents, type HostCandidate } from './candidates.ts'
 import type { TierLimits } from '../settlement/tier-limits.ts'
 import { createHandoff } from './handoff.ts'
@@ -49,6 +49,7 @@ export interface PlacementWatch {
 export interface PlacedTicket {
   readonly issued: IssuedTicket
   readonly host: HostCandidate
+  readonly labels: HostLabels
 }
 
 export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud' | 'priority'> {
@@ -176,7 +177,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       limits.enter(order.account, tier)()
       const host = (await plan({ account: order.account, model: order.model, needs, routing, privacy, exclude })).steps[0]!
       if (host.cloud !== undefined || host.model !== order.model) return undefined
-      return { host, issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
+      return { host, labels: attempts.labelsOf(host), issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
     },
     explain: (order) => planRoute(components, order, () => random.unit()),
     idle() {

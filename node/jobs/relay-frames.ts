@@ -12,19 +12,19 @@ export function relayedBody({ request, options }: Pick<Extract<JobAsk, { t: 'rel
   return options === undefined ? request : concatBytes(request, options)
 }
 
-export function placedTell({ price, remainingMicroCredits, host, hostName, attempts, model, vendor, digest, after }: PlacedEvent): PlacedTell {
+export function placedTell({ price, remainingMicroCredits, host, hostName, attempts, model, vendor, digest, quantization, check, after }: PlacedEvent): PlacedTell {
   return {
     t: 'placed', host, hostName, attempts, model, ...(vendor === undefined ? {} : { vendor }),
-    ...(digest === undefined ? {} : { digest }), ...(after === undefined ? {} : { after }),
+    ...(digest === undefined ? {} : { digest }), ...(quantization === undefined ? {} : { quantization }), ...(check === undefined ? {} : { check }), ...(after === undefined ? {} : { after }),
     ...(price === undefined ? {} : { price: { prompt: price.promptMicroCredits.toString(), completion: price.completionMicroCredits.toString() } }),
     ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
   }
 }
 
-export function placedEvent({ price, remaining, host, hostName, attempts, model, vendor, digest, after }: PlacedTell): PlacedEvent {
+export function placedEvent({ price, remaining, host, hostName, attempts, model, vendor, digest, quantization, check, after }: PlacedTell): PlacedEvent {
   return {
     type: 'placed', host, hostName, attempts, model, ...(vendor === undefined ? {} : { vendor }),
-    ...(digest === undefined ? {} : { digest }), ...(after === undefined ? {} : { after }),
+    ...(digest === undefined ? {} : { digest }), ...(quantization === undefined ? {} : { quantization }), ...(check === undefined ? {} : { check }), ...(after === undefined ? {} : { after }),
     ...(price === undefined ? {} : { price: { promptMicroCredits: BigInt(price.prompt), completionMicroCredits: BigInt(price.completion) } }),
     ...(remaining === undefined ? {} : { remainingMicroCredits: BigInt(remaining) }),
   }

@@ -19,6 +19,7 @@ import type { CompleteOptions, CompletionEvent } from '../gateway.ts'
 import type { ChannelPool } from '../net/channel-pool.ts'
 import type { JobPath, Traffic } from '../net/traffic.ts'
 import type { AccountClient } from '../settlement/account-client.ts'
+import type { HostLabels } from './attempt.ts'
 import { needsOf } from './candidates.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
 import { fromHost } from './host-errors.ts'
@@ -87,7 +88,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     return { ...seen, path: channel.path ?? 'direct' }
   }
 
-  interface Ticketed { readonly hub: FederationHub; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly tokensMax: number; readonly addresses: readonly string[] }
+  interface Ticketed { readonly hub: FederationHub; readonly labels: HostLabels; readonly peer: string; readonly hostName: string; readonly signed: Signed; readonly tokensMax: number; readonly addresses: readonly string[] }
 
   /** Undefined where the hub wants to relay the job. */
   async function ticketFor({ signer, request, bytes, routing }: Job, exclude: readonly Uint8Array[]): Promise<(Ticketed & { key: Uint8Array }) | undefined> {
@@ -98,7 +99,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
     if (answer.ticket === undefined) return undefined
     const ticket = openDocument('ticket', ticketSchema, answer.ticket)
     return {
-      hub, key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, tokensMax: ticket.tokensMax,
+      hub, labels: labelsIn(answer), key: ticket.contributor, peer: peerIdOf(ticket.contributor), hostName: answer.hostName, signed: answer.ticket, tokensMax: ticket.tokensMax,
       addresses: answer.addresses,
     }
   }
@@ -122,7 +123,7 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
       const isReached = await reach.to({ peer: ticketed.peer, addresses: ticketed.addresses, relay: ticketed.hub.peerId }, { signal })
       if (signal.aborted) throw new TriforceError('CANCELLED')
       if (!isReached) continue
-      void handoff.offer({ type: 'placed', host: ticketed.peer, hostName: ticketed.hostName, attempts: attempt, model: request.model })
+      void handoff.offer({ type: 'placed', host: ticketed.peer, hostName: ticketed.hostName, attempts: attempt, model: request.model, ...ticketed.labels })
       const seen = await askOn(ticketed.peer, { t: 'open', ticket: ticketed.signed, request: bytes }, signal, listenerOf(job), ticketed.tokensMax)
         .catch((reason: unknown): TriforceError => toTriforceError(reason, 'HOST_LOST'))
       if (seen instanceof TriforceError || (seen.error !== undefined && !seen.delivered)) {
@@ -245,6 +246,10 @@ function listenerOf({ handoff, request }: Job): JobListener {
     onDelta: (delta) => handoff.offer(delta),
     ...(isEmbedding(request) ? { onVectors: (vectors: VectorsEvent) => handoff.offer(vectors) } : {}),
   }
+}
+
+function labelsIn({ digest, quantization, check }: HostLabels | { readonly [Name in keyof HostLabels]: HostLabels[Name] | undefined }): HostLabels {
+  return { ...(digest === undefined ? {} : { digest }), ...(quantization === undefined ? {} : { quantization }), ...(check === undefined ? {} : { check }) }
 }
 
 const RELAY_PRIVACY = 'verified'

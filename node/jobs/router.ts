@@ -26,12 +26,14 @@ export interface RouteOffer extends PlacementCandidate {
   readonly tokensPerSecond: number
   readonly draining: boolean
   readonly reachable: boolean
+  /** It failed its checks. */
+  readonly distrusted?: boolean
   /** Of a vendor's model; the peer is the hub that has the key. */
   readonly cloud?: { readonly vendor: string; readonly price: TokenPrice; readonly keepsPrompts: boolean; readonly isSelf: boolean }
 }
 
 export type LeftOutReason =
-  | 'draining' | 'unreachable' | 'incapable' | 'excluded' | 'privacy' | 'not in only' | 'ignored' | 'not in order' | 'quantization' | 'keeps prompts' | 'too dear'
+  | 'draining' | 'unreachable' | 'failed checks' | 'incapable' | 'excluded' | 'privacy' | 'not in only' | 'ignored' | 'not in order' | 'quantization' | 'keeps prompts' | 'too dear'
 
 export interface LeftOut {
   readonly model: string
@@ -88,6 +90,7 @@ function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclude = []
   const { order, only, ignore, allowFallbacks, quantizations, dataCollection, maxPrice } = wishes
   if (offer.draining) return 'draining'
   if (!offer.reachable) return 'unreachable'
+  if (offer.distrusted === true) return 'failed checks'
   if (exclude.includes(offer.peer)) return 'excluded'
   if (!needs.every((need) => offer.capabilities.includes(need))) return 'incapable'
   if (!mayBeSeenBy(offer.privacy, privacy)) return 'privacy'

@@ -14,6 +14,7 @@ import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { openDocument } from '../../protocol/signed.ts'
 import type { CapacityTable } from '../capacity/table.ts'
 import { listModels, modelToWire } from '../capacity/model-list.ts'
+import type { JobWatch } from '../honesty/job-watch.ts'
 import type { CloudMarket } from '../jobs/candidates.ts'
 import type { Dispatcher } from '../jobs/dispatcher.ts'
 import type { RelayRights } from '../jobs/relay-rights.ts'
@@ -42,6 +43,8 @@ export interface AccountDeskComponents {
   readonly addressesOf: (peer: string) => Promise<readonly string[]>
   /** What a contributor announced to compute with; it may have left since. */
   readonly devicesOf: (contributor: Uint8Array) => readonly DeviceHardware[] | undefined
+  /** Absent: nobody checks machines. */
+  readonly checks?: Pick<JobWatch, 'pays' | 'cleared'>
   readonly signer: Signer
   readonly clock: Clock
   readonly log: Log
@@ -103,10 +106,10 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
       ...(ask.routing === undefined ? {} : { routing: ask.routing }),
     })
     if (placed === undefined) return encode({ hostName: '', addresses: [] })
-    const { issued, host } = placed
+    const { issued, host, labels } = placed
     components.relayRights.grant(peer, host.row.peer)
     const addresses = host.addresses.length > 0 ? host.addresses : await components.addressesOf(host.row.peer)
-    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: addresses.filter((address) => address.length <= 256).slice(0, 16) })
+    return encode({ ticket: issued.signed, hostName: host.row.capacity.name, addresses: addresses.filter((address) => address.length <= 256).slice(0, 16), ...labels })
   }
 
   async function settle(peer: string, account: Account, body: Uint8Array): Promise<Uint8Array> {
@@ -126,9 +129,10 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     const settled = await settleJob(components, {
       issued: { ticket: opened, signed: ask.ticket },
       seen: { usage: ask.observedUsage, finish: ask.finish, outputHash: ask.outputHash, observedMs, half: ask.half },
-      path: isRelayed ? 'relay' : 'direct', devices: components.devicesOf(opened.contributor),
+      path: isRelayed ? 'relay' : 'direct', devices: components.checks?.pays(opened.contributor) === false ? undefined : components.devicesOf(opened.contributor),
     })
     components.traffic.job(isRelayed ? 'relayed' : 'direct')
+    components.checks?.cleared(opened.jobId, opened.contributor)
     return encode({ receiptId: settled.receiptId, durability: settled.durability, costMicroCredits: settled.costMicroCredits.toString() })
   }
 

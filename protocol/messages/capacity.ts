@@ -33,6 +33,10 @@ export type OfferedModel = z.output<typeof offeredModelSchema>
 export const gpuSchema = z.object({ name: shortText, vramBytes: countField, vramFreeBytes: countField })
 export type Gpu = z.output<typeof gpuSchema>
 
+/** What goes with an answer: `hub` is a node that the federation file names, which needs no check; else how the checks of its machine stand. */
+export const checkLabelSchema = z.enum(['hub', 'claimed', 'running', 'passed', 'failed'])
+export type CheckLabel = z.output<typeof checkLabelSchema>
+
 export const vendorField = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/)
 
 /** A vendor that a hub reaches with a key of its own. What it has is asked for over the control protocol, see catalogue.ts. */

@@ -44,6 +44,8 @@ export const contributorOrderSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('announce'), ...order, ...claims }),
   /** Signed by the node's key or by an API key of its account. `revoke`: the node's key never earns again. */
   z.object({ do: z.literal('unregister'), ...order, id: idField, revoke: z.boolean() }),
+  /** Signed like it, about a machine that failed its checks: have it checked again. */
+  z.object({ do: z.literal('recheck'), ...order, id: idField }),
   /** Signed by the node's key (about itself) or by an API key (about all machines of its account). */
   z.object({ do: z.literal('list'), ...order }),
   z.object({ do: z.literal('status'), ...order }),
@@ -128,6 +130,7 @@ export const contributorTells = {
   register: registrationSchema,
   announce: registrationSchema,
   unregister: z.object({ id: idField }),
+  recheck: registrationSchema,
   list: z.object({ registrations: z.array(registrationSchema).max(REGISTRATIONS_LISTED_MAX) }),
   status: lendingStatusSchema,
 } as const

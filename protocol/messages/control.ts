@@ -10,8 +10,9 @@ import { bytesField, countField, hashField, idField, microCreditsField, modelIdF
 import { routingWishesSchema } from '../routing.ts'
 import { keyTermsSchema } from '../key-terms.ts'
 import { signedSchema } from '../signed.ts'
-import { modelCapabilitySchema, vendorField } from './capacity.ts'
+import { checkLabelSchema, modelCapabilitySchema, vendorField } from './capacity.ts'
 import { catalogueAskSchema } from './catalogue.ts'
+import { checksAskSchema } from './checks.ts'
 import { contributorAskSchema, speedAskSchema } from './contributor.ts'
 
 /** Models in one list. 4,096 of about 300 bytes stay below FRAME_BYTES_MAX. */
@@ -33,6 +34,8 @@ export const controlAskSchema = z.discriminatedUnion('t', [
   catalogueAskSchema,
   contributorAskSchema,
   speedAskSchema,
+  /** Between hubs. */
+  checksAskSchema,
 ])
 export type ControlAsk = z.output<typeof controlAskSchema>
 /** What is asked for in earnest; `ping` is answered by itself. */
@@ -165,7 +168,11 @@ export const accountActions = {
       routing: routingWishesSchema.optional(),
     }),
     /** Without `ticket` the job is to be relayed: it costs credits, which a hub counts as it passes the answer on, or goes to another model. */
-    tell: z.object({ ticket: signedSchema.optional(), hostName: shortText, addresses: z.array(z.string().max(256)).max(16) }),
+    tell: z.object({
+      ticket: signedSchema.optional(), hostName: shortText, addresses: z.array(z.string().max(256)).max(16),
+      /** Of the weights as the host announces them, and what its checks have shown. */
+      digest: z.string().max(64).optional(), quantization: z.string().max(32).optional(), check: checkLabelSchema.optional(),
+    }),
   },
   /** The end of such a job: the contributor's half, and what the consumer saw. */
   settle: {

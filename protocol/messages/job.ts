@@ -16,7 +16,7 @@ import { JOB_OPTIONS_BYTES_MAX, JOB_REQUEST_BYTES_MAX, TOOL_CALLS_MAX } from '..
 import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { routingWishesSchema } from '../routing.ts'
 import { signedSchema } from '../signed.ts'
-import { vendorField } from './capacity.ts'
+import { checkLabelSchema, vendorField } from './capacity.ts'
 
 export const jobOpenSchema = z.object({
   t: z.literal('open'),
@@ -66,7 +66,7 @@ export const jobPlacedSchema = z.object({
   t: z.literal('placed'), host: shortText, hostName: shortText, attempts: countField, model: modelIdField, vendor: vendorField.optional(),
   price: z.object({ prompt: microCreditsField, completion: microCreditsField }).optional(), remaining: microCreditsField.optional(),
   /** Of the weights; and why the host before did not answer, one of the error table. */
-  digest: z.string().max(64).optional(), after: z.string().max(64).optional(),
+  digest: z.string().max(64).optional(), quantization: z.string().max(32).optional(), check: checkLabelSchema.optional(), after: z.string().max(64).optional(),
 })
 
 /** Text as the engine made it; `tokens` is cumulative, so a lost count cannot pass unseen. */

@@ -43,7 +43,7 @@ export async function lendingWorld(options: { readonly store?: RegistrationStore
   const registry = await openRegistry({ store, log: quietLog() }, options.registry)
   const passedOn: Signed[] = []
   const desk = createContributorDesk({
-    ledger, registry, table, passedBy, clock, log: quietLog(), checkOf: unchecked, isConnected: () => true,
+    ledger, registry, table, passedBy, clock, log: quietLog(), checkOf: unchecked, recheck: () => {}, isConnected: () => true,
     passOn: (order) => void passedOn.push(order), isHub: (peer) => peer === 'a hub',
   }, { network: 'net', hubName: 'alpha' })
   const writer = createOrderWriter({ clock }, { network: 'net' })

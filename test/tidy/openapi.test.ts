@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { routeDocs } from '../../node/bridge/api-routes.ts'
 import type { OwnKeys } from '../../node/clouds/own-keys.ts'
 import type { ContributorGateway } from '../../node/contributor/contributor-gateway.ts'
+import type { ChecksAdmin } from '../../node/honesty/honesty.ts'
 import type { AdminGateway, VendorAdmin } from '../../node/gateway.ts'
 import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
 
@@ -21,7 +22,7 @@ interface Document {
 }
 
 /** These take no body though they are POSTs. */
-const WITHOUT_BODY = ['POST /v1/admin/changes/:id/approve', 'POST /v1/admin/providers/:name/test']
+const WITHOUT_BODY = ['POST /v1/admin/changes/:id/approve', 'POST /v1/admin/providers/:name/test', 'POST /v1/admin/checks/:peer/recheck', 'POST /v1/contributor/registrations/:id/recheck']
 
 describe('the OpenAPI document', () => {
   let test: TestBridge
@@ -29,7 +30,7 @@ describe('the OpenAPI document', () => {
 
   before(async () => {
     test = await startTestBridge({}, {
-      admin: { gateway: {} as AdminGateway, token: 'tfa', vendors: {} as VendorAdmin }, contributor: {} as ContributorGateway,
+      admin: { gateway: {} as AdminGateway, token: 'tfa', vendors: {} as VendorAdmin, checks: {} as ChecksAdmin }, contributor: {} as ContributorGateway,
       vendorKeys: { ownKeys: {} as OwnKeys, isVendor: () => false },
     })
     document = await (await fetch(`${test.url}/openapi.json`)).json() as Document

@@ -99,7 +99,7 @@ export function decideVest(hub: HubState, { contributor, device, total, round, n
     eid: expectedEid({ k: 'Vest', contributor: key, device, account: key.subarray(0, 16), round, total: named, delta: named, back: 0n }),
     decide: (moment) => {
       const account = earningAccount(hub, contributor)
-      if (account === undefined || notHome(hub, account, moment) !== undefined || totalOfAccount() !== named) return nothing
+      if (account === undefined || !hub.mayPay(contributor) || notHome(hub, account, moment) !== undefined || totalOfAccount() !== named) return nothing
       const delta = named - (hub.state.devices.get(deviceKeyOf(contributor, device))?.vestedBy.get(account) ?? 0n)
       if (delta <= 0n) return nothing
       const back = newcomer ? delta / 2n : 0n

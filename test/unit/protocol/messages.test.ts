@@ -10,6 +10,7 @@ import {
   accountRequestSchema, deltaOfTell, hashedText, jobAskSchema, jobTellSchema, progressNoteSchema, tellOfDelta, type JobDeltaTell,
 } from '../../../protocol/messages/job.ts'
 import { decodeLedgerMessage, encodeLedgerMessage, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
+import { checkReportSchema, checksAskSchema, checksTellSchema, checkVerdictSchema, drawSeedSchema, VERDICTS_TOLD_MAX } from '../../../protocol/messages/checks.ts'
 import { catalogueAskSchema } from '../../../protocol/messages/catalogue.ts'
 import { contributorAskSchema, speedAskSchema } from '../../../protocol/messages/contributor.ts'
 import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
@@ -111,6 +112,17 @@ const vectors: Readonly<Record<string, Vector>> = {
   observation: { schema: observationSchema, good: [observation], bad: { 'unknown path': { path: 'moon' }, 'short hash': { outputHash: b16 }, 'something else': { hub: b32 } } },
   'signed half': { schema: signedHalfSchema, good: [{ body: signed.body, signature: signed.signature }], bad: { 'short signature': { signature: b32 }, 'no body': { body: undefined } } },
   'ask for a catalogue': { schema: catalogueAskSchema, good: [{ t: 'catalogue', vendor: 'openai', revision: b16, from: 0 }], bad: { 'short revision': { revision: new Uint8Array(15) }, 'from below 0': { from: -1 } } },
+  'draw seed': { schema: drawSeedSchema, good: [{ v: 1, network: 'net', hour: 500_000 }], bad: { 'newer version': { v: 2 }, 'half an hour': { hour: 0.5 } } },
+  'check verdict': {
+    schema: checkVerdictSchema, good: [{ v: 1, network: 'net', contributor: b32, state: 'failed', why: 'answer', sentAt: 1 }, { v: 1, network: 'net', contributor: b32, state: 'passed', sentAt: 1 }],
+    bad: { 'short key': { contributor: b16 }, 'unknown state': { state: 'suspected' }, 'unknown reason': { why: 'looks' } },
+  },
+  'ask for checks': {
+    schema: checksAskSchema, good: [{ t: 'checks', hour: 1, nextHour: 2, commitment: b32, verdicts: [signed] }],
+    bad: { 'short commitment': { commitment: b16 }, 'too many verdicts': { verdicts: Array.from({ length: VERDICTS_TOLD_MAX + 1 }, () => signed) } },
+  },
+  'tell of checks': { schema: checksTellSchema, good: [{ report: { seed: signed, checked: [{ jobId: b16, contributor: b32, end: 'good' }] } }, {}], bad: { 'report without its seed': { report: { checked: [] } } } },
+  'check report': { schema: checkReportSchema, good: [{ seed: signed, checked: [] }], bad: { 'unknown end': { checked: [{ jobId: b16, contributor: b32, end: 'fine' }] }, 'no seed': { seed: undefined } } },
   'ask to lend': { schema: contributorAskSchema, good: [{ t: 'contributor', order: signed }, { t: 'contributor', order: signed, consent: signed }], bad: { 'no order': { order: undefined }, 'order above the limit': { order: { ...signed, body: new Uint8Array(CONTRIBUTOR_ORDER_BYTES_MAX + 1) } } } },
   'ask for speed': {
     schema: speedAskSchema, good: [{ t: 'speed', data: new Uint8Array(3) }], bad: { 'no bytes': { data: 'x' }, 'too many': { data: new Uint8Array(SPEED_BYTES_MAX + 1) } },

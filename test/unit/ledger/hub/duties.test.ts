@@ -161,6 +161,24 @@ describe('pay', () => {
     expect(moneyOf(), 'eight days and fifty receipts').to.deep.equal([24n * CREDIT, 0n])
     expect(checkState(world.hubs[0]!.hub.state)).to.deep.equal([])
   })
+
+  it('waits, and what was held back with it, while the contributor may not be paid; then all of it comes', () => {
+    const { world, contributor, standBy, final, moneyOf } = earner(true)
+    standBy(3_600_000)
+    final(1)
+    expect(moneyOf()).to.deep.equal([6n * CREDIT, 6n * CREDIT])
+    let paid = false
+    for (const { hub } of world.hubs) hub.mayPay = (key) => paid || key !== toHex(contributor)
+    for (const { hub } of world.hubs) for (const device of hub.state.devices.values()) device.receipts = 50
+    standBy(3_600_000)
+    world.tick(700_000)
+    final(2)
+    expect(moneyOf(), 'neither pay nor what was held back').to.deep.equal([6n * CREDIT, 6n * CREDIT])
+    paid = true
+    world.tick(700_000)
+    final(3)
+    expect(moneyOf()).to.deep.equal([24n * CREDIT, 0n])
+  })
 })
 
 describe('the heap of expiries', () => {

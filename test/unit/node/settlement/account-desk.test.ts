@@ -53,7 +53,7 @@ function setUp({ relayed = false } = {}) {
     dispatcher: {
       place(order) {
         placed.push(order)
-        return Promise.resolve({ issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
+        return Promise.resolve({ labels: {}, issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
       },
     },
   })
