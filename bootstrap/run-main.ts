@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { runCli } from './cli.ts'
 import { exitCodes } from './command-error.ts'
+import { parentOf } from './local-federation/parent.ts'
 import { createTerminal } from './terminal.ts'
 
 export async function runMain(words: readonly string[], entry: URL): Promise<void> {
@@ -19,6 +20,7 @@ export async function runMain(words: readonly string[], entry: URL): Promise<voi
     terminal: createTerminal(),
     env: process.env,
     entry: fileURLToPath(entry),
+    parent: parentOf(process),
     startNode: async (config, system) => (await import('./compose.ts')).startNode(config, system),
   })
 }

@@ -1,5 +1,6 @@
 /** What every command gets: the terminal, the environment and the flags that all client commands share. */
 import type { Command } from 'commander'
+import type { Parent } from '../local-federation/parent.ts'
 import type { Terminal } from '../terminal.ts'
 import { createApiClient, type ApiClient } from '../api-client.ts'
 import { findNode, type TargetFlags } from '../find-node.ts'
@@ -12,6 +13,8 @@ export interface CommandContext {
   readonly env: NodeJS.ProcessEnv
   /** Path of the program's entry, which `up` runs for each node. */
   readonly entry: string
+  /** The `up` that started this process; absent where somebody else did. */
+  readonly parent?: Parent | undefined
   /** `compose.ts`, loaded only by the commands that run a node: it takes most of the start-up time. */
   readonly startNode: (config: NodeConfig, system: System) => Promise<RunningNode>
 }

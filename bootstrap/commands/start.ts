@@ -6,7 +6,7 @@ import { TriforceError } from '../../protocol/errors.ts'
 import { CommandError, describeError } from '../command-error.ts'
 import type { NodeConfig } from '../config.ts'
 import { waitForDirLock } from '../dir-lock.ts'
-import { childMessageSchema, parentMessageSchema, reportOf, type ChildMessage } from '../local-federation/messages.ts'
+import { reportOf } from '../local-federation/messages.ts'
 import { openNodeConfig } from '../open-node.ts'
 import { nodeOptionTable, readSettings, type FlagValues, type OptionSpec } from '../option-table.ts'
 import { createProgress } from '../progress.ts'
@@ -44,17 +44,16 @@ export function addStartCommand(program: Command, context: CommandContext): void
       await runStart(flags, context)
     } catch (error) {
       const reason = error instanceof TriforceError ? error.context['reason'] : undefined
-      tellParent({ type: 'failed', sentence: describeError(error).sentence, ...(typeof reason === 'string' ? { reason } : {}) })
+      context.parent?.tell({ type: 'failed', sentence: describeError(error).sentence, ...(typeof reason === 'string' ? { reason } : {}) })
       throw error
     } finally {
-      // An open channel to `up` would keep this process alive.
-      if (process.connected) process.disconnect()
+      context.parent?.leave()
     }
   })
 }
 
 async function runStart(flags: FlagValues & { readonly json?: boolean }, context: CommandContext): Promise<void> {
-  const { terminal } = context
+  const { terminal, parent } = context
   const { json, ...settingFlags } = flags
   const stop = createStopRequest({ deadlineMs: startDefaults.exitMsMax, beforeForcedExit: (why) => terminal.note(`ended at once: ${why}`) })
   const config = await openNodeConfig(readSettings(settingFlags, context.env), { env: context.env, askPassphrase: passphrasePrompt() })
@@ -62,9 +61,9 @@ async function runStart(flags: FlagValues & { readonly json?: boolean }, context
   const progress = createProgress({ terminal, clock: system.clock })
   const lockPath = join(config.dir, 'node.lock')
   // Below `up` stderr is the log, and `up` itself says what it waits for.
-  const waitFor = (what: string): void => { if (!process.connected) progress.waitFor(what) }
+  const waitFor = (what: string): void => { if (parent === undefined) progress.waitFor(what) }
   waitFor(`waiting for the node that runs in ${config.dir} to end`)
-  const waitMsMax = process.connected ? startDefaults.lockMsMax : startDefaults.lockByHandMsMax
+  const waitMsMax = parent === undefined ? startDefaults.lockByHandMsMax : startDefaults.lockMsMax
   const taken = await waitForDirLock(lockPath, { waitMsMax, signal: stop.signal })
   progress.clear()
   if (!taken.held) throw new CommandError(`a node runs in ${config.dir} already (pid ${taken.pid}); stop it first, or give another --dir`)
@@ -89,25 +88,24 @@ interface Serving {
   readonly json: boolean
 }
 
-async function serve(node: RunningNode, { config, system, stop, json }: Serving, { terminal }: CommandContext): Promise<void> {
+async function serve(node: RunningNode, { config, system, stop, json }: Serving, { terminal, parent }: CommandContext): Promise<void> {
   const statePath = nodeStatePath(config.dir)
   try {
     await writeState(statePath, {
       v: 1, pid: node.pid, name: node.name, mode: node.mode, peerId: node.peerId, api: node.api,
       ...(config.apiKey === undefined ? {} : { apiKey: config.apiKey }),
     })
-    process.on('message', (message) => {
-      const parsed = parentMessageSchema.safeParse(message)
-      if (parsed.success && parsed.data.type === 'describe') tellParent({ type: 'ready', node: reportOf(node) })
+    parent?.onMessage(({ type }) => {
+      if (type === 'describe') parent.tell({ type: 'ready', node: reportOf(node) })
     })
     collectStartGarbage()
     if (json) printJson(terminal, { ready: true, ...reportOf(node) })
-    else if (process.connected) system.log.info('node runs', { name: node.name, mode: node.mode, peer: node.peerId, api: node.api, pid: node.pid })
+    else if (parent !== undefined) system.log.info('node runs', { name: node.name, mode: node.mode, peer: node.peerId, api: node.api, pid: node.pid })
     else {
       for (const line of summary(node, config)) terminal.note(line)
       if (node.registered !== undefined) void tellRegistration(node.registered, terminal)
     }
-    tellParent({ type: 'ready', node: reportOf(node) })
+    parent?.tell({ type: 'ready', node: reportOf(node) })
 
     const outcome = await Promise.race([stop.requested, node.failed])
     if (outcome instanceof Error) throw outcome
@@ -140,10 +138,4 @@ function summary(node: RunningNode, config: NodeConfig): string[] {
 async function tellRegistration(registered: Promise<HubAnswer>, terminal: Terminal): Promise<void> {
   const { info, error } = await registered
   for (const line of registrationLines(info, error?.message)) terminal.note(line)
-}
-
-function tellParent(message: ChildMessage): void {
-  if (!process.connected) return
-  // The parent may be gone in this very moment; then there is nobody to tell, and `disconnect` stops this node.
-  process.send?.(childMessageSchema.parse(message), undefined, {}, () => {})
 }
