@@ -4,7 +4,7 @@ import { keyScopeSchema, type KeyScope } from '../protocol/key-terms.ts'
 import { privacyClassSchema, type PrivacyClass } from '../protocol/routing.ts'
 import { argumentOf } from './commands/arguments.ts'
 import { parseCredits } from '../protocol/units.ts'
-import { parseChoice, parseTime } from './option-parsers.ts'
+import { parseAccount, parseChoice, parseTime } from './option-parsers.ts'
 
 export interface KeyTermFlags {
   readonly scope?: readonly KeyScope[]
@@ -13,6 +13,7 @@ export interface KeyTermFlags {
   readonly dayBudget?: bigint
   readonly totalBudget?: bigint
   readonly privacy?: PrivacyClass
+  readonly friend?: readonly string[]
 }
 
 export interface KeyTermsBody {
@@ -22,6 +23,7 @@ export interface KeyTermsBody {
   readonly day_budget_micro_credits?: string
   readonly total_budget_micro_credits?: string
   readonly privacy?: PrivacyClass
+  readonly friends?: readonly string[]
 }
 
 export function withKeyTermFlags(command: Command): Command {
@@ -33,10 +35,11 @@ export function withKeyTermFlags(command: Command): Command {
     .option('--day-budget <credits>', 'credits that it may spend on a UTC day', argumentOf('--day-budget', parseCredits))
     .option('--total-budget <credits>', 'credits that it may spend in all', argumentOf('--total-budget', parseCredits))
     .option('--privacy <class>', `who may see what is sent with it: ${privacyClassSchema.options.join(', ')} (default: cloud)`, argumentOf('--privacy', parseChoice(privacyClassSchema.options)))
+    .option('--friend <account>', 'an account whose nodes count as friends, as its "triforce account key" shows it; may be repeated', collect(argumentOf('--friend', parseAccount)))
 }
 
 /** Undefined where no flag was given. */
-export function keyTermsBodyOf({ scope, expires, only, dayBudget, totalBudget, privacy }: KeyTermFlags): KeyTermsBody | undefined {
+export function keyTermsBodyOf({ scope, expires, only, dayBudget, totalBudget, privacy, friend }: KeyTermFlags): KeyTermsBody | undefined {
   const body: KeyTermsBody = {
     ...(scope === undefined ? {} : { scopes: scope }),
     ...(expires === undefined ? {} : { expires_at: expires }),
@@ -44,6 +47,7 @@ export function keyTermsBodyOf({ scope, expires, only, dayBudget, totalBudget, p
     ...(dayBudget === undefined ? {} : { day_budget_micro_credits: dayBudget.toString() }),
     ...(totalBudget === undefined ? {} : { total_budget_micro_credits: totalBudget.toString() }),
     ...(privacy === undefined ? {} : { privacy }),
+    ...(friend === undefined ? {} : { friends: friend }),
   }
   return Object.keys(body).length === 0 ? undefined : body
 }

@@ -12,6 +12,12 @@ export function parseChoice<const Choice extends string>(choices: readonly Choic
   }
 }
 
+/** 32 hexadecimal digits. */
+export function parseAccount(text: string): string {
+  if (!/^[0-9a-f]{32}$/i.test(text)) throw new RangeError('must be an account: 32 hexadecimal digits')
+  return text.toLowerCase()
+}
+
 export function parseCount(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text)

@@ -1,11 +1,14 @@
 /** What an API key may do. Terms are logged with the key and never change: other terms are another key. */
 import { z } from 'zod'
-import { timeField } from './fields.ts'
+import { idField, timeField } from './fields.ts'
 import { privacyClassSchema } from './routing.ts'
 
 /** `inference`: use models. `account`: read credits, receipts and use. `keys`: make and revoke keys of the account. */
 export const keyScopeSchema = z.enum(['inference', 'account', 'keys'])
 export type KeyScope = z.output<typeof keyScopeSchema>
+
+/** Accounts that one key calls friends. */
+export const FRIENDS_MAX = 32
 
 /** µcr. 0 lets the key use free models and the day's quota only. */
 const budgetField = z.bigint().or(z.number().int()).transform(BigInt).pipe(z.bigint().min(0n).max(2n ** 63n - 1n))
@@ -25,6 +28,8 @@ export const keyTermsSchema = z.strictObject({
   totalBudget: budgetField.optional(),
   /** Who may see what is sent with it. */
   privacy: privacyClassSchema.optional(),
+  /** Accounts whose nodes are friends' for what is sent with it; absent: nobody's are. */
+  friends: z.array(idField).min(1).max(FRIENDS_MAX).optional(),
 })
 export type KeyTerms = z.output<typeof keyTermsSchema>
 

@@ -13,6 +13,7 @@ import { clientFor, printJson, withClientFlags, type ClientFlags, type CommandCo
 const termsFields = {
   scopes: z.array(z.string()), expires_at: z.number().nullable(), models: z.array(z.string()).nullable(),
   day_budget_micro_credits: z.string().nullable(), total_budget_micro_credits: z.string().nullable(), privacy: z.string().nullable(),
+  friends: z.array(z.string()).nullable().default(null),
 }
 const keySchema = z.looseObject({ public_key: z.string(), account_name: z.string(), account: z.string(), tier: z.string(), ...termsFields })
 const listedKeySchema = z.looseObject({
@@ -65,6 +66,7 @@ function limitsOf(terms: Terms): string {
     ...(terms.day_budget_micro_credits === null ? [] : [`${formatCredits(BigInt(terms.day_budget_micro_credits))} credits a day`]),
     ...(terms.total_budget_micro_credits === null ? [] : [`${formatCredits(BigInt(terms.total_budget_micro_credits))} credits in all`]),
     ...(terms.privacy === null ? [] : [`privacy ${terms.privacy}`]),
+    ...(terms.friends === null ? [] : [`friends ${terms.friends.join(', ')}`]),
     ...(terms.expires_at === null ? [] : [`until ${formatTime(terms.expires_at)}`]),
   ]
   return limits.length === 0 ? 'none' : limits.join('; ')

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { apiKeyFromSeed, apiKeySigner } from '../../protocol/api-key.ts'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { SEED_BYTES } from '../../protocol/crypto.ts'
-import { keyScopeSchema, type KeyTerms } from '../../protocol/key-terms.ts'
+import { FRIENDS_MAX, keyScopeSchema, type KeyTerms } from '../../protocol/key-terms.ts'
 import type { Clock, Random } from '../../protocol/ports.ts'
 import { privacyClassSchema } from '../../protocol/routing.ts'
 import { formatCredits } from '../../protocol/units.ts'
@@ -38,6 +38,7 @@ export const keyTermsBodySchema = z.strictObject({
   day_budget_micro_credits: optional(microCreditsOrZeroField),
   total_budget_micro_credits: optional(microCreditsOrZeroField),
   privacy: optional(privacyClassSchema),
+  friends: optional(z.array(z.string().regex(/^[0-9a-f]{32}$/, 'must be an account: 32 hexadecimal digits')).min(1).max(FRIENDS_MAX)),
 })
 
 export const newKeySchema = keyTermsBodySchema.extend({ name: nameField })
@@ -95,6 +96,7 @@ export function termsOfBody(body: z.output<typeof keyTermsBodySchema>, nowMs: nu
     ...(body.day_budget_micro_credits === undefined ? {} : { dayBudget: body.day_budget_micro_credits }),
     ...(body.total_budget_micro_credits === undefined ? {} : { totalBudget: body.total_budget_micro_credits }),
     ...(body.privacy === undefined ? {} : { privacy: body.privacy }),
+    ...(body.friends === undefined ? {} : { friends: [...new Set(body.friends)].map((friend) => fromHex(friend)!) }),
   }
   return Object.keys(terms).length === 0 ? undefined : terms
 }
@@ -108,6 +110,7 @@ function termsBody(terms: KeyTerms | undefined) {
     day_budget_micro_credits: terms?.dayBudget?.toString() ?? null,
     total_budget_micro_credits: terms?.totalBudget?.toString() ?? null,
     privacy: terms?.privacy ?? null,
+    friends: terms?.friends?.map(toHex) ?? null,
   }
 }
 

@@ -27,14 +27,21 @@ export interface HostOffer extends RouteOffer, HostCandidate {
   readonly digest?: string
 }
 
+/** Whose prompt it is. */
+export interface Asker {
+  readonly account: Uint8Array
+  /** Accounts that the asking key calls friends. */
+  readonly friends?: readonly Uint8Array[] | undefined
+}
+
 export interface CandidatesComponents {
   readonly table: Pick<CapacityTable, 'fresh'>
   readonly modelHosts: Pick<ModelHosts, 'find'>
   readonly record: Pick<HostRecord, 'load' | 'coolingDown'>
   readonly isConnected: (peer: string) => boolean
   readonly isSelf: (peer: string) => boolean
-  /** The class of a host for this account. */
-  readonly privacyOf: (account: Uint8Array, row: CapacityRow) => PrivacyClass
+  /** The class of a host for who asks. */
+  readonly privacyOf: (asker: Asker, row: CapacityRow) => PrivacyClass
   readonly clouds: CloudMarket
   /** A host that failed its checks gets no jobs of this account. */
   readonly distrusts?: (peer: string, account: Uint8Array) => boolean
@@ -64,11 +71,11 @@ export function needsOf(request: JobRequest): ModelCapability[] {
 }
 
 /** Everybody who offers what `modelId` names, reachable or not. */
-export async function findOffers(components: CandidatesComponents, account: Uint8Array, modelId: string): Promise<HostOffer[]> {
-  return [...await findPeers(components, account, modelId), ...findClouds(components, modelId)]
+export async function findOffers(components: CandidatesComponents, asker: Asker, modelId: string): Promise<HostOffer[]> {
+  return [...await findPeers(components, asker, modelId), ...findClouds(components, modelId)]
 }
 
-async function findPeers(components: CandidatesComponents, account: Uint8Array, modelId: string): Promise<HostOffer[]> {
+async function findPeers(components: CandidatesComponents, asker: Asker, modelId: string): Promise<HostOffer[]> {
   const { record, isConnected, isSelf, privacyOf, distrusts } = components
   const recorded = new Map((await components.modelHosts.find(modelId)).map((host) => [host.peer, host.addresses]))
   return components.table.fresh().flatMap((row): HostOffer[] => {
@@ -77,11 +84,11 @@ async function findPeers(components: CandidatesComponents, account: Uint8Array, 
     if (model === undefined) return []
     const addresses = recorded.get(peer) ?? []
     return [{
-      row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(account, row),
+      row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(asker, row),
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
       loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
-      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, account) === true,
+      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true,
     }]
   })
 }

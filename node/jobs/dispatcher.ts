@@ -58,6 +58,7 @@ export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud' | 
   readonly needs: readonly ModelCapability[]
   readonly routing?: RoutingWishes
   readonly privacy?: PrivacyClass
+  readonly friends?: readonly Uint8Array[]
 }
 
 export interface Dispatcher {
@@ -97,8 +98,8 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
   }
 
   async function follow(order: JobOrder<JobRequest>, told: Told): Promise<void> {
-    const { request, account, routing, privacy } = order
-    const { steps } = await plan({ account, model: request.model, needs: needsOf(request), routing, privacy })
+    const { request, account, friends, routing, privacy } = order
+    const { steps } = await plan({ account, friends, model: request.model, needs: needsOf(request), routing, privacy })
     const perModel = new Map<string, number>()
     const unpaid = new Set<string>()
     let asked = 0
@@ -172,10 +173,10 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     counts,
     // Only an embedding gives vectors.
     run: run as Dispatcher['run'],
-    async place({ exclude, needs, routing, privacy, tier, ...order }) {
+    async place({ exclude, needs, routing, privacy, friends, tier, ...order }) {
       // The stream is not seen here, so it takes no place; its beginning counts.
       limits.enter(order.account, tier)()
-      const host = (await plan({ account: order.account, model: order.model, needs, routing, privacy, exclude })).steps[0]!
+      const host = (await plan({ account: order.account, friends, model: order.model, needs, routing, privacy, exclude })).steps[0]!
       if (host.cloud !== undefined || host.model !== order.model) return undefined
       return { host, labels: attempts.labelsOf(host), issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
     },

@@ -14,6 +14,8 @@ export interface JobOrder<Request extends JobRequest = CompletionRequest> {
   readonly routing?: RoutingWishes
   /** Who may see the prompt at most, by the key that asks; a wish can only narrow it. Default `cloud`. */
   readonly privacy?: PrivacyClass
+  /** Accounts whose nodes are friends', by the key that asks. */
+  readonly friends?: readonly Uint8Array[]
   /** Id of the API key that asks, for the account's own accounts. */
   readonly apiKey?: Uint8Array
   /** The key itself where a budget counts what is held. */

@@ -6,11 +6,10 @@ import { TriforceError } from '../../protocol/errors.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import { modelKin } from '../clouds/same-model.ts'
-import { findOffers, type CandidatesComponents, type HostOffer } from './candidates.ts'
+import { findOffers, type Asker, type CandidatesComponents, type HostOffer } from './candidates.ts'
 import { narrower, route, type RouteDecision } from './router.ts'
 
-export interface PlanOrder {
-  readonly account: Uint8Array
+export interface PlanOrder extends Asker {
   readonly model: string
   readonly needs: readonly ModelCapability[]
   readonly routing?: RoutingWishes | undefined
@@ -24,11 +23,11 @@ export interface RoutePlan extends RouteDecision<HostOffer> {
 }
 
 export async function planRoute(components: CandidatesComponents, order: PlanOrder, unit: () => number): Promise<RoutePlan> {
-  const { account, needs, exclude = [], routing: wishes = {} } = order
+  const { account, friends, needs, exclude = [], routing: wishes = {} } = order
   const privacy = narrower(order.privacy ?? 'cloud', wishes.privacy ?? 'cloud')
   const alike = privacy === 'cloud' && (wishes.privacy ?? order.privacy) === 'cloud' ? sameAtVendors(components, order.model) : []
   const models = [...new Set([order.model, ...wishes.fallbackModels ?? [], ...alike])]
-  const offers = await Promise.all(models.map((model) => findOffers(components, account, model)))
+  const offers = await Promise.all(models.map((model) => findOffers(components, { account, friends }, model)))
   const decision = route(offers, { needs, wishes, privacy, exclude }, unit)
   return { ...decision, steps: beforeQueues(decision.steps, new Set(alike)), offers: offers.reduce((sum, { length }) => sum + length, 0) }
 }

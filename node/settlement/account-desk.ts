@@ -98,10 +98,10 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
   async function ticket(peer: string, account: Account, key: ApiKeyRecord, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.ticket.ask, body)
     for (const model of [ask.model, ...ask.routing?.fallbackModels ?? []]) checkModel(key.terms, model)
-    const { apiKey, privacy } = jobTermsOf(key)
+    const { apiKey, privacy, friends } = jobTermsOf(key)
     const placed = await dispatcher.place({
       account: account.id, model: ask.model, requestHash: ask.requestHash, tier: account.tier, apiKey,
-      ...(privacy === undefined ? {} : { privacy }),
+      ...(privacy === undefined ? {} : { privacy }), ...(friends === undefined ? {} : { friends }),
       exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
       ...(ask.routing === undefined ? {} : { routing: ask.routing }),
     })

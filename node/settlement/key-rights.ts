@@ -25,10 +25,11 @@ export function checkModel(terms: Terms, model: string): void {
 }
 
 /** What goes with a job of this key: the key itself only where a budget counts its holds. */
-export function jobTermsOf({ publicKey, terms }: Pick<ApiKeyRecord, 'publicKey' | 'terms'>): Pick<JobOrder, 'apiKey' | 'key' | 'privacy'> {
+export function jobTermsOf({ publicKey, terms }: Pick<ApiKeyRecord, 'publicKey' | 'terms'>): Pick<JobOrder, 'apiKey' | 'key' | 'privacy' | 'friends'> {
   return {
     apiKey: keyIdOf(publicKey),
     ...(terms !== undefined && hasBudget(terms) ? { key: publicKey } : {}),
     ...(terms?.privacy === undefined ? {} : { privacy: terms.privacy }),
+    ...(terms?.friends === undefined ? {} : { friends: terms.friends }),
   }
 }

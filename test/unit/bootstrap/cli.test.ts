@@ -39,6 +39,7 @@ describe('bootstrap/cli', () => {
       ['key create --name x --credits -5', '--credits must be a positive number'],
       ['key add 12D3KooWx --account ann', '"12D3KooWx" is no peer id'],
       ['key add 12D3KooWx', "required option '--account <account>' not specified"],
+      ['account make-key --name x --friend bob', '--friend must be an account: 32 hexadecimal digits'],
       ['models pull', "missing required argument 'model'"],
       ['models pull ftp://x/y.gguf', 'must be hf:owner/repo/file.gguf'],
       ['models pull http://example.org/x.gguf', 'must be an https URL'],

@@ -19,8 +19,8 @@ function find(rows: Readonly<Record<string, Partial<Capacity>>>, world: World = 
     modelHosts: { find: () => Promise.resolve(Object.entries(world.recorded ?? {}).map(([peer, addresses]) => ({ peer, addresses }))) },
     record: { load: () => 3, coolingDown: (peer) => peer === world.coolingDown },
     isConnected: (peer) => (world.connected ?? []).includes(peer), isSelf: (peer) => peer === 'self',
-    privacyOf: (_account, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds,
-  }, new Uint8Array(16), model)
+    privacyOf: (_asker, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds,
+  }, { account: new Uint8Array(16) }, model)
 }
 
 describe('node/jobs/candidates', () => {
