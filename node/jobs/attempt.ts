@@ -3,6 +3,7 @@
  * exactly once, whatever it is. A host that delivered nothing costs nothing, and another one may be asked.
  */
 import type { HubLedger } from '../../ledger/interface.ts'
+import { bytesEqual } from '../../protocol/bytes.ts'
 import { isEmbedding, type AnswerDelta, type DetailedUsage, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
@@ -26,7 +27,7 @@ import { fromHost, REQUEST_CODES } from './host-errors.ts'
 import type { HostRecord } from './host-record.ts'
 import type { JobOrder } from './job-order.ts'
 import { runJob, type JobListener, type JobSeen } from './job-run.ts'
-import { issueTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
+import { issueTicket, ownTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
 import type { TurnSigner } from './turn-signer.ts'
 import type { JobEvent, VectorsEvent } from './vectors.ts'
 import { waitingOf, type Pulse } from './waiting.ts'
@@ -137,10 +138,12 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         ...(cloud === undefined ? {} : { vendor: cloud.vendor, price: cloud.price }), ...labelsOf(step),
         ...(after === undefined ? {} : { after: after.code }),
       })?.catch(() => {})
-      const issued = await issue({
+      const ticketOrder = {
         contributor: publicKeyOf(step.peer)!, account: order.account, apiKey: order.apiKey, model, requestHash, tokensMax: isEmbedding(request) ? undefined : request.maxTokens, priority: tierOf(order.tier).priority,
         ...(spend === undefined ? {} : { cloud: { priceRev: spend.priceRev } }),
-      })
+      }
+      const isOwn = bytesEqual(ticketOrder.contributor, components.signer.publicKey)
+      const issued = isOwn ? ownTicket(components, network, ticketOrder) : await issue(ticketOrder)
       const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)
       const watched = cloud === undefined ? checks?.begin(watchedHost(step), request, order) : undefined
       const seen = await follow(step, issued, { bytes, value: request }, meter.signal, {

@@ -2,7 +2,8 @@
  * Job tickets: a hub issues them, a contributor checks them. Whoever brings a valid one is served, once.
  */
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
-import { sha256 } from '../../protocol/crypto.ts'
+import { encode } from '../../protocol/codec.ts'
+import { sha256, SIGNATURE_BYTES } from '../../protocol/crypto.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { isHubKey, type Federation } from '../../protocol/federation.ts'
 import { CLOCK_SKEW_MS_MAX, COMPLETION_TOKENS_MAX, JOB_MS_MAX, TICKET_VALID_MS } from '../../protocol/limits.ts'
@@ -74,6 +75,17 @@ export async function issueTicket(components: TicketDeskComponents, network: str
   const signed = await new Promise<Signed>((resolve) => { components.signer.sign('ticket', ticket, resolve) })
   return { ticket, signed }
 }
+
+/**
+ * A ticket for a job that this hub serves itself and that does not leave the process: nobody asks for its signature, and a
+ * receipt holds its body only. Elsewhere it would be refused.
+ */
+export function ownTicket(components: NewTicketComponents, network: string, order: TicketOrder): IssuedTicket {
+  const ticket = newTicket(components, network, order)
+  return { ticket, signed: { body: encode(ticket), key: components.signer.publicKey, signature: UNSIGNED } }
+}
+
+const UNSIGNED = new Uint8Array(SIGNATURE_BYTES)
 
 export interface TicketGate {
   /** `own`: what it says, where this hub issued it a moment ago and it has not left the process. Throws SIGNATURE_INVALID, NOT_A_HUB, TICKET_INVALID, TICKET_EXPIRED or TICKET_USED. A ticket passes once. */

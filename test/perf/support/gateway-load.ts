@@ -27,7 +27,7 @@ export interface LoadMeasured {
   /** Milliseconds from the request to its end, and to its first token. */
   readonly wholeMs: Quantiles
   readonly firstMs: Quantiles
-  /** Between two pieces of one answer that came one after the other, ms. */
+  /** Between two pieces of one answer that came one after the other, and held tokens, ms. */
   readonly gapMs: Quantiles
 }
 
@@ -46,7 +46,8 @@ interface Answer {
 
 /** Of so many answers every word is looked at; of the others the first and the last. */
 const LOOKED_THROUGH_EACH = 32
-const FIRST = Buffer.from(benchToken(0))
+/** In events and in whole bodies. */
+const TOKEN = Buffer.from('"content":"t')
 
 /** What was seen of all answers of one load. */
 function createMeter({ tokens }: GatewayLoad) {
@@ -80,8 +81,10 @@ function createMeter({ tokens }: GatewayLoad) {
     data(answer: Answer, chunk: Buffer): void {
       const nowMs = performance.now()
       answer.chunks.push(chunk)
-      if (answer.firstMs > 0) gaps.push(nowMs - answer.lastMs)
-      else if (chunk.includes(FIRST)) answer.firstMs = nowMs
+      // What comes without a token is the end, which waits for the receipt, or a sign of life.
+      if (!chunk.includes(TOKEN)) return
+      if (answer.firstMs === 0) answer.firstMs = nowMs
+      else gaps.push(nowMs - answer.lastMs)
       answer.lastMs = nowMs
     },
     end(answer: Answer): void {

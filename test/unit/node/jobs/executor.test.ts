@@ -94,6 +94,24 @@ function setUp(script: ProviderScript, options: { slots?: number; devices?: read
 }
 
 describe('node/jobs/executor', () => {
+  it('says accept with the first piece, and without one after 10 ms and not one millisecond earlier', async () => {
+    const engine = handFed()
+    const { connect, pass } = setUp(engine.script, { slots: 2 })
+    const quick = connect()
+    quick.open()
+    await settled()
+    engine.give({ type: 'text', text: 'a', tokens: 1 })
+    await settled()
+    expect(quick.frames.map(({ t }) => t)).to.deep.equal(['accept', 'chunk'])
+    const slow = connect()
+    slow.open()
+    await settled()
+    await pass(9)
+    expect(slow.frames).to.deep.equal([])
+    await pass(1)
+    expect(slow.frames).to.deep.equal([{ t: 'accept' }])
+  })
+
   it('serves a job: accept, text, end with usage and a half that it signed', async () => {
     const { connect, executor, finish } = setUp(sayWords(['Tri', 'Force']))
     const job = connect()

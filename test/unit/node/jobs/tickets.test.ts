@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { createTicketGate, type TicketGateOptions } from '../../../../node/jobs/tickets.ts'
+import { createTicketGate, ownTicket, type TicketGateOptions } from '../../../../node/jobs/tickets.ts'
 import { encode } from '../../../../protocol/codec.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { CLOCK_SKEW_MS_MAX, COMPLETION_TOKENS_MAX, TICKET_VALID_MS } from '../../../../protocol/limits.ts'
@@ -34,6 +34,20 @@ describe('node/jobs/tickets', () => {
     expect(ticket).to.include({ tokensMax: 7, priority: 2 })
     expect(await codeOf(() => gate.admit(signed, request))).to.equal('TICKET_USED')
     expect(await codeOf(() => gate.admit(issue().signed, request))).to.equal('none')
+  })
+
+  it('admits a ticket of its own hub that was not signed once, and only from within the process', async () => {
+    const { clock, gate } = setUp()
+    const order = { contributor: contributor.signer.publicKey, account: new Uint8Array(16), model: 'tiny', requestHash: sha256(request), priority: 2 }
+    const own = (part: Partial<typeof order> = {}) => ownTicket({ signer: hubs[0]!.signer, clock, random }, federation.network, { ...order, ...part })
+    const { signed, ticket } = own()
+    expect(await codeOf(() => gate.admit(signed, request))).to.equal('SIGNATURE_INVALID')
+    expect(gate.admit(signed, request, ticket)).to.equal(ticket)
+    expect(await codeOf(() => gate.admit(signed, request, ticket))).to.equal('TICKET_USED')
+    const other = own({ contributor: testKey().signer.publicKey })
+    expect(await codeOf(() => gate.admit(other.signed, request, other.ticket))).to.equal('TICKET_INVALID')
+    const changed = own()
+    expect(await codeOf(() => gate.admit(changed.signed, encode(aRequest({ seed: 1 })), changed.ticket))).to.equal('TICKET_INVALID')
   })
 
   it('caps the tokens', () => {
