@@ -13,6 +13,7 @@ import { addDoctorCommand } from './commands/doctor.ts'
 import { addEngineCommand } from './commands/engine.ts'
 import { addFederationCommand } from './commands/federation.ts'
 import { addKeyCommand } from './commands/key.ts'
+import { addLendingCommands } from './commands/lending.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addReceiptsCommand } from './commands/receipts.ts'
 import { addStartCommand } from './commands/start.ts'
@@ -54,7 +55,7 @@ export function createProgram(context: CommandContext): Command {
   // Settings above go over to the commands that are added below.
   for (const add of [
     addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
-    addAccountCommand, addVendorKeyCommand, addKeyCommand, addFederationCommand, addContributorCommand, addAdminCommand, addEngineCommand, addDoctorCommand,
+    addAccountCommand, addVendorKeyCommand, addKeyCommand, addFederationCommand, addContributorCommand, addLendingCommands, addAdminCommand, addEngineCommand, addDoctorCommand,
   ]) add(program, context)
   return program
 }

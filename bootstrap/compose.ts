@@ -57,7 +57,7 @@ import { createStatus } from '../node/status.ts'
 import { openGenerationFile, type GenerationFile } from './generation-file.ts'
 import { createHubChecks, openHubStandings } from './hub-checks.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
-import { createNodeLending } from './node-lending.ts'
+import { createNodeLending, type NodeLending } from './node-lending.ts'
 import { openOwnKeys } from './own-key-file.ts'
 import { leaseRemote, localChannel } from './host-channels.ts'
 import { createHubClouds } from './hub-clouds.ts'
@@ -141,7 +141,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const gate = createTicketGate({ clock }, { federation, publicKey: signer.publicKey })
   const executor = createExecutor({
     traffic: host.traffic, provider, queue, signer, turnSigner, clock, log, boot, devices: hardware.devices, gate,
-    onRefused: (code) => lending?.onRefused(code),
+    onRefused: (code) => lending?.onRefused(code), ...(ledger === undefined ? { lending: { refusal: () => lending?.lender?.refusal(), rankOf: (account) => lending?.lender?.rankOf(account) ?? 0 } } : {}),
   })
   const own = createOwnClouds(clouds)
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local', isHub })
@@ -152,16 +152,22 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
       slots: { total: provider.slots, busy: queue.running, queued: queue.waiting }, ...(ledger === undefined ? {} : { clouds: [...own.offers()] }),
       clock: { boot, ms: Math.floor(clock.monotonicMs()) },
     }),
-    ...(ledger === undefined ? {} : { onAnnounced: (capacity) => table.put(capacity) }),
+    pause: () => lending?.lender?.pauseNow(), ...(ledger === undefined ? {} : { onAnnounced: (capacity) => table.put(capacity) }),
   })
   const lends = config.mode !== 'consumer'
   const withdraw = async (): Promise<void> => {
     queue.drain()
     await announcer.leave()
   }
-  const lending = ledger !== undefined ? undefined : createNodeLending({
+  const lending: NodeLending | undefined = ledger !== undefined ? undefined : await createNodeLending({
     config, system, host, requests, hardware, models: () => provider.models().map((model) => model.id), onLeft: () => { void withdraw() },
     jobs: () => ({ running: queue.running, queued: queue.waiting, served: executor.counts.served, failed: executor.counts.failed, slots: provider.slots }),
+  })
+
+  lending?.gate?.onChange(() => {
+    announcer.changedNow()
+    const refusal = lending.gate?.refusal()
+    if (refusal !== undefined) queue.refuseWaiting(refusal)
   })
 
   // What makes it a hub, or a node that asks hubs.
@@ -178,6 +184,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   const bridge = createBridge({
     gateway: withOwnKeys(side.gateway, { keys: ownKeys, vendor: (id) => clouds.vendor(id), clock }, { peerId: host.peerId, name: config.name }),
     vendorKeys: { ownKeys, isVendor: (id) => clouds.vendor(id) !== undefined }, generationStore: parts.generations, contributor: side.contributor, clock, random, log,
+    ...(lending?.lender === undefined ? {} : { lender: { lender: lending.lender, adminToken: config.adminToken } }),
     ...(ledger === undefined || config.adminToken === undefined ? {} : { admin: { gateway: createAdminGateway({ ledger }, { hubNames: federation.hubs.map((hub) => hub.name), hubIndex }), token: config.adminToken, vendors: parts.vendorAdmin, ...(side.checks === undefined ? {} : { checks: side.checks }) } }),
   }, { host: config.apiHost, port: config.apiPort, stopMsMax: BRIDGE_STOP_MS_MAX })
   let api = ''

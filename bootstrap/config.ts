@@ -37,7 +37,7 @@ export interface NodeConfig {
   readonly upnp: boolean
   /** The account's key: a consumer and a hybrid spend with it, a contributor earns for it. */
   readonly apiKey: string | undefined
-  /** Hubs: who sends it as Bearer may use the admin routes of this hub. */
+  /** Hubs: who sends it as Bearer may use the admin routes of this hub. Nodes that lend: may pause them and change their settings. */
   readonly adminToken: string | undefined
   /** GGUF files, or folders of them; absolute. */
   readonly models: readonly string[]
@@ -60,7 +60,7 @@ export interface NodeConfig {
 export interface ConfigParts {
   readonly federation: Federation
   readonly identity: Identity
-  /** Of this hub; ignored in other modes. */
+  /** Of this hub, or of this node that lends; ignored for a consumer. */
   readonly adminToken: string | undefined
   /** Vendors' keys of the environment; ignored in other modes than hub. */
   readonly cloudAccess?: readonly CloudAccess[]
@@ -117,7 +117,7 @@ export function createNodeConfig(settings: NodeSettings, parts: ConfigParts): No
     relay: settings.relay ?? true,
     upnp: settings.upnp ?? false,
     apiKey: checkedApiKey(mode, settings.apiKey),
-    adminToken: hub === undefined ? undefined : parts.adminToken,
+    adminToken: hub !== undefined || lends ? parts.adminToken : undefined,
     models: settings.models ?? [],
     ollamaHost: ollamaHostOf(mode, settings),
     embedded: settings.embedded ?? (lends || settings.models !== undefined),

@@ -12,3 +12,15 @@ export type RegistrationView = z.output<typeof registrationSchema>
 export const registeredSchema = registrationSchema.extend({ notes: z.array(z.string()), next: z.string() })
 export const registrationListSchema = z.object({ data: z.array(registrationSchema) })
 export const lendingReportSchema = z.looseObject({ explanation: z.array(z.string()) })
+
+/** What `/v1/contributor/controls` tells. */
+export const controlsViewSchema = z.looseObject({
+  lending: z.boolean(), explanation: z.array(z.string()), running: z.number(), waiting: z.number(), lent_today_ms: z.number(),
+  bounds: z.array(z.object({ what: z.string(), held: z.boolean(), text: z.string() })),
+  settings: z.object({
+    hours_per_day: z.number().nullable(), schedule: z.string().nullable(), days: z.array(z.string()).nullable(), time_zone: z.string().nullable(),
+    upload_mbits: z.number().nullable(), download_mbits: z.number().nullable(), vram_gb: z.number().nullable(), power_watts: z.number().nullable(),
+    yield_to: z.string(), friends: z.array(z.string()),
+  }),
+})
+export type ControlsView = z.output<typeof controlsViewSchema>

@@ -13,9 +13,11 @@ import type { Requests } from '../node/net/requests.ts'
 import { apiKeySigner } from '../protocol/api-key.ts'
 import { toTriforceError } from '../protocol/errors.ts'
 import type { HardwareClaim } from '../protocol/messages/contributor.ts'
+import type { Lender } from '../node/lending/lender.ts'
+import type { LendingGate } from '../node/lending/lending-gate.ts'
 import type { Machine } from '../providers/hardware.ts'
 import type { NodeConfig } from './config.ts'
-import { createLendingFile } from './lending-file.ts'
+import { openNodeLender } from './node-lender.ts'
 import type { LentHardware } from './node-providers.ts'
 import type { System } from './system.ts'
 
@@ -36,6 +38,9 @@ export interface NodeLending {
   /** Nodes that lend. */
   readonly registrar: Registrar | undefined
   readonly onRefused: (code: string) => void
+  /** Nodes that lend: what their operator lets them do. */
+  readonly lender: Lender | undefined
+  readonly gate: LendingGate | undefined
   readonly part: LifecyclePart
 }
 
@@ -47,27 +52,35 @@ const MEASURE_EVERY_MS = 24 * 3_600_000
 /** Codes of the error table are few; the map of them stays small. */
 const REFUSED_CODES_MAX = 64
 
-export function createNodeLending(parts: NodeLendingParts): NodeLending {
+export async function createNodeLending(parts: NodeLendingParts): Promise<NodeLending> {
   const { config, system, host, requests, hardware, models, jobs, onLeft } = parts
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
   const isConnected = (peer: string) => host.isConnected(peer)
   const writer = createOrderWriter({ clock }, { network: federation.network })
   const ask = createHubAsker({ requests, isConnected }, { hubs: federation.hubs })
-  if (config.mode === 'consumer') return { gateway: createContributorGateway({ ask, writer }), registrar: undefined, onRefused: () => {}, part: { name: 'lending' } }
+  if (config.mode === 'consumer') return { gateway: createContributorGateway({ ask, writer }), registrar: undefined, onRefused: () => {}, lender: undefined, gate: undefined, part: { name: 'lending' } }
 
   const refused = new Map<string, number>()
   let line: LineSpeed | undefined
   let cancelMeasure = (): void => {}
-  const registrar = createRegistrar({
+  const { lender, gate, store, part: controls } = await openNodeLender(config, system, {
+    jobs,
+    account: () => registrar.answers.find(({ info }) => info !== undefined)?.info?.account,
+    checkOwner: (principal) => gateway.checkOwner(principal),
+  })
+  const registrar: Registrar = createRegistrar({
     requests, isConnected, signer, writer, clock, random, log, onLeft,
     measure: async () => ({ hardware: claimOf(await hardware.machine(), hardware.engines(), line), models: models() }),
-    wishes: createLendingFile(config.dir),
+    store,
   }, { name: config.name, hubs: federation.hubs, account: config.apiKey === undefined ? undefined : apiKeySigner(config.apiKey) })
   host.onConnect((peer) => { if (federation.hubs.some((hub) => hub.peerId === peer)) registrar.changed() })
 
+  store.onChange(() => registrar.changed())
+
   function local(): LocalLending {
     return {
+      lender: lender.view(), nowMs: clock.now(),
       name: config.name, models: models(), jobs: jobs(), left: registrar.left, uploadMbits: line?.uploadMbits, rttMs: line?.rttMs,
       hubs: federation.hubs.map(({ name, peerId }) => {
         const answer = registrar.answers.find(({ hub }) => hub === name)
@@ -94,21 +107,26 @@ export function createNodeLending(parts: NodeLendingParts): NodeLending {
     cancelMeasure = clock.after(waitMs, () => { void measure() })
   }
 
+  const gateway = createContributorGateway({ ask, writer, own: { registrar, signer, local } })
   return {
-    gateway: createContributorGateway({ ask, writer, own: { registrar, signer, local } }),
+    gateway,
     registrar,
+    lender,
+    gate,
     onRefused(code) {
       if (refused.has(code) || refused.size < REFUSED_CODES_MAX) refused.set(code, (refused.get(code) ?? 0) + 1)
     },
     part: {
       name: 'lending',
       start: () => {
+        controls.start()
         registrar.start()
         measureAfter(MEASURE_AFTER_MS)
       },
-      stop: () => {
+      stop: async () => {
         cancelMeasure()
         registrar.stop()
+        await controls.stop()
       },
     },
   }

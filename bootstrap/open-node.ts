@@ -18,7 +18,7 @@ export async function openNodeConfig(settings: NodeSettings, components: OpenNod
   // The file first: a missing one is the usual slip, and nothing should be made on disk before it is noticed.
   const federation = await readFederationFile(federationPathOf(settings))
   const identity = await loadOrCreateIdentity(dir, { passphrase: await passphraseFor(dir, components) })
-  const adminToken = settings.mode === 'hub' ? await loadOrCreateAdminToken(dir) : undefined
+  const adminToken = settings.mode !== 'consumer' ? await loadOrCreateAdminToken(dir) : undefined
   return createNodeConfig(settings, { federation, identity, adminToken, ...(settings.mode === 'hub' ? { cloudAccess: cloudAccessFromEnv(components.env) } : {}) })
 }
 

@@ -46,6 +46,7 @@ export const errorTable = {
   QUEUE_TIMEOUT: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the job waited too long for a free slot' },
   MODEL_LOADING: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the model is being loaded: try again in a moment' },
   STARTING: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the node is not ready yet' },
+  LENDING_PAUSED: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'this machine is not lending now' },
   STOPPING: { blame: 'self', http: 503, type: 'overloaded_error', retry: true, text: 'the node is shutting down' },
   FIRST_TOKEN_TIMEOUT: { blame: 'peer', http: 504, type: 'timeout_error', retry: true, text: 'the host did not answer in time' },
   HOST_LOST: { blame: 'peer', http: 502, type: 'server_error', retry: true, text: 'the host of the stream died' },

@@ -6,6 +6,7 @@ import { lendingReportSchema, registeredSchema, registrationListSchema, registra
 import { formatTable } from '../table.ts'
 import { printable } from '../terminal.ts'
 import { argumentOf, collect } from './arguments.ts'
+import { addControlCommands } from './lending.ts'
 import { clientFor, printJson, withClientFlags, type ClientFlags, type CommandContext } from './context.ts'
 
 interface WishFlags extends ClientFlags {
@@ -28,6 +29,8 @@ export function addContributorCommand(program: Command, context: CommandContext)
 
   withClientFlags(contributor.command('status').description('say what the machine that lends here, or each of the account\'s, earns and why'))
     .action(async (flags: ClientFlags) => runReport(flags, context))
+
+  addControlCommands(contributor, context)
 
   withWishFlags(withClientFlags(contributor.command('register').description('announce a machine before its node is there, or say hours and models of the one that lends here')
     .requiredOption('--gpu <name>', 'graphics card, such as "RTX 4090" or "2x A100"; "" for none')

@@ -2,11 +2,9 @@
  * Administration of a hub over HTTP, for who holds the admin token of that hub. Keys are made at the caller; only their
  * public halves arrive here.
  */
-import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { toHex } from '../../protocol/bytes.ts'
-import { TriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { AdminGateway, VendorAdmin } from '../gateway.ts'
 import { accountBody } from './account.ts'
@@ -15,10 +13,9 @@ import type { ChecksAdmin } from '../honesty/honesty.ts'
 import { routeChecksAdmin } from './admin-checks.ts'
 import { routeLedgerAdmin } from './admin-ledger.ts'
 import { routeProviderAdmin } from './admin-providers.ts'
-import { bearerOf } from './auth.ts'
-import type { OnRequestHook } from './key-hook.ts'
 import { keyTermsBodySchema, termsOfBody } from './keys.ts'
 import { checkBody } from './request-check.ts'
+import { createTokenHook } from './token-hook.ts'
 
 export interface AdminComponents {
   readonly gateway: AdminGateway
@@ -88,19 +85,4 @@ export function routeAdmin(app: FastifyInstance, components: AdminComponents): v
   routeLedgerAdmin(app, { gateway, route })
   if (components.checks !== undefined) routeChecksAdmin(app, { checks: components.checks, route })
   if (components.vendors !== undefined) routeProviderAdmin(app, { vendors: components.vendors, route })
-}
-
-function createTokenHook(token: string): OnRequestHook {
-  const expected = digest(token)
-  return async (request) => {
-    const given = bearerOf(request.headers)
-    // Hashes have one length and are compared in constant time, so a wrong token tells nothing about the right one.
-    if (given === undefined || !timingSafeEqual(digest(given), expected)) {
-      throw new TriforceError('INVALID_API_KEY', {}, { detail: 'the admin token is missing or wrong' })
-    }
-  }
-}
-
-function digest(text: string): Buffer {
-  return hash('sha256', text, 'buffer')
 }

@@ -10,6 +10,7 @@ import { accountBodySchema, grantBodySchema, keyBodySchema, keysQuerySchema, tie
 import { auditBody, changeBody, sealBody } from './admin-ledger.ts'
 import { messagesRequestSchema, promptSchema } from './anthropic/request.ts'
 import { leaveQuery, registerBody, updateBody } from './contributor.ts'
+import { controlsBody, orderBody, pauseBody } from './lender.ts'
 import { anthropicModelsQuery } from './models.ts'
 import { ollamaEmbedSchema, ollamaEmbeddingsSchema } from './ollama/embed.ts'
 import { ollamaChatSchema, ollamaGenerateSchema } from './ollama/request.ts'
@@ -76,6 +77,11 @@ export const routeDocs: Readonly<Record<string, RouteDocs>> = {
   'DELETE /v1/contributor/registrations/:id': { summary: 'Takes a machine out', query: leaveQuery },
   'POST /v1/contributor/registrations/:id/recheck': { summary: 'Has a machine that failed its checks checked again' },
   'GET /v1/contributor/status': { summary: "This machine's lending, with reasons", auth: 'operator' },
+  'GET /v1/contributor/controls': { summary: 'Whether this machine lends now and why not, and its settings', auth: 'operator' },
+  'PATCH /v1/contributor/controls': { summary: 'Changes its hours, its bounds and its friends', body: controlsBody, auth: 'operator' },
+  'POST /v1/contributor/pause': { summary: 'Takes nothing new until it is resumed, or for some minutes', body: pauseBody, auth: 'operator' },
+  'POST /v1/contributor/resume': { summary: 'Lends again', body: orderBody, auth: 'operator' },
+  'POST /v1/contributor/drain': { summary: 'Takes nothing new until the node starts again', body: orderBody, auth: 'operator' },
   'GET /v1/admin/accounts': { summary: 'All accounts' },
   'POST /v1/admin/accounts': { summary: 'Opens an account', body: accountBodySchema },
   'POST /v1/admin/accounts/:account/tier': { summary: 'Changes the tier of an account', body: tierBodySchema },

@@ -8,12 +8,14 @@ import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { modelIdField } from '../../protocol/fields.ts'
 import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX } from '../../protocol/limits.ts'
-import type { Availability, HardwareClaim, LendingStatus, RegistrationInfo } from '../../protocol/messages/contributor.ts'
+import { weekdaySchema, type Availability, type HardwareClaim, type LendingStatus, type RegistrationInfo } from '../../protocol/messages/contributor.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import { formatCredits } from '../../protocol/units.ts'
 import type { ContributorGateway, LendingReport, RegisterOrder } from '../contributor/contributor-gateway.ts'
 import { lendingWords } from '../contributor/lending-words.ts'
+import { isTimeZone } from '../lending/civil-time.ts'
 import { principalOf, type OnRequestHook } from './key-hook.ts'
+import { lenderBody } from './lender.ts'
 import { checkBody } from './request-check.ts'
 
 export interface ContributorRoutes {
@@ -27,7 +29,9 @@ const GIB = 1024 ** 3
 
 const availabilityField = z.object({
   hours_per_day: z.number().min(0).max(24).optional(),
-  schedule: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/, 'must be two times of the day, such as 18:00-02:00').optional(),
+  schedule: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$|^\d\d:\d\d-24:00$/, 'must be two times of the day, such as 18:00-02:00').optional(),
+  days: z.array(weekdaySchema).max(7).optional(),
+  time_zone: z.string().max(64).refine(isTimeZone, 'must be a time zone such as Europe/Berlin, or UTC').optional(),
 })
 const modelsField = z.array(modelIdField).max(CAPACITY_MODELS_MAX)
 
@@ -101,8 +105,11 @@ function gpusOf({ gpu, vram }: { readonly gpu: string; readonly vram: number }):
   return Array.from({ length: cards }, () => ({ name, vramBytes }))
 }
 
-function availabilityOf({ hours_per_day: hoursPerDay, schedule }: z.output<typeof availabilityField>): Availability {
-  return { ...(hoursPerDay === undefined ? {} : { hoursPerDay }), ...(schedule === undefined ? {} : { schedule }) }
+function availabilityOf({ hours_per_day: hoursPerDay, schedule, days, time_zone: timeZone }: z.output<typeof availabilityField>): Availability {
+  return {
+    ...(hoursPerDay === undefined ? {} : { hoursPerDay }), ...(schedule === undefined ? {} : { schedule }), ...(days === undefined ? {} : { days }),
+    ...(timeZone === undefined ? {} : { timeZone }),
+  }
 }
 
 const sumOf = (amounts: readonly string[]) => amounts.reduce((sum, amount) => sum + BigInt(amount), 0n)
@@ -133,7 +140,10 @@ export function registrationBody(info: RegistrationInfo) {
       ram: gibOf(hardware.ramBytes), disk_free: gibOf(hardware.diskFreeBytes), platform: hardware.platform, engines: hardware.engines,
       upload_mbits: hardware.uploadMbits ?? null,
     },
-    availability: { hours_per_day: availability.hoursPerDay ?? null, schedule: availability.schedule ?? null },
+    availability: {
+      hours_per_day: availability.hoursPerDay ?? null, schedule: availability.schedule ?? null,
+      ...(availability.days === undefined ? {} : { days: availability.days }), ...(availability.timeZone === undefined ? {} : { time_zone: availability.timeZone }),
+    },
     models: info.models,
     registered_at: info.registeredAt,
     updated_at: info.updatedAt,
@@ -163,6 +173,7 @@ function reportBody(report: LendingReport) {
     object: 'contributor.status',
     explanation: lendingWords(report),
     local: local === undefined ? null : {
+      controls: lenderBody(local.lender, local.nowMs),
       name: local.name, hubs: local.hubs.map((hub) => ({ ...hub, problem: hub.problem ?? null })), models: local.models, jobs: local.jobs, refused: local.refused,
       upload_mbits: local.uploadMbits ?? null, round_trip_ms: local.rttMs ?? null, unregistered: local.left,
     },

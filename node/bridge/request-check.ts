@@ -8,6 +8,7 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unkno
   if (result.success) return result.data
   const issue = result.error.issues[0]
   const param = fieldPath(issue?.path ?? [], path)
+  if (issue?.code === 'unrecognized_keys') throw invalid(fieldPath([issue.keys[0]?.slice(0, 64) ?? ''], param), 'is not known here')
   if (param === '') throw new TriforceError('BAD_REQUEST', {}, { detail: 'the body must be a JSON object' })
   throw invalid(param, issue === undefined ? 'is not valid' : problemOf(issue))
 }

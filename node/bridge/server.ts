@@ -10,6 +10,7 @@ import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock, Log, Random } from '../../protocol/ports.ts'
 import type { ContributorGateway } from '../contributor/contributor-gateway.ts'
 import type { Gateway } from '../gateway.ts'
+import type { Lender } from '../lending/lender.ts'
 import { routeAccount } from './account.ts'
 import { routeAdmin, type AdminComponents } from './admin.ts'
 import { routeAnthropicMessages } from './anthropic/routes.ts'
@@ -21,6 +22,7 @@ import { createEmbeddingRunner } from './embedding-runner.ts'
 import { createGenerations, routeGenerations, type GenerationStore } from './generations.ts'
 import { installGuard } from './guard.ts'
 import { routeHealth } from './health.ts'
+import { routeLender } from './lender.ts'
 import { answerClientError, createErrorHandler, sendError } from './http-errors.ts'
 import { parseJsonBody } from './json-body.ts'
 import { createKeyHooks } from './key-hook.ts'
@@ -43,6 +45,8 @@ import { routeVendorKeys, type VendorKeysComponents } from './vendor-keys.ts'
 export interface BridgeComponents {
   readonly gateway: Gateway
   readonly contributor?: ContributorGateway
+  /** Nodes that lend. */
+  readonly lender?: { readonly lender: Lender; readonly adminToken: string | undefined }
   readonly admin?: Omit<AdminComponents, 'clock'>
   /** Accounts' own keys at vendors, kept at this node. */
   readonly vendorKeys?: Pick<VendorKeysComponents, 'ownKeys' | 'isVendor'>
@@ -152,6 +156,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   routeAccount(app, { gateway, requireKey: accountKey, statusKey: operatorKey })
   routeKeys(app, { gateway, random: components.random, clock, anyKey: keyWith(), accountKey, keysKey })
   if (components.contributor !== undefined) routeContributor(app, { gateway: components.contributor, requireKey: keysKey, statusKey: operatorKey })
+  if (components.lender !== undefined) routeLender(app, { ...components.lender, clock, requireKey: keysKey, statusKey: operatorKey })
   routeHealth(app, { gateway, metrics, metricsKey: operatorKey, isStopping: () => stopping !== undefined })
   if (components.vendorKeys !== undefined) routeVendorKeys(app, { ...components.vendorKeys, requireKey: keysKey })
   if (components.admin !== undefined) routeAdmin(app, { ...components.admin, clock })

@@ -17,11 +17,13 @@ export interface AnnouncerComponents {
 }
 
 /** What is announced, measured anew each time. */
-export type CapacityNow = Omit<Capacity, 'v' | 'seq' | 'sentAt' | 'validUntil' | 'draining'>
+export type CapacityNow = Omit<Capacity, 'v' | 'seq' | 'sentAt' | 'validUntil' | 'draining' | 'pause'>
 
 export interface AnnouncerOptions {
   readonly topic: string
   readonly measure: () => CapacityNow
+  /** While this machine does not lend. */
+  readonly pause?: () => Capacity['pause']
   /** Also told to this node itself, where it is a hub. */
   readonly onAnnounced?: (capacity: Capacity) => void
 }
@@ -33,6 +35,8 @@ export interface Announcer {
   start(): void
   /** Something of `measure` has changed. */
   changed(): void
+  /** It changed in a way that nobody should wait for. */
+  changedNow(): void
   /** Announces that this node takes no more work, then stays quiet. */
   leave(): Promise<void>
   stop(): void
@@ -51,8 +55,10 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
     // Grows over restarts too, as long as the clock does not run backwards by more than the announcements sent.
     seq = Math.max(seq + 1, clock.now())
     const now = options.measure()
+    const pause = options.pause?.()
     return {
-      v: 1, ...now, gpus: now.gpus.slice(0, CAPACITY_GPUS_MAX), models: now.models.filter(isWellFormed).slice(0, CAPACITY_MODELS_MAX), seq, draining, sentAt: clock.now(),
+      v: 1, ...now, gpus: now.gpus.slice(0, CAPACITY_GPUS_MAX), models: now.models.filter(isWellFormed).slice(0, CAPACITY_MODELS_MAX), seq,
+      draining: draining || pause !== undefined, ...(pause === undefined ? {} : { pause }), sentAt: clock.now(),
       validUntil: clock.now() + CAPACITY_VALID_MS,
     }
   }
@@ -100,6 +106,13 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
     })
   }
 
+  function changedNow(): void {
+    if (!running) return
+    cancelChange?.()
+    cancelChange = undefined
+    void announce()
+  }
+
   host.onSubscriber(options.topic, changed)
 
   return {
@@ -109,6 +122,7 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
       beat()
     },
     changed,
+    changedNow,
     async leave() {
       if (!running) return
       draining = true

@@ -7,6 +7,8 @@ import { TriforceError } from '../../protocol/errors.ts'
 import type { Availability, HardwareClaim, LendingStatus, RegistrationInfo } from '../../protocol/messages/contributor.ts'
 import type { Signer } from '../../protocol/ports.ts'
 import type { Principal } from '../gateway.ts'
+import type { LenderView } from '../lending/lender.ts'
+import type { SettingsChange } from '../lending/settings.ts'
 import type { AskContributor } from './hub-asker.ts'
 import type { OrderWriter } from './orders.ts'
 import type { Registrar } from './registrar.ts'
@@ -27,6 +29,8 @@ export interface RegisterAnswer {
 
 /** What a node knows of its own lending without asking anybody. */
 export interface LocalLending {
+  readonly lender: LenderView
+  readonly nowMs: number
   readonly name: string
   readonly hubs: readonly { readonly name: string; readonly connected: boolean; readonly registered: boolean; readonly problem: string | undefined }[]
   readonly models: readonly string[]
@@ -53,7 +57,9 @@ export interface ContributorGateway {
   register(principal: Principal, order: RegisterOrder): Promise<RegisterAnswer>
   list(principal: Principal): Promise<readonly RegistrationInfo[]>
   /** Throws NOT_FOUND, and FORBIDDEN for a machine that must be asked itself. */
-  update(principal: Principal, id: Uint8Array, change: { readonly availability?: Availability; readonly models?: readonly string[] }): Promise<RegistrationInfo>
+  update(principal: Principal, id: Uint8Array, change: Pick<SettingsChange, 'models'> & { readonly availability?: Availability }): Promise<RegistrationInfo>
+  /** Throws FORBIDDEN where the machine that was asked is not, or not yet, known to be the account's. */
+  checkOwner(principal: Principal): void
   unregister(principal: Principal, id: Uint8Array, options: { readonly revoke: boolean }): Promise<void>
   /** Throws NOT_FOUND where it has not failed its checks, and FORBIDDEN where that was too short ago. */
   recheck(principal: Principal, id: Uint8Array): Promise<RegistrationInfo>
@@ -107,6 +113,12 @@ export function createContributorGateway({ ask, writer, own }: ContributorGatewa
       if (known.node !== undefined) throw new TriforceError('FORBIDDEN', {}, { detail: `only the machine "${known.name}" itself can change that; ask its own API` })
       const { hardware, availability, models } = known
       return await announce(principal, { gpus: hardware.gpus, cuda: hardware.cuda, availability: change.availability ?? availability, models: change.models ?? models })
+    },
+    checkOwner(principal) {
+      if (own === undefined || own.registrar.answers.every(({ info }) => info === undefined)) {
+        throw new TriforceError('FORBIDDEN', {}, { detail: 'no hub has said yet whose machine this is; use the admin token in its state folder' })
+      }
+      mustOwn(principal, own.registrar)
     },
     async unregister(principal, id, { revoke }) {
       if (own !== undefined && bytesEqual(own.registrar.id, id)) {

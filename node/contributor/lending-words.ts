@@ -1,6 +1,7 @@
 /** A lending report in sentences: what was earned and why, what is held back until when, why jobs went elsewhere, what to do. Pure. */
 import type { LendingStatus, PassedBy, PassedByReason, RegistrationInfo } from '../../protocol/messages/contributor.ts'
 import { formatCredits } from '../../protocol/units.ts'
+import { lendingStateWords } from '../lending/lending-state-words.ts'
 import type { LendingReport, LocalLending } from './contributor-gateway.ts'
 import { mbitsText } from './requirements.ts'
 
@@ -34,6 +35,7 @@ function localWords(local: LocalLending): string[] {
     connected.length === 0
       ? 'It reaches no hub, so no job can come: check the network and the federation file with "triforce doctor".'
       : `It is connected to ${connected.length} of ${local.hubs.length} hubs (${connected.map(({ name }) => name).join(', ')})${line}. Jobs come over these connections, so no port needs to be open.`,
+    ...(local.left ? [] : lendingStateWords(local.lender, local.nowMs)),
     ...(local.left ? ['It was unregistered and lends no more; start it again to lend it again.'] : []),
     ...(!local.left && connected.length > 0 && registered.length === 0 ? [`It is not registered and earns nothing: ${problems[0] ?? 'the hubs have not answered yet'}.`] : []),
     local.models.length === 0

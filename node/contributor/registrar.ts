@@ -4,19 +4,13 @@
  */
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { FederationHub } from '../../protocol/federation.ts'
-import type { Availability, HardwareClaim, RegistrationInfo } from '../../protocol/messages/contributor.ts'
+import type { HardwareClaim, RegistrationInfo } from '../../protocol/messages/contributor.ts'
 import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
+import type { LendingStore, SettingsChange } from '../lending/settings.ts'
 import type { Requests } from '../net/requests.ts'
 import { askHub } from './hub-asker.ts'
 import type { OrderWriter } from './orders.ts'
 import { machineIdOf } from './registry.ts'
-
-/** What the operator wants of this machine; kept over restarts. */
-export interface LendingWishes {
-  readonly availability: Availability
-  /** Models that were named at the registration; empty: what it offers. */
-  readonly models: readonly string[]
-}
 
 export interface RegistrarComponents {
   readonly requests: Requests
@@ -26,7 +20,8 @@ export interface RegistrarComponents {
   readonly writer: OrderWriter
   /** What this machine is and offers now. */
   readonly measure: () => Promise<{ readonly hardware: HardwareClaim; readonly models: readonly string[] }>
-  readonly wishes: { readonly load: () => Promise<LendingWishes>; readonly save: (wishes: LendingWishes) => Promise<void> }
+  /** What the operator wants of this machine; kept over restarts. */
+  readonly store: Pick<LendingStore, 'settings' | 'change'>
   /** It was unregistered: takes its offer back. */
   readonly onLeft: () => void
   readonly clock: Clock
@@ -57,7 +52,7 @@ export interface Registrar {
   /** Something about the machine or its offer has changed. */
   changed(): void
   /** With an account's agreement where `account` is given. Throws what the first hub that answered refused with, or NO_HUB. */
-  register(change: Partial<LendingWishes>, account?: Signer): Promise<RegistrationInfo>
+  register(change: Pick<SettingsChange, 'availability' | 'models'>, account?: Signer): Promise<RegistrationInfo>
   /** At all hubs; then the machine is lent no more until the node starts again. */
   unregister(options: { readonly revoke: boolean }): Promise<void>
   /** 16 bytes. */
@@ -74,7 +69,7 @@ const RETRY_MS_MAX = 60_000
 const CHANGE_WAIT_MS = 1_000
 
 export function createRegistrar(components: RegistrarComponents, options: RegistrarOptions): Registrar {
-  const { requests, isConnected, signer, writer, measure, wishes, onLeft, clock, random } = components
+  const { requests, isConnected, signer, writer, measure, store, onLeft, clock, random } = components
   const log = components.log.child('lending')
   const { name, hubs, refreshMs = 600_000 } = options
   const startedAt = clock.now()
@@ -113,7 +108,7 @@ export function createRegistrar(components: RegistrarComponents, options: Regist
     let answer: HubAnswer
     try {
       const { hardware, models: offered } = await measure()
-      const { availability, models } = await wishes.load()
+      const { availability, models } = store.settings
       const order = writer.order(signer, { do: 'register', startedAt, name, hardware, availability, models: [...models.length > 0 ? models : offered] })
       const consent = account === undefined ? undefined : writer.consent(account, signer.publicKey)
       answer = { hub: hub.name, info: await askHub(requests, hub, 'register', order, consent), error: undefined }
@@ -158,8 +153,7 @@ export function createRegistrar(components: RegistrarComponents, options: Regist
     async register(change, agreeing) {
       if (left) throw new TriforceError('UNREGISTERED')
       account = agreeing ?? account
-      const known = await wishes.load()
-      await wishes.save({ availability: { ...known.availability, ...change.availability }, models: change.models ?? known.models })
+      await store.change(change)
       answers.clear()
       await next()
       const all = [...answers.values()]

@@ -273,7 +273,7 @@ function mostTokens({ outputTokensMax }: HostOffer, request: JobRequest): number
 
 /** The request was wrong, or it was cancelled by us: no reason to avoid the host. */
 function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
-  return REQUEST_CODES.has(error.code) || error.code === 'MODEL_LOADING' || (error.code === 'CANCELLED' && signal.aborted)
+  return REQUEST_CODES.has(error.code) || error.code === 'MODEL_LOADING' || error.code === 'LENDING_PAUSED' || (error.code === 'CANCELLED' && signal.aborted)
 }
 
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }

@@ -43,6 +43,12 @@ export interface ExecutorComponents {
   readonly devices: () => readonly string[]
   /** Counts jobs by the path on which they came. */
   readonly traffic?: Pick<Traffic, 'job'>
+  /** What its operator says of new jobs; default: all may come. */
+  readonly lending?: {
+    readonly refusal: () => TriforceError | undefined
+    /** Place of an account in the queue, smaller first. */
+    readonly rankOf: (account: Uint8Array) => number
+  }
   /** A job was refused before anything was computed. */
   readonly onRefused?: (code: ErrorCode) => void
 }
@@ -73,6 +79,8 @@ export function createExecutor(components: ExecutorComponents): Executor {
   /** Ticket and request fit each other and this machine; throws what becomes a reject. */
   function admit(ask: OpenAsk): { ticket: Ticket; request: JobRequest; model: OfferedModel } {
     const ticket = gate.admit(ask.ticket, ask.request, ask.opened?.ticket)
+    const refusal = components.lending?.refusal()
+    if (refusal !== undefined) throw refusal
     const request = ask.opened?.request ?? decode(jobRequestSchema, ask.request)
     const model = provider.models().find((one) => one.id === ticket.model)
     if (request.model !== ticket.model) throw new TriforceError('TICKET_INVALID', { field: 'model' })
@@ -95,7 +103,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
       const beats = startBeats(channel, clock)
       let freeSlot = () => {}
       try {
-        freeSlot = await queue.enter({ priority: ticket.priority, account: toHex(ticket.account), signal, onPlace: (place) => beats.say({ state: 'queued', at: place }) })
+        freeSlot = await queue.enter({ priority: ticket.priority, rank: components.lending?.rankOf(ticket.account) ?? 0, account: toHex(ticket.account), signal, onPlace: (place) => beats.say({ state: 'queued', at: place }) })
       } catch (reason) {
         beats.stop()
         refuse(channel, reason)

@@ -18,13 +18,15 @@ export interface JobQueueOptions {
 export interface JobQueue {
   /**
    * Resolves with a function that frees the slot. Throws QUEUE_FULL, QUEUE_TIMEOUT, STOPPING, or CANCELLED when `signal` aborts.
-   * `account`: who it is for, so that one account's jobs do not stand before everybody else's. `onPlace` is told the place in the
-   * queue (1 is next) when it changes.
+   * `account`: who it is for, so that one account's jobs do not stand before everybody else's. `rank`: smaller goes before all of a
+   * larger one; default 0. `onPlace` is told the place in the queue (1 is next) when it changes.
    */
-  enter(job: { priority: number; account?: string; signal: AbortSignal; onPlace?: (place: number) => void }): Promise<() => void>
+  enter(job: { priority: number; rank?: number; account?: string; signal: AbortSignal; onPlace?: (place: number) => void }): Promise<() => void>
   readonly running: number
   readonly waiting: number
-  /** Refuses what waits and what comes; running jobs go on. */
+  /** Refuses what waits; running jobs go on. */
+  refuseWaiting(error: TriforceError): void
+  /** Refuses what waits and what comes, for good; running jobs go on. */
   drain(): void
   /** Resolves when nothing runs any more. */
   idle(): Promise<void>
@@ -32,6 +34,7 @@ export interface JobQueue {
 
 interface Waiting {
   readonly turn: Turn
+  readonly rank: number
   readonly onPlace: ((place: number) => void) | undefined
   readonly start: () => void
   readonly refuse: (error: TriforceError) => void
@@ -71,7 +74,7 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
   }
 
   return {
-    async enter({ priority, account = '', signal, onPlace }) {
+    async enter({ priority, rank = 0, account = '', signal, onPlace }) {
       const flow = `${priority}/${account}`
       if (draining) throw new TriforceError('STOPPING')
       if (signal.aborted) throw new TriforceError('CANCELLED')
@@ -92,6 +95,7 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
         }
         const job: Waiting = {
           turn: fair.turn(flow, priority),
+          rank,
           onPlace,
           start: () => {
             fair.served(job.turn)
@@ -108,7 +112,7 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
         const onAbort = () => job.refuse(new TriforceError('CANCELLED'))
         const cancelTimer = clock.after(waitMsMax, () => job.refuse(new TriforceError('QUEUE_TIMEOUT', { waitMsMax }, { retryAfterMs: 5_000 })))
         signal.addEventListener('abort', onAbort)
-        const behind = waiting.findIndex((other) => other.turn.end > job.turn.end)
+        const behind = waiting.findIndex((other) => other.rank === rank ? other.turn.end > job.turn.end : other.rank > rank)
         waiting.splice(behind === -1 ? waiting.length : behind, 0, job)
         // Slots may have come since the last one was freed.
         startNext()
@@ -120,6 +124,9 @@ export function createJobQueue(components: { readonly clock: Clock }, options: J
     },
     get waiting() {
       return waiting.length
+    },
+    refuseWaiting(error) {
+      for (const job of waiting.slice()) job.refuse(error)
     },
     drain() {
       draining = true

@@ -50,6 +50,10 @@ export const cloudOfferSchema = z.object({
 })
 export type CloudOffer = z.output<typeof cloudOfferSchema>
 
+/** Why a machine does not lend now; which program, and what the settings lack, stays with it. */
+export const notLendingSchema = z.enum(['paused', 'draining', 'schedule', 'hours', 'in_use', 'settings'])
+export type NotLendingWhy = z.output<typeof notLendingSchema>
+
 export const capacitySchema = z.object({
   v: z.literal(1),
   peer: publicKeyField,
@@ -65,6 +69,8 @@ export const capacitySchema = z.object({
   clouds: z.array(cloudOfferSchema).max(CLOUDS_MAX).optional(),
   /** True: finishes what it has and takes no more. */
   draining: z.boolean(),
+  /** Where it drains and stays: why, and when it lends again by itself. */
+  pause: z.object({ why: notLendingSchema, until: timeField.optional() }).optional(),
   /** The device's own time at `sentAt`: milliseconds of this boot, the same boot as in its receipt halves. Without it standby earns nothing. */
   clock: z.object({ boot: idField, ms: countField }).optional(),
   sentAt: timeField,

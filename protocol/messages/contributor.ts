@@ -27,10 +27,17 @@ export const hardwareClaimSchema = z.object({
 })
 export type HardwareClaim = z.output<typeof hardwareClaimSchema>
 
+export const weekdaySchema = z.enum(['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'])
+export type Weekday = z.output<typeof weekdaySchema>
+
 export const availabilitySchema = z.object({
   hoursPerDay: z.number().min(0).max(24).optional(),
-  /** Such as `18:00-02:00`, in the machine's own time. */
+  /** Such as `18:00-02:00`. */
   schedule: word.optional(),
+  /** Days on which the schedule begins; absent: all. */
+  days: z.array(weekdaySchema).max(7).optional(),
+  /** IANA name; absent: that of the machine. */
+  timeZone: word.optional(),
 })
 export type Availability = z.output<typeof availabilitySchema>
 

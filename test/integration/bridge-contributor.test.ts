@@ -7,6 +7,7 @@ import { createSigner } from '../../protocol/crypto.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { authorized, postJson, startTestBridge, type TestBridge } from '../support/bridge-server.ts'
 import { testKey, type TestKey } from '../support/federation.ts'
+import { lendingView } from '../support/lender-world.ts'
 import { aMachine, lendingWorld } from '../support/lending-world.ts'
 
 /** The body of the owner's plan, letter by letter. */
@@ -119,7 +120,7 @@ describe('bridge: lending', () => {
     const node = testKey()
     const local: LocalLending = {
       name: 'gpu-box', hubs: [{ name: 'alpha', connected: true, registered: true, problem: undefined }], models: ['tiny'],
-      jobs: { running: 0, queued: 0, served: 3, failed: 0, slots: 4 }, refused: [{ code: 'QUEUE_FULL', count: 2 }], uploadMbits: 94.2, rttMs: 12, left: false,
+      jobs: { running: 0, queued: 0, served: 3, failed: 0, slots: 4 }, refused: [{ code: 'QUEUE_FULL', count: 2 }], uploadMbits: 94.2, rttMs: 12, left: false, lender: lendingView, nowMs: 0,
     }
     const ownWith = (registrar: Partial<Registrar>) => ({ signer: node.signer, local: () => local, registrar: { id: new Uint8Array(16).fill(7), answers: [], ...registrar } as Registrar })
 

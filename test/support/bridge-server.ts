@@ -21,7 +21,7 @@ export interface TestBridge {
 }
 
 export async function startTestBridge(
-  options: Partial<BridgeOptions> = {}, components: Partial<Pick<BridgeComponents, 'admin' | 'contributor' | 'vendorKeys' | 'metrics' | 'clock'>> = {},
+  options: Partial<BridgeOptions> = {}, components: Partial<Pick<BridgeComponents, 'admin' | 'contributor' | 'lender' | 'vendorKeys' | 'metrics' | 'clock'>> = {},
 ): Promise<TestBridge> {
   const gateway = createScriptedGateway()
   const logLines: LogLine[] = []

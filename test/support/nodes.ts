@@ -21,6 +21,8 @@ export interface TestNodes {
   readonly hubs: readonly RunningNode[]
   /** API key of the account. */
   readonly key: string
+  /** State folder of a node by its name. */
+  dirOf(name: string): string
   start(name: string, key: TestKey, settings: NodeSettings, part?: Partial<NodeConfig>): Promise<RunningNode>
   stop(): Promise<void>
 }
@@ -58,7 +60,7 @@ export async function startNodes({ tier = 'free' }: { readonly tier?: string } =
   for (const hub of hubs) await until('each hub knows the account', async () => (await getJson(hub.api, key, '/v1/credits')).status === 200)
 
   return {
-    hubs, key, start,
+    hubs, key, start, dirOf: (name) => join(dir, name),
     async stop() {
       for (const node of nodes.toReversed()) await node.stop({ signal: AbortSignal.timeout(8_000) })
       removeDir(dir)

@@ -11,7 +11,7 @@ import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { fixedRandom } from '../../../support/seeded-random.ts'
 
-function setUp(options: { now?: Partial<CapacityNow>; jitter?: number; measure?: () => CapacityNow } = {}) {
+function setUp(options: { now?: Partial<CapacityNow>; pause?: () => Capacity['pause']; jitter?: number; measure?: () => CapacityNow } = {}) {
   const clock = fakeClock()
   const host = fakeHost()
   const own: Capacity[] = []
@@ -20,6 +20,7 @@ function setUp(options: { now?: Partial<CapacityNow>; jitter?: number; measure?:
     topic: 't',
     measure: options.measure ?? (() => ({ peer, name: 'n', mode: 'contributor', gpus: [], slots: { total: 1, busy: 0, queued: 0 }, models: [aModel()], ...options.now })),
     onAnnounced: (capacity) => own.push(capacity),
+    ...(options.pause === undefined ? {} : { pause: options.pause }),
   })
   const sent = () => host.published.map((bytes) => decode(capacitySchema, bytes))
   async function pass(ms: number): Promise<void> {
@@ -39,6 +40,21 @@ describe('node/capacity/announcer', () => {
     announcer.changed()
     await pass(1_000)
     expect(sent()).to.have.length(2)
+  })
+
+  it('says at once that the machine is paused, why and until when, and that it lends again', async () => {
+    let pause: Capacity['pause']
+    const { announcer, sent, pass } = setUp({ pause: () => pause })
+    announcer.start()
+    await pass(1_000)
+    pause = { why: 'schedule', until: 1_900_000_000_000 }
+    announcer.changedNow()
+    await pass(0)
+    pause = undefined
+    announcer.changed()
+    announcer.changedNow()
+    await pass(1_000)
+    expect(sent().map(({ draining, pause: said }) => [draining, said])).to.deep.equal([[false, undefined], [true, { why: 'schedule', until: 1_900_000_000_000 }], [false, undefined]])
   })
 
   it('repeats it every CAPACITY_BEAT_MS, a fifth earlier or later', async () => {

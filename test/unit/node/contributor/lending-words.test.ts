@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { LendingReport, LocalLending } from '../../../../node/contributor/contributor-gateway.ts'
 import { lendingWords } from '../../../../node/contributor/lending-words.ts'
 import type { LendingStatus, RegistrationInfo } from '../../../../protocol/messages/contributor.ts'
+import { lendingView } from '../../../support/lender-world.ts'
 import { aMachine } from '../../../support/lending-world.ts'
 
 const DAY = 86_400_000
@@ -16,6 +17,7 @@ const registration: RegistrationInfo = {
 const local: LocalLending = {
   name: 'gpu-box', hubs: ['alpha', 'beta', 'gamma'].map((name) => ({ name, connected: true, registered: true, problem: undefined })), models: ['tiny'],
   jobs: { running: 1, queued: 0, served: 5, failed: 0, slots: 4 }, refused: [], uploadMbits: undefined, rttMs: undefined, left: false,
+  lender: lendingView, nowMs: AT,
 }
 type Machine = LendingStatus['machines'][number]
 

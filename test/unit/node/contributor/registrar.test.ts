@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { createOrderWriter } from '../../../../node/contributor/orders.ts'
-import { createRegistrar, type LendingWishes } from '../../../../node/contributor/registrar.ts'
+import { createRegistrar } from '../../../../node/contributor/registrar.ts'
+import { changed, type LendingSettings } from '../../../../node/lending/settings.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import { errorTell } from '../../../../node/net/requests.ts'
 import type { ControlTell } from '../../../../protocol/messages/control.ts'
@@ -22,13 +23,13 @@ async function setUp(options: { readonly withKey?: boolean } = {}) {
   const connected = new Set(hubs.map(({ peerId }) => peerId))
   const asked: string[] = []
   let left = 0
-  let wishes: LendingWishes = { availability: {}, models: [] }
+  let settings: LendingSettings = { availability: {}, models: [], controls: {} }
   const failing = new Map<string, TriforceError>()
   const registrar = createRegistrar({
     clock, signer: node.signer, writer: createOrderWriter({ clock }, { network: 'net' }), random: seededRandom(3), log: quietLog(),
     isConnected: (peer) => connected.has(peer), onLeft: () => { left += 1 },
     measure: () => Promise.resolve({ hardware: aMachine(), models: ['tiny'] }),
-    wishes: { load: () => Promise.resolve(wishes), save: (next) => { wishes = next; return Promise.resolve() } },
+    store: { get settings() { return settings }, change: (change) => { settings = changed(settings, change); return Promise.resolve() } },
     requests: {
       async ask(peer, question): Promise<ControlTell> {
         const { name } = hubs.find(({ peerId }) => peerId === peer)!
@@ -49,7 +50,7 @@ async function setUp(options: { readonly withKey?: boolean } = {}) {
     clock.advance(ms)
     await settled()
   }
-  return { ...world, node, connected, asked, registrar, failing, pass, leftTimes: () => left, wishes: () => wishes }
+  return { ...world, node, connected, asked, registrar, failing, pass, leftTimes: () => left, wishes: () => ({ availability: settings.availability, models: settings.models }) }
 }
 
 function wasUnregister(body: Uint8Array): boolean {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'chai'
-import { createExecutor } from '../../../../node/jobs/executor.ts'
+import { createExecutor, type ExecutorComponents } from '../../../../node/jobs/executor.ts'
 import { createJobQueue } from '../../../../node/jobs/job-queue.ts'
 import { createJobServer } from '../../../../node/jobs/job-server.ts'
 import { createTicketGate } from '../../../../node/jobs/tickets.ts'
@@ -24,13 +24,14 @@ import { issuedNow, turnSignerOf } from '../../../support/issued-ticket.ts'
 const { federation, hubs } = testFederation()
 const contributor = testKey()
 
-function setUp(script: ProviderScript, options: { slots?: number; devices?: readonly string[] } = {}) {
+function setUp(script: ProviderScript, options: { slots?: number; devices?: readonly string[]; lending?: ExecutorComponents['lending'] } = {}) {
   const clock = fakeClock()
   const random = seededRandom(5)
   const provider = scriptedProvider(script)
   const queue = createJobQueue({ clock }, { slots: () => options.slots ?? 1, waitingMax: 1 })
   const executor = createExecutor({
     provider, queue, signer: contributor.signer, turnSigner: turnSignerOf(contributor.signer), clock, log: quietLog(), boot: random.bytes(16), devices: () => options.devices ?? ['cpu'],
+    ...(options.lending === undefined ? {} : { lending: options.lending }),
     gate: createTicketGate({ clock }, { federation, publicKey: contributor.signer.publicKey }),
   })
   const server = createJobServer({ serveOpen: executor.serveOpen })
@@ -235,6 +236,25 @@ describe('node/jobs/executor', () => {
       expect(await code((job) => job.open(aRequest({ model: 'unknown' })))).to.equal('MODEL_NOT_FOUND')
       expect(await code((job) => job.open({ ...aRequest(), temperature: 9 }))).to.equal('FRAME_MALFORMED')
       expect(provider.requests).to.have.length(runs)
+    })
+
+    it('a job while its operator does not lend; what runs goes on', async () => {
+      const fed = handFed()
+      let refusal: TriforceError | undefined
+      const { connect, provider } = setUp(fed.script, { slots: 2, lending: { refusal: () => refusal, rankOf: () => 0 } })
+      const first = connect()
+      first.open()
+      await settled()
+      refusal = new TriforceError('LENDING_PAUSED', {}, { retryAfterMs: 5_000 })
+      const second = connect()
+      second.open()
+      await settled()
+      expect(second.last()).to.deep.include({ t: 'reject', code: 'LENDING_PAUSED', retryAfterMs: 5_000 })
+      fed.give({ type: 'text', text: 'still here', tokens: 1 })
+      fed.give({ type: 'end', finish: 'stop', usage: { promptTokens: 1, completionTokens: 1 } })
+      fed.end()
+      await settled()
+      expect([first.last().t, provider.requests.length]).to.deep.equal(['end', 1])
     })
 
     it('a job for which there is no place', async () => {

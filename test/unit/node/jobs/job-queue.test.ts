@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
 import { createJobQueue, type JobQueueOptions } from '../../../../node/jobs/job-queue.ts'
+import { TriforceError } from '../../../../protocol/errors.ts'
 import { codeOf, watched } from '../../../support/code-of.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
 
@@ -23,6 +24,32 @@ describe('node/jobs/job-queue', () => {
     free()
     await settled()
     expect([third.state, queue.running, queue.waiting]).to.deep.equal(['done', 2, 0])
+  })
+
+  it('serves a smaller rank before all of a larger one, whatever their priority', async () => {
+    const { queue } = setUp()
+    const order: string[] = []
+    const free = await queue.enter({ priority: 0, account: 'runs', rank: 2, signal })
+    for (const [name, priority, rank] of [['other', 0, 2], ['friend', 3, 1], ['own', 3, 0], ['second friend', 0, 1], ['own again', 3, 0]] as const) {
+      void queue.enter({ priority, rank, account: name, signal }).then((freeSlot) => {
+        order.push(name)
+        freeSlot()
+      })
+    }
+    free()
+    await settled()
+    expect(order).to.deep.equal(['own', 'own again', 'second friend', 'friend', 'other'])
+  })
+
+  it('refuses those that wait when it is told to, and takes the next one', async () => {
+    const { queue } = setUp()
+    const free = await queue.enter({ priority: 0, signal })
+    const waiting = watched(queue.enter({ priority: 0, signal }))
+    queue.refuseWaiting(new TriforceError('LENDING_PAUSED'))
+    await settled()
+    expect([waiting.code, queue.running, queue.waiting]).to.deep.equal(['LENDING_PAUSED', 1, 0])
+    free()
+    expect(await codeOf(queue.enter({ priority: 0, signal }))).to.equal('none')
   })
 
   it('serves by the weight of the priority, then by arrival', async () => {

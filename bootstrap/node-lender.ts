@@ -1,0 +1,61 @@
+/** The controls of a node that lends: its settings file, its hours, and what holds its bounds. */
+import { createDayHours } from '../node/lending/day-hours.ts'
+import { createLender, type Lender, type LenderComponents } from '../node/lending/lender.ts'
+import { createLendingGate, type LendingGate } from '../node/lending/lending-gate.ts'
+import type { LendingStore } from '../node/lending/settings.ts'
+import { toTriforceError } from '../protocol/errors.ts'
+import type { NodeConfig } from './config.ts'
+import { openLendingFile } from './lending-file.ts'
+import { createLentDayFile } from './lent-day-file.ts'
+import type { System } from './system.ts'
+
+export interface NodeLender {
+  readonly lender: Lender
+  readonly gate: LendingGate
+  readonly store: LendingStore
+  readonly part: { readonly start: () => void; readonly stop: () => Promise<void> }
+}
+
+const SAVE_MS = 300_000
+
+export async function openNodeLender(config: NodeConfig, { clock, log }: System, parts: Pick<LenderComponents, 'account' | 'checkOwner' | 'jobs'>): Promise<NodeLender> {
+  const store = await openLendingFile({ clock }, config.dir)
+  const dayFile = createLentDayFile(config.dir)
+  const hours = createDayHours({ clock, known: await dayFile.load() })
+  const gate = createLendingGate({ clock, store, hours, inUseBy: () => undefined })
+  let cancelSave = (): void => {}
+
+  async function save(): Promise<void> {
+    // Without a bound nobody asks for it.
+    if (store.settings.availability.hoursPerDay === undefined) return
+    await dayFile.save(hours.lent).catch((reason: unknown) => {
+      log.child('lending').warn('the hours of today could not be written', { cause: String(toTriforceError(reason).cause) })
+    })
+  }
+
+  function saveLater(): void {
+    cancelSave = clock.after(SAVE_MS, () => {
+      void save()
+      saveLater()
+    })
+  }
+
+  return {
+    store,
+    gate,
+    lender: createLender({ ...parts, clock, store, gate, lentTodayMs: () => hours.lent.ms, bounds: () => [] }),
+    part: {
+      start: () => {
+        store.start()
+        gate.start()
+        saveLater()
+      },
+      stop: async () => {
+        cancelSave()
+        store.stop()
+        gate.stop()
+        await save()
+      },
+    },
+  }
+}
