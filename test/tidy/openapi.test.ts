@@ -4,6 +4,7 @@ import type { OwnKeys } from '../../node/clouds/own-keys.ts'
 import type { ContributorGateway } from '../../node/contributor/contributor-gateway.ts'
 import type { ChecksAdmin } from '../../node/honesty/honesty.ts'
 import type { AdminGateway, VendorAdmin } from '../../node/gateway.ts'
+import type { Lender } from '../../node/lending/lender.ts'
 import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
 
 interface Operation {
@@ -31,7 +32,7 @@ describe('the OpenAPI document', () => {
   before(async () => {
     test = await startTestBridge({}, {
       admin: { gateway: {} as AdminGateway, token: 'tfa', vendors: {} as VendorAdmin, checks: {} as ChecksAdmin }, contributor: {} as ContributorGateway,
-      vendorKeys: { ownKeys: {} as OwnKeys, isVendor: () => false },
+      vendorKeys: { ownKeys: {} as OwnKeys, isVendor: () => false }, lender: { lender: {} as Lender, adminToken: 'tfa' },
     })
     document = await (await fetch(`${test.url}/openapi.json`)).json() as Document
   })
