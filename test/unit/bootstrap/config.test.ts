@@ -32,7 +32,7 @@ describe('bootstrap/config', () => {
     const made = config({ mode: 'contributor' })
     expect(made).to.deep.include({
       mode: 'contributor', dir: configDefaults.nodeDir, apiHost: '127.0.0.1', apiPort: 8330, p2pAddresses: ['/ip4/0.0.0.0/tcp/0'], p2pAnnounce: [],
-      apiKey: undefined, adminToken: undefined, models: [], ollamaHost: 'http://127.0.0.1:11434', embedded: true, demoModel: true, slots: undefined,
+      apiKey: undefined, adminToken: 'tfa-token', models: [], ollamaHost: 'http://127.0.0.1:11434', embedded: true, demoModel: true, slots: undefined,
       benchSource: false, logLevel: 'info', logFile: undefined, logJson: false,
     })
     expect(made.name).not.to.equal('')
