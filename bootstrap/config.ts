@@ -8,6 +8,7 @@ import { apiKeySigner } from '../protocol/api-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { Federation, FederationHub } from '../protocol/federation.ts'
 import type { CloudAccess } from '../providers/cloud/clouds.ts'
+import type { TransportOptions } from '../providers/cloud/transport.ts'
 import type { HonestyOptions } from '../node/honesty/honesty.ts'
 import type { NodeMode } from '../protocol/messages/capacity.ts'
 import type { Identity } from './identity.ts'
@@ -52,6 +53,8 @@ export interface NodeConfig {
   readonly checks: HonestyOptions
   /** Keys for vendors; hubs only. Never logged. */
   readonly cloudAccess: readonly CloudAccess[]
+  /** Other bounds of the ways to vendors than those of the transport, for tests. */
+  readonly vendorTransport?: TransportOptions
   readonly logLevel: LogLevel
   readonly logFile: string | undefined
   readonly logJson: boolean

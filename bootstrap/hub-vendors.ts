@@ -17,6 +17,9 @@ export async function openVendors(config: NodeConfig, system: System): Promise<H
   const environment = config.cloudAccess
   const file = createVendorFile(config.dir, config.identity.seed)
   const added = config.mode === 'hub' ? await file.read() : []
-  const clouds = createClouds({ ...system, log: system.log.child('clouds') }, { access: mergedAccess(environment, added), cacheDir: join(config.dir, 'clouds') })
+  const clouds = createClouds({ ...system, log: system.log.child('clouds') }, {
+    access: mergedAccess(environment, added), cacheDir: join(config.dir, 'clouds'),
+    ...(config.vendorTransport === undefined ? {} : { provider: { transport: config.vendorTransport } }),
+  })
   return { clouds, admin: createVendorAdmin({ clouds, file, environment }) }
 }

@@ -6,7 +6,7 @@ import { plan } from '../../ledger/tables/plan.ts'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { startNode } from '../../bootstrap/compose.ts'
-import { createNodeConfig } from '../../bootstrap/config.ts'
+import { createNodeConfig, type NodeConfig } from '../../bootstrap/config.ts'
 import type { RunningNode } from '../../bootstrap/running-node.ts'
 import { createClock, createRandom, type System } from '../../bootstrap/system.ts'
 import { apiKeyFromSeed } from '../../protocol/api-key.ts'
@@ -29,6 +29,8 @@ export interface CloudFederation {
   contributor(): Promise<RunningNode>
   /** The ledgers' own word: totals and problems of a fold of everything from one hub's disk. */
   audit(hub: number): Promise<{ readonly problems: readonly string[]; readonly totals_micro_credits: Readonly<Record<string, string>> }>
+  /** Stops a hub without waiting for anything that runs there. */
+  kill(hub: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -59,15 +61,17 @@ export interface LineView {
 const TOKEN = 'admin-token-of-a-test'
 
 /** `access`: vendors' keys of each hub. */
-export async function startCloudFederation(access: readonly [readonly CloudAccess[], readonly CloudAccess[], readonly CloudAccess[]]): Promise<CloudFederation> {
+export async function startCloudFederation(
+  access: readonly [readonly CloudAccess[], readonly CloudAccess[], readonly CloudAccess[]], { vendorTransport }: Pick<NodeConfig, 'vendorTransport'> = {},
+): Promise<CloudFederation> {
   const dir = await temporaryDir()
   const ports = await freePorts(3)
   const { federation, hubs } = testFederation({ addresses: ports.map((port) => `/ip4/127.0.0.1/tcp/${port}`) })
   const system: System = { clock: createClock(), random: createRandom(), log: quietLog(), addresses: () => ['127.0.0.1'] }
-  const nodes = await Promise.all(hubs.map((key, index) => startNode(createNodeConfig(
+  const nodes = await Promise.all(hubs.map((key, index) => startNode({ ...createNodeConfig(
     { mode: 'hub', dir: join(dir.path, `hub${index}`), apiPort: 0, embedded: false, demoModel: false },
     { federation, identity: key, adminToken: TOKEN, cloudAccess: access[index]! },
-  ), system)))
+  ), ...(vendorTransport === undefined ? {} : { vendorTransport }) }, system)))
   /** Nodes that are no hubs. */
   const consumers: RunningNode[] = []
   const apis = nodes.map(({ api }) => api)
@@ -137,6 +141,7 @@ export async function startCloudFederation(access: readonly [readonly CloudAcces
       return node
     },
     audit: async (hub) => await ask(apis[hub]!, '/v1/admin/audit', TOKEN, {}) as Awaited<ReturnType<CloudFederation['audit']>>,
+    kill: (hub) => nodes[hub]!.stop({ signal: AbortSignal.abort() }),
     async stop() {
       await Promise.all(consumers.map((node) => node.stop({ signal: AbortSignal.timeout(10_000) })))
       await Promise.all(nodes.map((node) => node.stop({ signal: AbortSignal.timeout(10_000) })))

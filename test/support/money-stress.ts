@@ -12,14 +12,20 @@ import { countedPrompt, wordAt } from './vendors/answers.ts'
 import { startOpenAiVendor } from './vendors/openai-vendor.ts'
 import { startVendorServer, type Reply, type VendorRequest, type VendorServer } from './vendors/vendor-server.ts'
 
-/** How an answer ends; `left` ones hang after their words until the client leaves. */
-const ENDINGS = ['whole', 'stream', 'left', 'left before', 'broken', 'broken before', 'refused', 'busy', 'empty'] as const
-type Ending = typeof ENDINGS[number]
+/**
+ * How an answer ends. `left` ones hang after their words until the client leaves, `silent` ones until the hub loses its patience.
+ * `died`, after all others, is the hub with the key, which hangs up in the middle of answers.
+ */
+const ENDINGS = ['whole', 'stream', 'left', 'left before', 'broken', 'broken before', 'silent', 'silent before', 'refused', 'busy', 'empty'] as const
+type Ending = typeof ENDINGS[number] | 'died'
 
 /** µcr a token: 10 credits for 1,000. */
 const PRICE = 10_000n
 const ACCOUNTS = 4
 const AT_ONCE = 24
+const DYING = 12
+/** A vendor that says nothing for so long has failed. Longer than a loaded machine stands still. */
+const SILENCE_MS_MAX = 5_000
 /** 408, 503, and the hub's own words for the latter within a stream. */
 const OVERLOAD = /^threw .*(?:\b408\b|\b503\b|no other hub has confirmed|at hubs that do not answer)/
 
@@ -63,9 +69,9 @@ export async function runMoneyStress({ requests, seed }: { readonly requests: nu
       case 'whole': case 'stream': return { headers: stream, parts: events, onEnd: billed }
       // Nothing was delivered, so nothing is charged, whatever the vendor may count for the prompt.
       case 'empty': return { headers: stream, parts: shapes.events({ text: [], finish: 'stop', usage: { prompt, completion: 0 } }) }
-      case 'left': return { headers: stream, parts: [...begun, { hang: true }], onEnd: billed }
+      case 'left': case 'silent': case 'died': return { headers: stream, parts: [...begun, { hang: true }], onEnd: billed }
       case 'broken': return { headers: stream, parts: [...begun, { cut: true }], onEnd: billed }
-      case 'left before': return { hang: true }
+      case 'left before': case 'silent before': return { hang: true }
       case 'broken before': return { cut: true }
       case 'refused': return { status: 400, headers: json, parts: ['{"error":{"message":"no","type":"invalid_request_error","code":"bad"}}'] }
       case 'busy': return { status: 500, headers: json, parts: ['{"error":{"message":"oops","type":"server_error","code":null}}'] }
@@ -73,7 +79,7 @@ export async function runMoneyStress({ requests, seed }: { readonly requests: nu
   }
 
   const access = (vendor: VendorServer) => [{ vendor: 'openai', key: 'sk-test', baseUrl: `${vendor.origin}/v1` }]
-  const world = await startCloudFederation([[], access(vendors[0]!), access(vendors[1]!)])
+  const world = await startCloudFederation([[], access(vendors[0]!), access(vendors[1]!)], { vendorTransport: { firstByteMsMax: SILENCE_MS_MAX, idleMsMax: SILENCE_MS_MAX } })
   try {
     const funds = 2_000n * MICRO_CREDITS_PER_CREDIT
     const accounts: SpendingAccount[] = []
@@ -105,6 +111,29 @@ export async function runMoneyStress({ requests, seed }: { readonly requests: nu
       if (got !== undefined) (OVERLOAD.test(got) ? overloaded : surprises).push(`${ending}: ${got}`)
     }
 
+    /** All have their words when the hub with the key dies under them: each fails, and costs what came. */
+    async function dying(): Promise<void> {
+      ended['died'] = DYING
+      let ready = 0
+      const over = Array.from({ length: DYING }, async (_, index) => {
+        const words = 1 + below(40)
+        let got = ''
+        const ask = { model: 'openai/gpt-4o', messages: [{ role: 'user' as const, content: `died/${words}/0` }], provider: { only: [world.nodes[2]!.peerId] } }
+        const outcome = await (async () => {
+          for await (const chunk of await clients[index % 2]![index % ACCOUNTS]!.chat.completions.create({ ...ask, stream: true })) {
+            got += chunk.choices[0]?.delta.content ?? ''
+            if (got === textOf(words)) ready += 1
+          }
+          return 'ended well'
+        })().catch((error: unknown) => got === textOf(words) ? undefined : `threw ${String(error)} after ${got.length} characters`)
+        if (outcome !== undefined) (OVERLOAD.test(outcome) ? overloaded : surprises).push(`died: ${outcome}`)
+      })
+      await Promise.race([until('all have their words', () => ready === DYING, 30_000), Promise.all(over)])
+      await world.kill(2)
+      await Promise.all(over)
+      await until('the vendor has billed them', () => vendors[1]!.open === 0)
+    }
+
     let begun = 0
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {
       while (begun < requests) {
@@ -113,12 +142,15 @@ export async function runMoneyStress({ requests, seed }: { readonly requests: nu
       }
     }))
 
-    await until('nothing is held or on its way at any hub', async () => (await Promise.all(accounts.flatMap((account) => [0, 1, 2].map((hub) => account.credits(hub)))))
+    const settledAt = (hubs: readonly number[]) => until('nothing is held or on its way', async () => (await Promise.all(accounts.flatMap((account) => hubs.map((hub) => account.credits(hub)))))
       .every((credits) => credits.held_micro_credits === '0' && credits.on_its_way_micro_credits === '0'), 30_000)
+    await settledAt([0, 1, 2])
+    await dying()
+    await settledAt([0, 1])
     const credits = await Promise.all(accounts.map((account) => account.credits()))
     const billedTokens = bills.reduce((sum, tokens) => sum + tokens, 0)
     const freeTokens = credits.reduce((sum, { quota }) => sum + quota.used_tokens, 0)
-    const audits = await Promise.all([0, 1, 2].map((hub) => world.audit(hub)))
+    const audits = await Promise.all([0, 1].map((hub) => world.audit(hub)))
     return {
       requests, ended, billedTokens, freeTokens, surprises, overloaded,
       chargedMicroCredits: credits.reduce((sum, { balance_micro_credits: left }) => sum + funds - BigInt(left), 0n),
@@ -131,10 +163,12 @@ export async function runMoneyStress({ requests, seed }: { readonly requests: nu
   }
 }
 
+const textOf = (words: number) => Array.from({ length: words }, (_, index) => wordAt(index)).join('')
+
 /** Gives what was wrong, or undefined. */
 async function run(client: OpenAI, ending: Ending, words: number, content: string): Promise<string | undefined> {
   const ask = { model: 'openai/gpt-4o', messages: [{ role: 'user' as const, content }] }
-  const text = Array.from({ length: words }, (_, index) => wordAt(index)).join('')
+  const text = textOf(words)
   const failsAt = async (begin: Promise<AsyncIterable<OpenAI.ChatCompletionChunk>>): Promise<string> => {
     let got = ''
     for await (const chunk of await begin) got += chunk.choices[0]?.delta.content ?? ''
@@ -163,7 +197,7 @@ async function run(client: OpenAI, ending: Ending, words: number, content: strin
       setTimeout(() => { leaving.abort() }, 150)
       return await answer
     }
-    case 'broken': case 'broken before': case 'refused': case 'busy':
+    case 'broken': case 'broken before': case 'silent': case 'silent before': case 'refused': case 'busy': case 'died':
       return await failsAt(client.chat.completions.create({ ...ask, stream: true })).then((got) => `ended well with ${got.length} characters`, () => undefined)
   }
 }
