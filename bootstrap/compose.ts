@@ -24,7 +24,6 @@ import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
 import { createExecutor } from '../node/jobs/executor.ts'
 import { createHomeJobs } from '../node/jobs/home-jobs.ts'
-import { createHostRecord } from '../node/jobs/host-record.ts'
 import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
 import { createJobServer } from '../node/jobs/job-server.ts'
 import { createRelay } from '../node/jobs/relay.ts'
@@ -57,6 +56,7 @@ import { createStatus } from '../node/status.ts'
 import { openGenerationFile, type GenerationFile } from './generation-file.ts'
 import { createHubChecks, openHubStandings } from './hub-checks.ts'
 import { createHubLending, openHubRegistry } from './hub-lending.ts'
+import { createHubLiveness } from './hub-liveness.ts'
 import { createNodeLending, type NodeLending } from './node-lending.ts'
 import { openOwnKeys } from './own-key-file.ts'
 import { leaseRemote, localChannel } from './host-channels.ts'
@@ -286,11 +286,13 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const { ids, hubIndex, relayRights, registry, standings } = options
   const checks = createHubChecks({ config, system, standings, ledger, table, requests, hubIndex, isSelf, isConnected: (peer) => host.isConnected(peer) })
 
+  const { liveness, record } = createHubLiveness(system, { host, requests })
   const presence = startPresence({ ledger, clock, log: log.child('presence'), isConnected: (peer) => host.isConnected(peer) })
   host.onGossip(ids.capacityTopic, (from, data) => {
     const verdict = table.judge(from, data)
     const taken = verdict === 'accept' ? table.get(peerIdOf(from)) : undefined
     if (taken !== undefined && checks.honesty.pays(taken.capacity.peer)) presence.heard(taken.capacity)
+    if (taken !== undefined && taken.capacity.models.length > 0) record.heard(taken.peer)
     return verdict
   })
   host.onDisconnect((peer) => {
@@ -304,7 +306,6 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const serveOpen = serveEither(cloudExecutor.serveOpen, executor.serveOpen)
   const { market, hosts: cloudHosts } = createHubClouds(system, { table, ledger, requests, own, federation, peerId: host.peerId })
   const localServer = createJobServer({ serveOpen })
-  const record = createHostRecord({ clock })
   const lending = createHubLending({
     config, system, ledger, table, registry, requests, checks, isSelf, isHub, isConnected: (peer) => host.isConnected(peer), coolingDown: (peer) => record.coolingDown(peer),
   })
@@ -328,7 +329,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const desk = createAccountDesk({
     gate, ledger, table, clouds: market, dispatcher, keys, checks: checks.honesty, signer, clock, log, relayRights, traffic: host.traffic,
     hasRelayed: (peer, contributor) => host.relay?.hasCarried(peer, contributor, SETTLED_WITHIN_MS) ?? false,
-    addressesOf: (peer) => host.addressesOf(peer),
+    addressesOf: (peer) => host.addressesOf(peer), reported: (peer, by) => liveness.reported(peer, by),
     devicesOf: (contributor) => presence.devicesOf(contributor),
   })
   const links = createHubLinks({ host, sync: ledger.sync, clock, log }, { protocol: ids.ledger, hubs: federation.hubs, hubIndex })
@@ -347,6 +348,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
       { name: 'cloud catalogues', stop: () => cloudHosts.stop() },
       { name: 'hub links', stop: () => links.stop() },
       { name: 'presence', stop: () => presence.stop() },
+      { name: 'liveness', stop: () => liveness.stop() },
       { name: 'dispatcher', stop: () => dispatcher.idle() },
     ],
     jobs: () => ({ running: dispatcher.counts.running, queued: queue.waiting, served: dispatcher.counts.served, failed: dispatcher.counts.failed }),

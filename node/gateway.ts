@@ -44,6 +44,15 @@ export interface ModelInfo {
   readonly price?: TokenPrice
 }
 
+/** What one host made of an answer that went on at another. */
+export interface ServedPart {
+  readonly host: string
+  readonly hostName: string
+  readonly receiptId?: Uint8Array
+  /** As they were passed on; its receipt has those that it signed. */
+  readonly completionTokens: number
+}
+
 /** How an answer came to be; goes into the last chunk as `triforce`. */
 export interface Served {
   /** Peer id and name of the node whose engine answered. */
@@ -63,6 +72,8 @@ export interface Served {
   readonly remainingMicroCredits?: bigint
   /** The answer ends with `length` because the account could pay for no more. */
   readonly stoppedBy?: 'credits'
+  /** Hosts before `host` that broke off, in order. The cost is that of all. */
+  readonly parts?: readonly ServedPart[]
 }
 
 /** A host is asked now; comes before anything else of that host, once for each that is tried. */

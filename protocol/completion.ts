@@ -69,6 +69,9 @@ export const reasoningWishSchema = z.object({
 })
 export type ReasoningWish = z.output<typeof reasoningWishSchema>
 
+/** A token as a number of the model's own vocabulary. */
+export const tokenIdField = z.number().int().min(0).max(0xffff_ffff)
+
 export const completionRequestSchema = z.object({
   model: modelIdField,
   messages: z.array(chatMessageSchema).min(1).max(MESSAGES_MAX)
@@ -77,6 +80,13 @@ export const completionRequestSchema = z.object({
     .refine((messages) => messages.reduce((sum, message) => sum + imagesOf(message), 0) <= IMAGES_MAX, `all messages together may have ${IMAGES_MAX} images`),
   /** Where true, the last message is the assistant's and the answer goes on from its end. */
   continueLast: z.boolean(),
+  /**
+   * With `continueLast`: the answer was begun by another host, and the last `chars` UTF-16 units of the last message are what
+   * the client has of it. `ids`: its tokens, for weights of the same digest. The host counts only what it adds.
+   */
+  begun: z.object({
+    chars: z.number().int().min(1).max(PROMPT_CHARS_MAX), tokens: countField, ids: z.array(tokenIdField).max(COMPLETION_TOKENS_MAX).optional(),
+  }).optional(),
   /** Tokens to produce at most; absent: as many as the context holds, up to COMPLETION_TOKENS_MAX. */
   maxTokens: z.number().int().min(1).max(COMPLETION_TOKENS_MAX).optional(),
   temperature: z.number().min(0).max(2).optional(),
@@ -125,7 +135,8 @@ export type TokenLogprob = z.output<typeof tokenLogprobSchema>
 
 /** A piece of an answer, in the order in which it was made. `tokens` is cumulative over all pieces, so a lost count cannot pass unseen. */
 export type AnswerDelta =
-  | { readonly type: 'text'; readonly text: string; readonly tokens: number; readonly logprobs?: readonly TokenLogprob[] }
+  /** `ids`: of its tokens, where the engine tells; another host with the same weights can go on from them. */
+  | { readonly type: 'text'; readonly text: string; readonly tokens: number; readonly logprobs?: readonly TokenLogprob[]; readonly ids?: readonly number[] }
   | { readonly type: 'reasoning'; readonly text: string; readonly tokens: number; readonly signature?: string; readonly redacted?: true }
   /** A call begins with its `id` and `name`; `arguments` are pieces of JSON text. `index` counts the calls of an answer from 0. */
   | { readonly type: 'toolCall'; readonly index: number; readonly id?: string; readonly name?: string; readonly arguments: string; readonly tokens: number }

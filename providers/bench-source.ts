@@ -71,12 +71,13 @@ export function createBenchSource(components: BenchSourceComponents, options: Be
     const last = request.messages.at(-1)
     const prefill = request.continueLast && last?.role === 'assistant' ? textOf(last) : ''
     const steered = textOf(request.messages.findLast((message) => message.role === 'user') ?? { content: '' })
-    const total = setting(steered, 'tokens') ?? request.maxTokens ?? settings.tokens
+    const first = prefill === '' ? 0 : prefill.trim().split(/\s+/).length
+    // What another host made of this answer counts for the limit that the client gave.
+    const total = setting(steered, 'tokens') ?? (request.maxTokens === undefined ? settings.tokens : request.maxTokens + (request.begun === undefined ? 0 : first))
     const gapMs = Math.min(setting(steered, 'gapMs') ?? settings.gapMs, GAP_MS_MAX)
     const batch = Math.max(1, setting(steered, 'batch') ?? settings.batchTokens)
-    const first = prefill === '' ? 0 : prefill.trim().split(/\s+/).length
     const count = Math.min(Math.max(0, total - first), request.maxTokens ?? COMPLETION_TOKENS_MAX, COMPLETION_TOKENS_MAX)
-    const promptTokens = request.messages.reduce((sum, message) => sum + Math.ceil(textOf(message).length / 4), 0)
+    const promptTokens = request.messages.reduce((sum, message) => sum + Math.ceil(textOf(message).length / 4), -Math.ceil((request.begun?.chars ?? 0) / 4))
     let given = 0
     const end = (finish: FinishReason): ProviderEvent => ({ type: 'end', finish, usage: { promptTokens, completionTokens: given } })
 

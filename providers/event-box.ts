@@ -113,8 +113,12 @@ export function createEventBox(options: EventBoxOptions = {}): EventBox {
 /** Two deltas as one, where they belong together and nothing is lost by it. */
 function join(before: AnswerDelta, delta: AnswerDelta): AnswerDelta | undefined {
   if (before.type === 'text' && delta.type === 'text') {
-    if (before.logprobs === undefined && delta.logprobs === undefined) return { type: 'text', text: before.text + delta.text, tokens: delta.tokens }
-    return { type: 'text', text: before.text + delta.text, tokens: delta.tokens, logprobs: [...before.logprobs ?? [], ...delta.logprobs ?? []] }
+    return {
+      type: 'text', text: before.text + delta.text, tokens: delta.tokens,
+      ...(before.logprobs === undefined && delta.logprobs === undefined ? {} : { logprobs: [...before.logprobs ?? [], ...delta.logprobs ?? []] }),
+      // Ids of a part only would be those of other tokens.
+      ...(before.ids === undefined || delta.ids === undefined ? {} : { ids: [...before.ids, ...delta.ids] }),
+    }
   }
   if (before.type === 'reasoning' && delta.type === 'reasoning' && before.signature === undefined && before.redacted === delta.redacted) {
     return { ...before, ...delta, text: before.text + delta.text }

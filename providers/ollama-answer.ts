@@ -95,7 +95,9 @@ export function createOllamaAnswer({ request, forcedTool, random }: OllamaAnswer
       // Ollama counts the end-of-answer token, which has no frame; ours do not.
       const withoutEnd = frame.done_reason === 'stop' && counted > textFrames ? counted - 1 : counted
       // Servers before 0.4 leave the prompt's count out when it was cached.
-      return { promptTokens: frame.prompt_eval_count ?? promptEstimate, completionTokens: Math.min(withoutEnd, tokensMax) }
+      const promptTokens = frame.prompt_eval_count ?? promptEstimate
+      // What another host made of this answer was read like a prompt, and is none.
+      return { promptTokens: Math.max(0, promptTokens - (request.begun?.tokens ?? 0)), completionTokens: Math.min(withoutEnd, tokensMax) }
     },
   }
 }

@@ -12,6 +12,9 @@ export interface OllamaChat {
 
 /** `seed` counts where the request has none. Throws BAD_REQUEST or CAPABILITY_MISSING for what Ollama cannot be asked. */
 export function ollamaChat(request: CompletionRequest, model: OllamaModel, seed: number): OllamaChat {
+  if (request.begun !== undefined && (request.responseFormat.type !== 'text' || request.tools !== undefined)) {
+    throw new TriforceError('CAPABILITY_MISSING', {}, { detail: 'Ollama cannot go on in the middle of a JSON answer, nor of one that may call tools' })
+  }
   const forced = forcedTool(request)
   const { responseFormat } = request
   const format = forced !== undefined ? jsonObjectOf(forced.parameters, 'tools')

@@ -14,5 +14,11 @@ export function servedBody(served: Served) {
     attempts: served.attempts,
     model: served.model,
     ...(served.stoppedBy === undefined ? {} : { stopped_by: served.stoppedBy }),
+    // Hosts that broke off before: each has its own receipt.
+    ...(served.parts === undefined ? {} : {
+      continued_from: served.parts.map(({ host, hostName, receiptId, completionTokens }) => ({
+        host, host_name: hostName, receipt: receiptId === undefined ? null : `rcpt_${toHex(receiptId)}`, completion_tokens: completionTokens,
+      })),
+    }),
   }
 }

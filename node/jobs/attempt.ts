@@ -7,6 +7,7 @@ import { bytesEqual } from '../../protocol/bytes.ts'
 import { isEmbedding, type AnswerDelta, type DetailedUsage, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { sha256 } from '../../protocol/crypto.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
+import { JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
 import { encodeRequest } from '../../protocol/messages/job.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import { publicKeyOf } from '../../protocol/peer-key.ts'
@@ -21,13 +22,16 @@ import { settleJob, type Settled } from '../settlement/settle.ts'
 import { startSpend, type Spend } from '../settlement/spend.ts'
 import type { TierOf } from '../settlement/tiers.ts'
 import { cloudRecordName, type HostCandidate, type HostOffer } from './candidates.ts'
+import type { EndedPart } from './continuation.ts'
 import type { Handoff } from './handoff.ts'
 import type { JobWatch } from '../honesty/job-watch.ts'
-import { fromHost, REQUEST_CODES } from './host-errors.ts'
+import { endingOf, fromHost, REQUEST_CODES } from './host-errors.ts'
 import type { HostRecord } from './host-record.ts'
 import type { JobOrder } from './job-order.ts'
-import { runJob, type JobListener, type JobSeen } from './job-run.ts'
+import { ANSWER_MS_MAX, PIECE_MS_MAX, runJob, type JobListener, type JobSeen } from './job-run.ts'
 import { issueTicket, ownTicket, type IssuedTicket, type TicketOrder } from './tickets.ts'
+import { signedPart } from './signed-part.ts'
+import { inTime } from './silence-watch.ts'
 import type { TurnSigner } from './turn-signer.ts'
 import type { JobEvent, VectorsEvent } from './vectors.ts'
 import { waitingOf, type Pulse } from './waiting.ts'
@@ -55,16 +59,36 @@ export interface AttemptOptions {
 
 /** Where to tell what happens to a job. */
 export interface Told {
-  readonly handoff: Handoff<JobEvent>
+  readonly handoff: Pick<Handoff<JobEvent>, 'offer'>
   readonly pulse: Pulse
+  /** Resolves when what hosts before this one made of the answer is settled. */
+  readonly settled: () => Promise<void>
+}
+
+/** Why a host did not answer; with `part` where it broke off after something of its answer was passed on. */
+export interface Failed {
+  readonly error: TriforceError
+  readonly part?: EndedPart
+}
+
+/** Which of the hosts of a job it is. */
+export interface Turn {
+  /** Hosts asked, this one included. */
+  readonly attempts: number
+  /** Another healthy one comes after it: it is not waited for as long. */
+  readonly hasNext: boolean
+  /** Why the one before did not answer. */
+  readonly after?: TriforceError | undefined
+  /** A host before it was paid for the prompt. */
+  readonly isPromptPaid?: boolean
 }
 
 export interface Attempts {
   /**
-   * Undefined: the answer was delivered and settled. An error: nothing was, and another host may be asked.
-   * Throws where no other host may be: text was delivered, the request is at fault, or the client left (CANCELLED).
+   * Undefined: the answer was delivered and settled. Else another host may be asked.
+   * Throws where no other host may be: the request is at fault, or the client left (CANCELLED).
    */
-  ask(step: HostOffer, order: JobOrder<JobRequest>, attempts: number, told: Told, after?: TriforceError): Promise<TriforceError | undefined>
+  ask(step: HostOffer, order: JobOrder<JobRequest>, turn: Turn, told: Told): Promise<Failed | undefined>
   issue(order: TicketOrder): Promise<IssuedTicket>
   /** Which weights answer there, and whether their host was found to have them. */
   labelsOf(step: HostOffer): HostLabels
@@ -97,14 +121,17 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
     })
   }
 
-  async function follow(step: HostOffer, issued: IssuedTicket, request: { readonly bytes: Uint8Array; readonly value: JobRequest }, signal: AbortSignal, listener: JobListener): Promise<JobSeen> {
+  async function follow(
+    step: HostOffer, issued: IssuedTicket, request: { readonly bytes: Uint8Array; readonly value: JobRequest }, signal: AbortSignal, listener: JobListener, answerMsMax: number,
+  ): Promise<JobSeen> {
     const name = step.cloud === undefined ? step.peer : cloudRecordName(step.peer, step.cloud.vendor)
     record.started(name)
     let seen: JobSeen | undefined
     try {
-      const channel = await components.lease(step)
+      const channel = await inTime(clock, answerMsMax, components.lease(step), components.giveBack)
       seen = await runJob(channel, clock, {
-        ask: { t: 'open', ticket: issued.signed, request: request.bytes, opened: { ticket: issued.ticket, request: request.value } }, signal, firstTextMsMax, listener,
+        ask: { t: 'open', ticket: issued.signed, request: request.bytes, opened: { ticket: issued.ticket, request: request.value } }, signal, firstTextMsMax, listener, answerMsMax,
+        ...(step.cloud === undefined ? { pieceMsMax: PIECE_MS_MAX } : {}),
         // A vendor counts as it likes; what it is paid is bounded by what is held.
         tokensMax: step.cloud === undefined ? issued.ticket.tokensMax : Number.MAX_SAFE_INTEGER,
       })
@@ -112,26 +139,28 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       else channel.abort(seen.error ?? new TriforceError('HOST_LOST'))
       return seen
     } catch (reason) {
-      return { ...nothingSeen, error: toTriforceError(reason, 'NO_HOST') }
+      seen = { ...nothingSeen, error: toTriforceError(reason, 'NO_HOST') }
+      return seen
     } finally {
-      record.ended(name, seen !== undefined && (seen.error === undefined || isNoFault(seen.error, signal)))
+      record.ended(name, endingOf(seen?.error, signal.aborted))
     }
   }
 
   return {
     issue,
     labelsOf,
-    async ask(step, order, attempts, { handoff, pulse }, after) {
+    async ask(step, order, { attempts, hasNext, after, isPromptPaid }, { handoff, pulse, settled: settledBefore }) {
       const { model, cloud } = step
       const isSame = model === order.request.model
       const request = isSame ? order.request : { ...order.request, model }
       const bytes = (isSame ? order.requestBytes : undefined) ?? encodeRequest(request)
       const requestHash = sha256(bytes)
+      const begun = isEmbedding(request) ? undefined : request.begun
       let spend: Spend | undefined
       try {
         spend = cloud === undefined ? undefined : await hold(step, request, requestHash, order)
       } catch (reason) {
-        return toTriforceError(reason)
+        return { error: toTriforceError(reason) }
       }
       handoff.offer({
         type: 'placed', host: step.peer, hostName: step.name, attempts, model, ...remaining(order.account),
@@ -145,7 +174,8 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       const isOwn = bytesEqual(ticketOrder.contributor, components.signer.publicKey)
       const issued = isOwn ? ownTicket(components, network, ticketOrder) : await issue(ticketOrder)
       const meter = spend === undefined ? freeMeter(handoff, order.signal) : createMeter(handoff, spend, mostTokens(step, request), order.signal)
-      const watched = cloud === undefined ? checks?.begin(watchedHost(step), request, order) : undefined
+      // A part of an answer says little of its host, and is not what another would give.
+      const watched = cloud === undefined && begun === undefined ? checks?.begin(watchedHost(step), request, order) : undefined
       const seen = await follow(step, issued, { bytes, value: request }, meter.signal, {
         onBeat: (beat) => {
           watched?.beat(beat.state)
@@ -156,22 +186,32 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
           return meter.onDelta(delta)
         },
         ...(isEmbedding(request) ? { onVectors: (vectors: VectorsEvent) => handoff.offer(vectors) } : {}),
-      })
+      }, hasNext ? ANSWER_MS_MAX : JOB_SILENCE_MS_MAX)
       watched?.ended(issued.ticket.jobId, seen)
       const error = seen.error === undefined || meter.stopped ? undefined : fromHost(seen.error)
       if (error !== undefined && !seen.delivered) {
         await spend?.cancel().catch((reason: unknown) => log.warn('a hold was not let go and will expire', { code: toTriforceError(reason).code }))
         if (order.signal.aborted) throw new TriforceError('CANCELLED')
         log.info('host did not answer', { host: step.peer, model, code: error.code, attempts })
-        if (REQUEST_CODES.has(error.code)) throw error
-        return error
+        // Of an answer that was begun, another host may make something all the same.
+        if (REQUEST_CODES.has(error.code) && begun === undefined) throw error
+        return { error }
       }
       const paid = spend === undefined ? undefined : paidUsage({ ...seen, ...meter.seen }, estimatePromptTokens(request))
       if (paid?.implausible === true) log.warn('a hub says that its vendor counted more tokens than it sent', { host: step.peer, said: seen.usage.completionTokens })
-      const usage = paid?.usage ?? seen.usage
+      // A vendor counts the beginning that another made as prompt.
+      const usage = paid === undefined || begun === undefined ? paid?.usage ?? seen.usage
+        : { ...paid.usage, promptTokens: isPromptPaid === true ? 0 : Math.max(0, paid.usage.promptTokens - begun.tokens) }
+      if (error !== undefined && !order.signal.aborted && !REQUEST_CODES.has(error.code)) {
+        const settling = settle(issued, spend === undefined ? signedPart(seen) : { ...seen, usage }, step, spend).catch((reason: unknown) => {
+          log.error('what a host made before it broke off could not be settled', { host: step.peer, code: toTriforceError(reason).code })
+          return undefined
+        })
+        return { error, part: { host: step.peer, hostName: step.name, digest: step.digest, promptTokens: spend === undefined ? 0 : usage.promptTokens, settling } }
+      }
       const finish: FinishReason = meter.stopped ? 'length' : seen.finish
       if (error === undefined) handoff.offer({ type: 'finish', finish, usage })?.catch(() => {})
-      const settled = await settle(issued, { ...seen, usage }, step, spend)
+      const [settled] = await Promise.all([settle(issued, { ...seen, usage }, step, spend), settledBefore()])
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
       if (error !== undefined) throw error
       handoff.offer({
@@ -216,7 +256,7 @@ interface Meter {
   onDelta(delta: AnswerDelta): Promise<void> | undefined
 }
 
-function freeMeter(handoff: Handoff<JobEvent>, signal: AbortSignal): Meter {
+function freeMeter(handoff: Told['handoff'], signal: AbortSignal): Meter {
   return {
     signal, stopped: false, stoppedBy: undefined, seen: { deliveredTokens: 0, chars: 0, toolCalls: 0, stopped: false },
     onDelta: (delta) => handoff.offer(delta),
@@ -224,7 +264,7 @@ function freeMeter(handoff: Handoff<JobEvent>, signal: AbortSignal): Meter {
 }
 
 /** Passes pieces on for as long as they are paid for, and counts them. */
-function createMeter(handoff: Handoff<JobEvent>, spend: Spend, tokensMost: number, left: AbortSignal): Meter {
+function createMeter(handoff: Told['handoff'], spend: Spend, tokensMost: number, left: AbortSignal): Meter {
   const cut = new AbortController()
   const onLeft = () => cut.abort(left.reason)
   if (left.aborted) onLeft()
@@ -271,13 +311,8 @@ function mostTokens({ outputTokensMax }: HostOffer, request: JobRequest): number
   return Math.min(maxTokens ?? most, most)
 }
 
-/** The request was wrong, or it was cancelled by us: no reason to avoid the host. */
-function isNoFault(error: TriforceError, signal: AbortSignal): boolean {
-  return REQUEST_CODES.has(error.code) || error.code === 'MODEL_LOADING' || error.code === 'LENDING_PAUSED' || (error.code === 'CANCELLED' && signal.aborted)
-}
-
 const NO_USAGE: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 
 const nothingSeen: JobSeen = {
-  usage: NO_USAGE, finish: 'error', outputHash: sha256(), observedMs: 0, delivered: false, half: undefined, relayed: undefined, error: undefined, clean: false,
+  usage: NO_USAGE, finish: 'error', outputHash: sha256(), observedMs: 0, delivered: false, half: undefined, soFar: undefined, relayed: undefined, error: undefined, clean: false,
 }

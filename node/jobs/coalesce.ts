@@ -23,13 +23,14 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
     let next = iterator.next()
     let text = ''
     let tokens = 0
+    let ids: number[] | undefined
     let isFirst = true
     let lastSentMs = 0
     // A rejection is seen when `next` is awaited; until then it must not count as unhandled.
     next.catch(() => {})
 
     function take(): ProviderEvent {
-      const event: ProviderEvent = { type: 'text', text, tokens }
+      const event: ProviderEvent = ids === undefined ? { type: 'text', text, tokens } : { type: 'text', text, tokens, ids }
       text = ''
       isFirst = false
       lastSentMs = clock.monotonicMs()
@@ -58,6 +59,10 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
         if (done === true) break
         // Log probabilities belong to their piece, so it stays as it is.
         if (value.type === 'text' && value.logprobs === undefined) {
+          // Ids of a part only would be those of other tokens.
+          if (text === '') ids = value.ids === undefined ? undefined : [...value.ids]
+          else if (ids !== undefined && value.ids !== undefined) ids.push(...value.ids)
+          else ids = undefined
           text += value.text
           tokens = value.tokens
         } else {

@@ -1,6 +1,7 @@
 /**
  * The hub's side of a job: plans where it may go, asks one host after the other, follows the stream, settles. Before the
- * first text it goes on to the next host; a job that was cancelled is followed to its exact end in the background.
+ * first text it goes on to the next host, after it another host goes on with the answer (go-on.ts); a job that was cancelled
+ * is followed to its exact end in the background.
  */
 import type { JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
@@ -12,13 +13,15 @@ import type { CompletionEvent } from '../gateway.ts'
 import { createAttempts, type AttemptComponents, type HostLabels, type Told } from './attempt.ts'
 import { needsOf, type CandidatesComponents, type HostCandidate } from './candidates.ts'
 import type { TierLimits } from '../settlement/tier-limits.ts'
-import { createHandoff } from './handoff.ts'
+import { createContinuation } from './continuation.ts'
+import { goOn, type Broken, type BrokenJob, type GoOnComponents } from './go-on.ts'
+import { createHandoff, type Handoff } from './handoff.ts'
 import type { JobOrder } from './job-order.ts'
 import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
 import type { IssuedTicket, TicketOrder } from './tickets.ts'
 import { FIRST_TEXT_MS_MAX } from './job-run.ts'
 import type { JobEvent } from './vectors.ts'
-import { startPulse } from './waiting.ts'
+import { startPulse, type Pulse } from './waiting.ts'
 
 export interface DispatcherComponents extends AttemptComponents, Omit<CandidatesComponents, 'record'> {
   /** Hears of every placement, for the report of why jobs pass a machine by. */
@@ -82,6 +85,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
   const log = components.log.child('dispatcher')
   const { network, hubName, attemptsMax = 4, attemptsInAllMax = 12, runningMax = 2_000, firstTextMsMax = FIRST_TEXT_MS_MAX } = options
   const attempts = createAttempts({ ...components, log }, { network, hubName, firstTextMsMax })
+  const resuming: GoOnComponents = { attempts, clock, log, plan: (order) => planRoute(components, planOf(order), () => random.unit()) }
   const counts = { running: 0, served: 0, failed: 0 }
   const startedMs = clock.monotonicMs()
   let idleWaiters: (() => void)[] = []
@@ -97,31 +101,46 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     throw nothingFor(order, planned)
   }
 
-  async function follow(order: JobOrder<JobRequest>, told: Told): Promise<void> {
-    const { request, account, friends, routing, privacy } = order
-    const { steps } = await plan({ account, friends, model: request.model, needs: needsOf(request), routing, privacy })
+  const planOf = ({ account, friends, request, routing, privacy }: JobOrder<JobRequest>): PlanOrder =>
+    ({ account, friends, model: request.model, needs: needsOf(request), routing, privacy })
+
+  async function follow(order: JobOrder<JobRequest>, handoff: Handoff<JobEvent>, pulse: Pulse): Promise<void> {
+    const answer = createContinuation(order.request, order.routing)
+    const told: Told = { handoff: { offer: (event) => handoff.offer(answer.pass(event)) }, pulse, settled: () => answer.settled() }
+    const job: BrokenJob = { order, answer, told, hubName, broke: new Map(), asked: 0 }
+    let broken = await askInTurn(job)
+    while (broken !== undefined) {
+      if (broken.step.cloud === undefined) components.watch?.failed(broken.step.peer)
+      broken = await goOn(resuming, job, broken)
+    }
+    counts.served += 1
+  }
+
+  /** Undefined: the answer is complete. Throws the last error where nobody answered. */
+  async function askInTurn(job: BrokenJob): Promise<Broken | undefined> {
+    const { order, told } = job
+    const { steps } = await plan(planOf(order))
     const perModel = new Map<string, number>()
     const unpaid = new Set<string>()
-    let asked = 0
     let lastError: TriforceError | undefined
-    for (const step of steps) {
+    for (const [index, step] of steps.entries()) {
       const count = (perModel.get(step.model) ?? 0) + 1
       if (count > attemptsMax || unpaid.has(step.model)) continue
-      if (asked >= attemptsInAllMax) break
+      if (job.asked >= attemptsInAllMax) break
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
       perModel.set(step.model, count)
-      asked += 1
-      const error = await attempts.ask(step, order, asked, told, lastError)
-      if (error === undefined) {
-        counts.served += 1
-        return
-      }
+      job.asked += 1
+      const hasNext = steps.slice(index + 1).some(({ coolingDown }) => !coolingDown)
+      const failed = await attempts.ask(step, order, { attempts: job.asked, hasNext, after: lastError }, told)
+      if (failed === undefined) return undefined
+      const { error, part } = failed
+      if (part !== undefined) return { step, error, part }
       if (step.cloud === undefined) components.watch?.failed(step.peer)
       // What one hub's key costs, another's costs too; a free or cheaper model may still be there.
       if (UNPAID.has(error.code)) unpaid.add(step.model)
       lastError = error
     }
-    throw lastError ?? new TriforceError('NO_HOST', { model: request.model }, { retryAfterMs: 5_000 })
+    throw lastError ?? new TriforceError('NO_HOST', { model: order.request.model }, { retryAfterMs: 5_000 })
   }
 
   function run(order: JobOrder<JobRequest>): AsyncIterable<JobEvent> {
@@ -150,7 +169,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     // The host has the same bound; here it also ends a job whose consumer has stopped to read.
     const cancelDeadline = clock.after(JOB_MS_MAX, onAbort)
     const pulse = startPulse(clock, handoff)
-    follow({ ...order, signal: left.signal }, { handoff, pulse }).then(
+    follow({ ...order, signal: left.signal }, handoff, pulse).then(
       () => handoff.close(),
       (reason: unknown) => {
         const error = toTriforceError(reason)

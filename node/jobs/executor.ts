@@ -2,20 +2,20 @@
  * Runs jobs on this machine: admits the ticket, waits for a slot, pipes engine → meter → coalesce → channel, and signs
  * the contributor's half of the receipt. Speaks frames of protocol/messages/job.ts.
  */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { pipe } from 'it-pipe'
 import type { Provider } from '../../providers/interface.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { decode } from '../../protocol/codec.ts'
+import { decode, encode } from '../../protocol/codec.ts'
 import { isEmbedding, jobRequestSchema, type CompletionRequest, type DetailedUsage, type EmbeddingRequest, type FinishReason, type JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { CHUNK_WAIT_MS_MAX } from '../../protocol/limits.ts'
 import type { OfferedModel } from '../../protocol/messages/capacity.ts'
-import { hashedHead, hashedText, tellOfDelta, type JobTell } from '../../protocol/messages/job.ts'
+import { hashedHead, hashedText, tellOfDelta, type JobTell, type ProgressNote } from '../../protocol/messages/job.ts'
 import { ticketHashOf, type ReceiptHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
-import { signDocument } from '../../protocol/signed.ts'
+import { signTogether, type Signed } from '../../protocol/signed.ts'
 import type { Channel } from '../net/channel.ts'
 import { errorTell } from '../net/requests.ts'
 import type { Traffic } from '../net/traffic.ts'
@@ -116,12 +116,13 @@ export function createExecutor(components: ExecutorComponents): Executor {
       let usage = NO_USAGE
       let finish: FinishReason = 'error'
       /** The half is signed with those of other jobs that end in this turn, and the frame leaves with the last text. */
+      const halfNow = (hash: Hash, as: FinishReason): ReceiptHalf => ({
+        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
+        endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(hash.digest()), finish: as,
+      })
       const tellWithHalf = (frame: Extract<JobTell, { t: 'end' | 'fail' }>): Promise<void> => new Promise((resolve) => {
         accept()
-        turnSigner.sign('receiptHalf', {
-          v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
-          endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(output.digest()), finish,
-        } satisfies ReceiptHalf, (half) => {
+        turnSigner.sign('receiptHalf', halfNow(output, finish), (half) => {
           sendTell(channel, { ...frame, half })
           resolve()
         })
@@ -147,7 +148,7 @@ export function createExecutor(components: ExecutorComponents): Executor {
             const writable = sendTell(channel, tellOfDelta(event))
             beats.sent()
             const note = progress.due(event.tokens)
-            if (note !== undefined) sendTell(channel, { t: 'progress', note: signDocument(signer, 'progress', note) })
+            if (note !== undefined) sendTell(channel, { t: 'progress', ...signedSoFar(signer, note, halfNow(output.copy(), 'error')) })
             // A peer that reads slowly stops the engine here; a cancel still gets through.
             if (!writable) await drainedOrCut(channel, cut)
           }
@@ -213,6 +214,12 @@ function acceptSoon(channel: Channel, clock: Clock): () => void {
   }
   const cancel = clock.after(ACCEPT_MS_MAX, say)
   return say
+}
+
+/** If nothing came after it, the half would be that of an answer that broke here: so a host that dies is paid for what it did. */
+function signedSoFar(signer: Signer, note: ProgressNote, half: ReceiptHalf): { readonly note: Signed; readonly half: Signed } {
+  const [signedNote, signedHalf] = signTogether(signer, [{ domain: 'progress', body: encode(note) }, { domain: 'receiptHalf', body: encode(half) }])
+  return { note: signedNote!, half: signedHalf! }
 }
 
 /** As a half names them: the list only where there are several. */

@@ -2,7 +2,7 @@
  * One job at one host, from the asking side: opens it, follows its frames and reports what was seen. It reads the
  * channel to the job's last frame also after a cancel, so that the usage is exact and the stream can be used again.
  */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import type { AnswerDelta, DetailedUsage, FinishReason } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX, JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
@@ -12,6 +12,7 @@ import type { Signed } from '../../protocol/signed.ts'
 import { fromWireError } from '../../protocol/wire-error.ts'
 import type { Channel } from '../net/channel.ts'
 import { readFrame, sendAsk, type OpenAsk, type RelayAsk } from './frames.ts'
+import { createSilenceWatch } from './silence-watch.ts'
 import { createVectorCheck, type VectorsEvent } from './vectors.ts'
 
 /** What the asking side saw of a job, however it ended. */
@@ -24,11 +25,19 @@ export interface JobSeen {
   readonly delivered: boolean
   /** Signed by the contributor; absent where it died before. */
   readonly half: Signed | undefined
+  /** The last half that it signed on its way, and what had come by then. */
+  readonly soFar: SignedSoFar | undefined
   readonly relayed: Extract<JobTell, { t: 'end' }>['relayed']
   /** Why it did not end well. */
   readonly error: TriforceError | undefined
   /** False: the stream must not be used again. */
   readonly clean: boolean
+}
+
+export interface SignedSoFar {
+  readonly half: Signed
+  readonly completionTokens: number
+  readonly outputHash: Uint8Array
 }
 
 export interface JobListener {
@@ -49,6 +58,10 @@ export interface RunJobOptions {
   readonly listener: JobListener
   /** Longest time without any frame. Default JOB_SILENCE_MS_MAX. */
   readonly silenceMsMax?: number
+  /** Longest time until the first frame: less than `silenceMsMax` where another host is there to be asked. */
+  readonly answerMsMax?: number
+  /** Longest time between two pieces of the answer, however lively the host is. Default: no bound, for a vendor may think. */
+  readonly pieceMsMax?: number
   /** Longest time before the first text, loading and queueing included. */
   readonly firstTextMsMax: number
 }
@@ -56,45 +69,62 @@ export interface RunJobOptions {
 /** A large model on a processor reads a long prompt for minutes; a host that hangs is found by its silence. */
 export const FIRST_TEXT_MS_MAX = 15 * 60_000
 
-/** A model that takes longer to load is not waited for; its host goes on loading it. */
-const LOADING_MS_MAX = 60_000
+/** Where another host can be asked, one that does not say a word for so long is not waited for: a round trip around the world takes a fifth of it. */
+export const ANSWER_MS_MAX = 1_500
+
+/** No engine that serves people is this slow between two tokens. */
+export const PIECE_MS_MAX = 30_000
+
+/** A load that does not move for so long is not waited for; its host goes on loading. */
+const LOADING_STILL_MS_MAX = 60_000
 
 /** After a cancel the host gets this long for its end frame: an engine may be inside a batch of prompt tokens. */
 const CANCEL_MS_MAX = 5_000
 
 /** Never throws: what went wrong stands in `error`. */
 export async function runJob(channel: Channel, clock: Clock, options: RunJobOptions): Promise<JobSeen> {
-  const { signal, listener, tokensMax = COMPLETION_TOKENS_MAX, silenceMsMax = JOB_SILENCE_MS_MAX, firstTextMsMax } = options
+  const { signal, listener, tokensMax = COMPLETION_TOKENS_MAX, silenceMsMax = JOB_SILENCE_MS_MAX, firstTextMsMax, pieceMsMax = Number.POSITIVE_INFINITY } = options
   const startMs = clock.monotonicMs()
   const output = createHash('sha256')
   let usage: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
   const checkVectors = createVectorCheck()
-  let cancelSilence = () => {}
+  const silence = createSilenceWatch(clock, (waitMs) => channel.abort(new TriforceError('HOST_SILENT', { waitMs })))
+  let answered = false
+  let pieceMs = 0
   let cancelDeadline = () => {}
   let cancelLoading = () => {}
   let isLoading = false
   let loaded = 0
   let hasText = false
   let accepted = false
+  let soFar: { readonly half: Signed; readonly completionTokens: number; readonly output: Hash } | undefined
 
   function seen(part: Partial<JobSeen> & Pick<JobSeen, 'finish'>): JobSeen {
     return {
       usage, outputHash: new Uint8Array(output.digest()), observedMs: Math.ceil(clock.monotonicMs() - startMs), delivered: hasText, half: undefined,
+      soFar: soFar === undefined ? undefined : { half: soFar.half, completionTokens: soFar.completionTokens, outputHash: new Uint8Array(soFar.output.digest()) },
       relayed: undefined, error: undefined, clean: false, ...part,
     }
   }
 
-  /** The wait begins with the first word of it, and ends with anything else that the host does. */
+  /** The wait begins anew whenever more of the model is loaded, and ends with anything else that the host does. */
   function watchLoading(beat: Extract<JobTell, { t: 'beat' }>): void {
     if (beat.state !== 'loading') {
       cancelLoading()
       isLoading = false
       return
     }
+    const hasMoved = beat.at !== undefined && beat.at > loaded
+    if (isLoading && !hasMoved) return
     loaded = beat.at ?? loaded
-    if (isLoading) return
     isLoading = true
-    cancelLoading = clock.after(LOADING_MS_MAX, () => channel.abort(stillLoading(loaded)))
+    cancelLoading()
+    cancelLoading = clock.after(LOADING_STILL_MS_MAX, () => channel.abort(stillLoading(loaded)))
+  }
+
+  /** Beats show that a host runs; only pieces show that its engine does. Time in which our own reader was behind does not count. */
+  function checkPieces(): void {
+    if (hasText && clock.monotonicMs() - pieceMs > pieceMsMax) throw new TriforceError('HOST_SILENT', { pieceMsMax }, { detail: 'the host lives, but its engine gives nothing more' })
   }
 
   function cancel(): void {
@@ -103,10 +133,10 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   }
 
   async function nextFrame(): Promise<JobTell> {
-    const waitMs = hasText ? silenceMsMax : Math.min(silenceMsMax, firstTextMsMax)
-    cancelSilence = clock.after(waitMs, () => channel.abort(new TriforceError('HOST_SILENT', { waitMs })))
+    silence.listen(answered ? silenceMsMax : options.answerMsMax ?? silenceMsMax)
     const frame = await readFrame(channel, jobTellSchema)
-    cancelSilence()
+    silence.heard()
+    answered = true
     if (frame === undefined) throw new TriforceError('HOST_LOST')
     return frame
   }
@@ -136,10 +166,13 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
       checkOrder(frame)
       switch (frame.t) {
         case 'accept':
+          break
         case 'progress':
+          if (frame.half !== undefined) soFar = { half: frame.half, completionTokens: usage.completionTokens, output: output.copy() }
           break
         case 'beat':
           watchLoading(frame)
+          checkPieces()
           listener.onBeat(frame)
           break
         case 'placed':
@@ -166,6 +199,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
           output.update(hashedText(delta))
           const room = listener.onDelta(delta)
           if (room !== undefined) await room
+          pieceMs = clock.monotonicMs()
           break
         }
         case 'reject':
@@ -181,7 +215,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   } catch (reason) {
     return seen({ finish: 'error', error: toTriforceError(reason, 'HOST_LOST') })
   } finally {
-    cancelSilence()
+    silence.stop()
     cancelDeadline()
     cancelLoading()
     cancelFirstText()

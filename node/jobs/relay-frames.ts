@@ -31,16 +31,17 @@ export function placedEvent({ price, remaining, host, hostName, attempts, model,
 }
 
 /** Throws INTERNAL for an answer that no ledger knows: a hub relays no such one. */
-export function servedTell({ costMicroCredits, remainingMicroCredits, receiptId, durability, ...served }: Served): ServedTell {
+export function servedTell({ costMicroCredits, remainingMicroCredits, receiptId, durability, parts, ...served }: Served): ServedTell {
   if (receiptId === undefined || durability === 'none') throw new TriforceError('INTERNAL', { problem: 'relayed without a receipt' })
   return {
-    ...served, receiptId, durability, costMicroCredits: Number(costMicroCredits), ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
+    ...served, ...(parts === undefined ? {} : { parts: [...parts] }), receiptId, durability, costMicroCredits: Number(costMicroCredits), ...(remainingMicroCredits === undefined ? {} : { remaining: remainingMicroCredits.toString() }),
   }
 }
 
-export function servedOf({ costMicroCredits, remaining, stoppedBy, ...served }: ServedTell): Served {
+export function servedOf({ costMicroCredits, remaining, stoppedBy, parts, ...served }: ServedTell): Served {
   return {
     ...served, costMicroCredits: BigInt(costMicroCredits), ...(remaining === undefined ? {} : { remainingMicroCredits: BigInt(remaining) }),
     ...(stoppedBy === undefined ? {} : { stoppedBy }),
+    ...(parts === undefined ? {} : { parts: parts.map(({ receiptId, ...part }) => ({ ...part, ...(receiptId === undefined ? {} : { receiptId }) })) }),
   }
 }

@@ -41,6 +41,8 @@ export interface AccountDeskComponents {
   readonly keys: KeyDesk
   /** What a connected host said of itself, for one whose provider record has not arrived yet. */
   readonly addressesOf: (peer: string) => Promise<readonly string[]>
+  /** `by`, a peer, says that another does not answer. */
+  readonly reported: (peer: string, by: string) => void
   /** What a contributor announced to compute with; it may have left since. */
   readonly devicesOf: (contributor: Uint8Array) => readonly DeviceHardware[] | undefined
   /** Absent: nobody checks machines. */
@@ -98,6 +100,7 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
   async function ticket(peer: string, account: Account, key: ApiKeyRecord, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.ticket.ask, body)
     for (const model of [ask.model, ...ask.routing?.fallbackModels ?? []]) checkModel(key.terms, model)
+    for (const lost of ask.unanswered ?? []) components.reported(peerIdOf(lost), peer)
     const { apiKey, privacy, friends } = jobTermsOf(key)
     const placed = await dispatcher.place({
       account: account.id, model: ask.model, requestHash: ask.requestHash, tier: account.tier, apiKey,

@@ -163,6 +163,8 @@ export const accountActions = {
   ticket: {
     ask: z.object({
       model: modelIdField, requestHash: hashField, tokensMax: countField, exclude: z.array(publicKeyField).max(8),
+      /** Those of `exclude` that did not answer, or broke off. The hub takes nobody's word for it: it looks itself. */
+      unanswered: z.array(publicKeyField).max(8).optional(),
       /** What the host must be able to do: the hub does not see the request. */
       needs: z.array(modelCapabilitySchema).max(16),
       routing: routingWishesSchema.optional(),

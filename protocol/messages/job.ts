@@ -10,9 +10,9 @@
  */
 import { z } from 'zod'
 import { encode } from '../codec.ts'
-import { detailedUsageSchema, finishReasonSchema, tokenLogprobSchema, usageSchema, type AnswerDelta, type JobRequest } from '../completion.ts'
+import { detailedUsageSchema, finishReasonSchema, tokenIdField, tokenLogprobSchema, usageSchema, type AnswerDelta, type JobRequest } from '../completion.ts'
 import { TriforceError } from '../errors.ts'
-import { JOB_OPTIONS_BYTES_MAX, JOB_REQUEST_BYTES_MAX, TOOL_CALLS_MAX } from '../limits.ts'
+import { COMPLETION_TOKENS_MAX, JOB_OPTIONS_BYTES_MAX, JOB_REQUEST_BYTES_MAX, TOOL_CALLS_MAX } from '../limits.ts'
 import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { routingWishesSchema } from '../routing.ts'
 import { signedSchema } from '../signed.ts'
@@ -72,6 +72,7 @@ export const jobPlacedSchema = z.object({
 /** Text as the engine made it; `tokens` is cumulative, so a lost count cannot pass unseen. */
 export const jobChunkSchema = z.object({
   t: z.literal('chunk'), text: z.string(), tokens: countField, logprobs: z.array(tokenLogprobSchema).optional(),
+  ids: z.array(tokenIdField).max(COMPLETION_TOKENS_MAX).optional(),
 })
 
 /** What the model thinks before it answers. */
@@ -88,8 +89,11 @@ export const jobToolSchema = z.object({
 /** Vectors of an embedding, one after the other: 32-bit floats, little-endian. */
 export const jobVectorsSchema = z.object({ t: z.literal('vectors'), dimensions: countField, values: bytesField })
 
-/** Proof of the work so far: `note` opens to a ProgressNote. */
-export const jobProgressSchema = z.object({ t: z.literal('progress'), note: signedSchema })
+/** Proof of the work so far: `note` opens to a ProgressNote, `half` to the ReceiptHalf that counts where nothing comes after it. */
+export const jobProgressSchema = z.object({ t: z.literal('progress'), note: signedSchema, half: signedSchema.optional() })
+
+/** Hosts whose parts one answer can have: three at a hub, and as many at each hub that a consumer asks. */
+const SERVED_PARTS_MAX = 16
 
 export const jobEndSchema = z.object({
   t: z.literal('end'), finish: finishReasonSchema, usage: detailedUsageSchema,
@@ -100,6 +104,8 @@ export const jobEndSchema = z.object({
     model: modelIdField, attempts: countField, remaining: microCreditsField.optional(),
     /** The account could pay for no more, so the answer ends with `length`. */
     stoppedBy: z.literal('credits').optional(),
+    /** Hosts that broke off, with what came of each. */
+    parts: z.array(z.object({ host: shortText, hostName: shortText, receiptId: idField.optional(), completionTokens: countField })).max(SERVED_PARTS_MAX).optional(),
   }).optional(),
 })
 
@@ -120,8 +126,10 @@ export type JobDeltaTell = Extract<JobTell, { t: 'chunk' | 'reasoning' | 'tool' 
 export function tellOfDelta(delta: AnswerDelta): JobDeltaTell {
   switch (delta.type) {
     case 'text':
-      return delta.logprobs === undefined ? { t: 'chunk', text: delta.text, tokens: delta.tokens }
-        : { t: 'chunk', text: delta.text, tokens: delta.tokens, logprobs: [...delta.logprobs] }
+      return {
+        t: 'chunk', text: delta.text, tokens: delta.tokens, ...(delta.logprobs === undefined ? {} : { logprobs: [...delta.logprobs] }),
+        ...(delta.ids === undefined ? {} : { ids: [...delta.ids] }),
+      }
     case 'reasoning': {
       const { type: _, ...rest } = delta
       return { t: 'reasoning', ...rest }
@@ -136,7 +144,10 @@ export function tellOfDelta(delta: AnswerDelta): JobDeltaTell {
 export function deltaOfTell(frame: JobDeltaTell): AnswerDelta {
   switch (frame.t) {
     case 'chunk':
-      return { type: 'text', text: frame.text, tokens: frame.tokens, ...(frame.logprobs === undefined ? {} : { logprobs: frame.logprobs }) }
+      return {
+        type: 'text', text: frame.text, tokens: frame.tokens, ...(frame.logprobs === undefined ? {} : { logprobs: frame.logprobs }),
+        ...(frame.ids === undefined ? {} : { ids: frame.ids }),
+      }
     case 'reasoning':
       return {
         type: 'reasoning', text: frame.text, tokens: frame.tokens, ...(frame.signature === undefined ? {} : { signature: frame.signature }),

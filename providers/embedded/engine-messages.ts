@@ -36,8 +36,8 @@ export type FromEngine =
 
 export type JobEvent =
   | { readonly type: 'started'; readonly job: number; readonly promptTokens: number }
-  /** `tokens` is cumulative. */
-  | { readonly type: 'text'; readonly job: number; readonly text: string; readonly tokens: number }
+  /** `tokens` is cumulative; `ids` are those since the last text. */
+  | { readonly type: 'text'; readonly job: number; readonly text: string; readonly tokens: number; readonly ids: readonly number[] }
   | {
     readonly type: 'end'
     readonly job: number

@@ -10,7 +10,8 @@ import type { ChatWrapper, Llama, LlamaContextSequence, LlamaModel, Token } from
 import { TriforceError, toTriforceError } from '../../protocol/errors.ts'
 import { generate, type GenerationControl } from './generation.ts'
 import { renderPrompt } from './prompt.ts'
-import { createJsonGrammar } from './json-grammar.ts'
+import { acceptTokens, createJsonGrammar } from './json-grammar.ts'
+import { resume } from './resume.ts'
 import type { FromEngine, JobEvent, LoadFailure, ToEngine } from './engine-messages.ts'
 
 type Library = typeof NodeLlamaCpp
@@ -81,13 +82,17 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
     if (loaded === undefined) throw new TriforceError('INTERNAL', {}, { detail: 'no model is loaded' })
     const { library, llama, model, wrapper, contextTokens, free } = loaded
     const prompt = renderPrompt(model, wrapper, request)
-    const sequence = takeFittest(free, prompt.tokens)
+    const begun = resume(model, request, [...request.stop, ...prompt.stopTexts])
+    const sequence = takeFittest(free, [...prompt.tokens, ...begun.tokens])
     const run: Run = { cancelled: false, credit: 0, wake: undefined }
     runs.set(job, run)
     try {
       const grammar = await createJsonGrammar(llama, request.responseFormat)
       const state = grammar === undefined ? undefined : new library.LlamaGrammarEvaluationState({ model, grammar })
-      const result = await generate({ sequence, prompt, contextTokens, request, seed, grammar: state }, controlOf(job, run, loaded.windowTokens))
+      if (state !== undefined) acceptTokens(llama, state, begun.tokens)
+      const result = await generate({
+        sequence, prompt, begun, contextTokens, request, seed, grammar: state, stepByStep: model.size < SMALL_MODEL_BYTES,
+      }, controlOf(job, run, loaded.windowTokens))
       outbox.put({ type: 'end', job, ...result })
     } catch (error) {
       // A sequence in an unknown state is emptied; its next user starts from nothing.
@@ -113,7 +118,7 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
         })
       },
       started(promptTokens) { outbox.put({ type: 'started', job, promptTokens }) },
-      text(text, tokens) { outbox.put({ type: 'text', job, text, tokens }) },
+      text(text, tokens, ids) { outbox.put({ type: 'text', job, text, tokens, ids }) },
     }
   }
 
@@ -205,7 +210,7 @@ function createOutbox(send: (message: FromEngine) => void): Outbox {
     put(event) {
       const last = events.at(-1)
       if (event.type === 'text' && last?.type === 'text' && last.job === event.job) {
-        events[events.length - 1] = { ...event, text: last.text + event.text }
+        events[events.length - 1] = { ...event, text: last.text + event.text, ids: [...last.ids, ...event.ids] }
       } else {
         events.push(event)
       }

@@ -142,7 +142,7 @@ export function createEngineProcess(options: EngineProcessOptions): EngineProces
         job.box.started(event.promptTokens)
         job.box.state({ state: 'running' })
         return
-      case 'text': job.box.delta({ type: 'text', text: event.text, tokens: event.tokens }); return
+      case 'text': job.box.delta({ type: 'text', text: event.text, tokens: event.tokens, ids: event.ids }); return
       case 'end': {
         const { finish, promptTokens, completionTokens, computeMs } = event
         jobs.delete(event.job)

@@ -10,8 +10,7 @@ import type { CompletionRequest, FinishReason } from '../../protocol/completion.
 import { TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX } from '../../protocol/limits.ts'
 import type { Prompt } from './prompt.ts'
-import { createStopMatcher } from './stop-matcher.ts'
-import { createTokenDecoder } from './text-decoder.ts'
+import type { Resumed } from './resume.ts'
 
 /** What drives a run from outside. */
 export interface GenerationControl {
@@ -19,12 +18,20 @@ export interface GenerationControl {
   /** Resolves when the consumer is less than a window behind `tokens`, or when the run is cancelled. */
   room(tokens: number): Promise<void> | undefined
   started(promptTokens: number): void
-  text(text: string, tokens: number): void
+  /** `ids`: of the tokens since the last text. */
+  text(text: string, tokens: number, ids: readonly Token[]): void
 }
 
 export interface GenerationOptions {
   readonly sequence: LlamaContextSequence
   readonly prompt: Prompt
+  /** What another host made of this answer; its tokens are computed again, and not counted. */
+  readonly begun: Resumed
+  /**
+   * They are computed one by one, as they were made. Batches are far faster on a large model, but add up in another order, and
+   * a model that hesitates may then choose another token.
+   */
+  readonly stepByStep: boolean
   readonly contextTokens: number
   readonly request: CompletionRequest
   readonly seed: number
@@ -47,28 +54,28 @@ const PREFILL_STEP_TOKENS_MIN = 16
 const PREFILL_STEP_TOKENS_MAX = 512
 
 export async function generate(options: GenerationOptions, control: GenerationControl): Promise<Generation> {
-  const { sequence, prompt, contextTokens, request } = options
-  const model = sequence.model
+  const { sequence, prompt, begun, contextTokens, request } = options
   const promptTokens = prompt.tokens.length
-  if (promptTokens >= contextTokens) {
+  const tokens = [...prompt.tokens, ...begun.tokens]
+  if (tokens.length >= contextTokens) {
     throw new TriforceError('CONTEXT_LENGTH_EXCEEDED', { promptTokens, contextTokens }, {
       detail: `the prompt has ${promptTokens} tokens, and the model reads ${contextTokens} including the answer`,
     })
   }
   control.started(promptTokens)
 
-  const tokensMax = Math.min(request.maxTokens ?? COMPLETION_TOKENS_MAX, contextTokens - promptTokens)
-  const decoder = createTokenDecoder<Token>((tokens, before) => model.detokenize(tokens, false, before))
-  const stops = createStopMatcher([...request.stop, ...prompt.stopTexts])
+  const tokensMax = Math.min(request.maxTokens ?? COMPLETION_TOKENS_MAX, contextTokens - tokens.length)
+  const { decoder, stops } = begun
   let completionTokens = 0
   let emittedTokens = 0
   let computeMs = 0
   const { frequencyPenalty = 0, presencePenalty = 0 } = request
   /** Tokens of the answer, which the penalties look at. */
-  const answered: Token[] = []
+  const answered: Token[] = [...begun.tokens]
   const end = (finish: FinishReason): Generation => ({ finish, promptTokens, completionTokens, computeMs })
 
-  const last = await prefill(sequence, prompt.tokens, control)
+  // The last token of the prompt was the first to be computed alone.
+  const last = await prefill(sequence, tokens, options.stepByStep ? promptTokens - 1 : tokens.length, control)
   if (last === undefined) return end('cancelled')
 
   const iterator = sequence.evaluate([last], {
@@ -106,8 +113,9 @@ export async function generate(options: GenerationOptions, control: GenerationCo
 
   function emit(text: string): void {
     if (text === '') return
+    const ids = answered.slice(begun.tokens.length + emittedTokens)
     emittedTokens = completionTokens
-    control.text(text, completionTokens)
+    control.text(text, completionTokens, ids)
   }
 
   /** Gives out what was held back; true if that completed a stop string. */
@@ -120,15 +128,16 @@ export async function generate(options: GenerationOptions, control: GenerationCo
 
 /**
  * Computes all tokens but the last and gives the last; undefined where the run was cancelled. What the sequence has
- * computed before and still fits is kept, so the next turn of a conversation costs only its new messages.
+ * computed before and still fits is kept, so the next turn of a conversation costs only its new messages. From the place
+ * `batched` on they are computed one by one.
  */
-async function prefill(sequence: LlamaContextSequence, tokens: readonly Token[], control: GenerationControl): Promise<Token | undefined> {
+async function prefill(sequence: LlamaContextSequence, tokens: readonly Token[], batched: number, control: GenerationControl): Promise<Token | undefined> {
   const head = tokens.slice(0, -1)
   await sequence.adaptStateToTokens(head, false)
   let step = PREFILL_STEP_TOKENS_MIN * 4
   for (let at = sequence.nextTokenIndex; at < head.length;) {
     if (control.cancelled) return undefined
-    const part = head.slice(at, at + step)
+    const part = head.slice(at, at < batched ? Math.min(at + step, batched) : at + 1)
     const startedAt = performance.now()
     await sequence.evaluateWithoutGeneratingNewTokens(part)
     const ms = performance.now() - startedAt

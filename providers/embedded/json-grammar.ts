@@ -5,7 +5,7 @@
  * does know, and a keyword that would not be kept is refused with BAD_REQUEST, never ignored. Sizes are bounded, for
  * the schema comes from strangers and a grammar grows with its counts.
  */
-import type { Llama, LlamaGrammar } from 'node-llama-cpp'
+import type { Llama, LlamaGrammar, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
 import type { ResponseFormat } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 
@@ -37,6 +37,33 @@ export async function createJsonGrammar(llama: Llama, format: ResponseFormat): P
     throw new TriforceError('BAD_REQUEST', { param: 'response_format' }, {
       detail: 'the JSON schema cannot be turned into a grammar', cause: error,
     })
+  }
+}
+
+/**
+ * Brings a grammar to where it stands after these tokens. The library has no public way to it, and is pinned to one version;
+ * throws CAPABILITY_MISSING where the way is gone, or where the tokens are none that the grammar allows.
+ */
+export function acceptTokens(llama: Llama, state: LlamaGrammarEvaluationState, tokens: readonly Token[]): void {
+  if (tokens.length === 0) return
+  const { _bindings: bindings } = llama as unknown as LlamaInside
+  const { _state: inner } = state as unknown as { readonly _state: object }
+  const sampler = bindings?.AddonSampler
+  for (const token of tokens) {
+    if (sampler === undefined || !sampler.canBeNextTokenForGrammarEvaluationState(inner, token)) {
+      throw new TriforceError('CAPABILITY_MISSING', {}, { detail: 'this engine cannot go on from the beginning of this JSON' })
+    }
+    sampler.acceptGrammarEvaluationStateToken(inner, token)
+  }
+}
+
+/** What the library keeps to itself. */
+interface LlamaInside {
+  readonly _bindings?: {
+    readonly AddonSampler: {
+      canBeNextTokenForGrammarEvaluationState(state: object, token: Token): boolean
+      acceptGrammarEvaluationStateToken(state: object, token: Token): void
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, Token } from 'node-llama-cpp'
 import { textOf, type ChatMessage, type CompletionRequest } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
+import { begunText } from './resume.ts'
 
 export interface Prompt {
   readonly tokens: Token[]
@@ -16,7 +17,8 @@ export interface Prompt {
 
 export function renderPrompt(model: LlamaModel, wrapper: ChatWrapper, request: CompletionRequest): Prompt {
   const last = request.messages.at(-1)
-  const prefill = request.continueLast && last?.role === 'assistant' ? textOf(last) : undefined
+  // What another host has begun of the answer is no part of the prompt (resume.ts).
+  const prefill = request.continueLast && last?.role === 'assistant' ? textOf(last).slice(0, textOf(last).length - begunText(request).length) : undefined
   const messages = prefill === undefined ? request.messages : request.messages.slice(0, -1)
   const chatHistory: ChatHistoryItem[] = [...messages.map(historyItem), { type: 'model', response: [] }]
   const { contextText, stopGenerationTriggers } = wrapper.generateContextState({ chatHistory })

@@ -7,6 +7,9 @@ export interface ChatSeen {
   readonly receipt: string | undefined
   readonly host: string | undefined
   readonly error: string | undefined
+  readonly promptTokens: number | undefined
+  /** Hosts that broke off before, where the answer went on at another. */
+  readonly parts: readonly { readonly host: string; readonly receipt: string | null; readonly completion_tokens: number }[] | undefined
   /** `data: [DONE]` was read. */
   readonly done: boolean
 }
@@ -18,20 +21,22 @@ export interface ChatAsk {
   readonly content: string
   readonly extra?: Readonly<Record<string, unknown>>
   readonly signal?: AbortSignal
+  readonly onHead?: (headers: Headers) => void
   readonly onText?: (text: string) => void
 }
 
 interface Chunk {
   readonly choices?: readonly { delta?: { content?: string }; finish_reason?: string | null }[]
-  readonly usage?: { completion_tokens: number } | null
-  readonly triforce?: { receipt: string; host: string }
+  readonly usage?: { completion_tokens: number; prompt_tokens: number } | null
+  readonly triforce?: { receipt: string; host: string; continued_from?: NonNullable<ChatSeen['parts']> }
   readonly error?: { message: string }
 }
 
 /** Never throws for what the server does; a connection that breaks is an answer without `done`. */
 export async function chat(ask: ChatAsk): Promise<ChatSeen> {
   const seen = { status: 0, text: '', tokens: undefined as number | undefined, finish: undefined as string | undefined,
-    receipt: undefined as string | undefined, host: undefined as string | undefined, error: undefined as string | undefined, done: false }
+    receipt: undefined as string | undefined, host: undefined as string | undefined, error: undefined as string | undefined,
+    promptTokens: undefined as number | undefined, parts: undefined as ChatSeen['parts'], done: false }
   try {
     const response = await fetch(`${ask.api}/v1/chat/completions`, {
       method: 'POST',
@@ -43,6 +48,7 @@ export async function chat(ask: ChatAsk): Promise<ChatSeen> {
       ...(ask.signal === undefined ? {} : { signal: ask.signal }),
     })
     seen.status = response.status
+    ask.onHead?.(response.headers)
     if (response.status !== 200) {
       seen.error = await response.text()
       return seen
@@ -69,10 +75,14 @@ export async function chat(ask: ChatAsk): Promise<ChatSeen> {
     seen.text += text
     if (text !== '') ask.onText?.(text)
     if (typeof choice?.finish_reason === 'string') seen.finish = choice.finish_reason
-    if (chunk.usage) seen.tokens = chunk.usage.completion_tokens
+    if (chunk.usage) {
+      seen.tokens = chunk.usage.completion_tokens
+      seen.promptTokens = chunk.usage.prompt_tokens
+    }
     if (chunk.triforce !== undefined) {
       seen.receipt = chunk.triforce.receipt
       seen.host = chunk.triforce.host
+      seen.parts = chunk.triforce.continued_from
     }
     if (chunk.error !== undefined) seen.error = chunk.error.message
   }

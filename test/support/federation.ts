@@ -22,6 +22,12 @@ export interface TestFederation {
   readonly hubs: readonly TestKey[]
 }
 
+/** The text of the same federation with its hubs at other addresses. */
+export function federationAt({ federation, hubs }: TestFederation, addresses: readonly string[]): string {
+  const moved: Federation = { ...federation, hubs: federation.hubs.map((hub, index) => ({ ...hub, addresses: [addresses[index]!] })) }
+  return writeFederation(moved, hubs.map((hub) => signFederation(moved, hub.signer)))
+}
+
 export function testFederation(options: { addresses?: readonly string[]; network?: string; kind?: Federation['kind'] } = {}): TestFederation {
   const hubs = [testKey(), testKey(), testKey()]
   const draft: Federation = {

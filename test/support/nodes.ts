@@ -11,7 +11,7 @@ import { createClock, createRandom, type System } from '../../bootstrap/system.t
 import { accountIdOf, apiKeyFromSeed } from '../../protocol/api-key.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { getJson } from './chat-client.ts'
-import { testFederation, testKey, type TestKey } from './federation.ts'
+import { testFederation, testKey, type TestFederation, type TestKey } from './federation.ts'
 import { freePorts } from './ledger-processes.ts'
 import { quietLog } from './quiet-log.ts'
 import { until } from './until.ts'
@@ -19,6 +19,7 @@ import { removeDir, temporaryDir } from './up.ts'
 
 export interface TestNodes {
   readonly hubs: readonly RunningNode[]
+  readonly made: TestFederation
   /** API key of the account. */
   readonly key: string
   /** State folder of a node by its name. */
@@ -60,7 +61,7 @@ export async function startNodes({ tier = 'free' }: { readonly tier?: string } =
   for (const hub of hubs) await until('each hub knows the account', async () => (await getJson(hub.api, key, '/v1/credits')).status === 200)
 
   return {
-    hubs, key, start, dirOf: (name) => join(dir, name),
+    made, hubs, key, start, dirOf: (name) => join(dir, name),
     async stop() {
       for (const node of nodes.toReversed()) await node.stop({ signal: AbortSignal.timeout(8_000) })
       removeDir(dir)

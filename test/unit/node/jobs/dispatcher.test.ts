@@ -3,17 +3,20 @@ import { createCapacityTable, type CapacityTable } from '../../../../node/capaci
 import type { CompletionEvent } from '../../../../node/gateway.ts'
 import { createDispatcher, type DispatcherOptions } from '../../../../node/jobs/dispatcher.ts'
 import type { JobOrder } from '../../../../node/jobs/job-order.ts'
+import { ANSWER_MS_MAX } from '../../../../node/jobs/job-run.ts'
+import { goOnDefaults } from '../../../../node/jobs/go-on.ts'
 import { createHostRecord } from '../../../../node/jobs/host-record.ts'
 import type { CloudMarket, HostCandidate } from '../../../../node/jobs/candidates.ts'
 import type { JobEvent } from '../../../../node/jobs/vectors.ts'
 import type { Channel } from '../../../../node/net/channel.ts'
 import { decode } from '../../../../protocol/codec.ts'
-import type { EmbeddingRequest, JobRequest } from '../../../../protocol/completion.ts'
+import { completionRequestSchema, type CompletionRequest, type EmbeddingRequest, type JobRequest } from '../../../../protocol/completion.ts'
 import { TriforceError, type ErrorCode } from '../../../../protocol/errors.ts'
 import { JOB_BEAT_MS, JOB_MS_MAX, JOB_SILENCE_MS_MAX } from '../../../../protocol/limits.ts'
 import type { OfferedModel } from '../../../../protocol/messages/capacity.ts'
 import type { JobAsk } from '../../../../protocol/messages/job.ts'
 import { ticketSchema } from '../../../../protocol/messages/ticket.ts'
+import { signDocument } from '../../../../protocol/signed.ts'
 import { noClouds } from '../../../support/cloud-market.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity, aModel, aRequest } from '../../../support/completions.ts'
@@ -173,11 +176,19 @@ describe('node/jobs/dispatcher', () => {
     expect(asked).to.deep.equal([])
   })
 
-  it('goes on where a host is silent, after JOB_SILENCE_MS_MAX', async () => {
+  it('goes on where a host is silent, after ANSWER_MS_MAX where another is there, and JOB_SILENCE_MS_MAX at the last', async () => {
+    const last = setUp([() => {}])
+    const alone = last.run()
+    await settled()
+    await last.pass(JOB_SILENCE_MS_MAX - 1)
+    expect(alone.outcome.isOver).to.equal(false)
+    await last.pass(1)
+    expect(alone.outcome.code).to.equal('HOST_SILENT')
+
     const { asked, run, pass } = setUp([() => {}, good])
     const job = run()
     await settled()
-    await pass(JOB_SILENCE_MS_MAX - 1)
+    await pass(ANSWER_MS_MAX - 1)
     expect(asked).to.deep.equal([0])
     await pass(1)
     expect(asked).to.deep.equal([0, 1])
@@ -202,7 +213,92 @@ describe('node/jobs/dispatcher', () => {
     expect(dispatcher.counts.failed).to.equal(1)
   })
 
-  it('asks nobody else once text was delivered, and settles what was', async () => {
+  describe('an answer whose host breaks off', () => {
+    const able = { models: [aModel({ capabilities: ['chat', 'continue'] })] }
+    const breaking = (text: string, tokens: number): Behaviour => (host, open, index) => {
+      host.tell({ t: 'accept' })
+      host.tell({ t: 'chunk', text: text.slice(0, -1), tokens: tokens - 1, ids: Array.from({ length: tokens - 1 }, (_, id) => id) })
+      host.tell({
+        t: 'progress', note: signDocument(keys[index]!.signer, 'progress', {}),
+        half: honestHalf(keys[index]!.signer, open.ticket, { text: text.slice(0, -1), usage: usageOf(tokens - 1), finish: 'error' }),
+      })
+      host.tell({ t: 'chunk', text: text.slice(-1), tokens, ids: [99] })
+      host.serving.abort(new TriforceError('HOST_LOST'))
+    }
+    /** Keeps what it is asked, and gives the rest. */
+    const going = (asked: CompletionRequest[], text: string): Behaviour => (host, open, index) => {
+      asked.push(decode(completionRequestSchema, open.request))
+      void honest(text)(host, open, index)
+    }
+
+    it('goes on at another, and the client sees one answer with one bill; each host has its receipt, with what it signed', async () => {
+      const requests: CompletionRequest[] = []
+      const { asked, ledger, record, dispatcher, run } = setUp([breaking('Hel', 3), going(requests, 'lo')], able)
+      const job = run({ request: aRequest({ maxTokens: 50 }) })
+      await settled()
+      expect([asked, job.text(), job.outcome.code, job.types()]).to.deep.equal([[0, 1], 'Hello', undefined, ['text', 'text', 'text', 'finish', 'settled']])
+      expect(requests[0]).to.deep.include({ continueLast: true, maxTokens: 47, begun: { chars: 3, tokens: 3, ids: [0, 1, 99] } })
+      expect(job.events.filter(({ type }) => type === 'placed').map((event) => (event as Extract<CompletionEvent, { type: 'placed' }>).after)).to.deep.equal([undefined, 'HOST_LOST'])
+      expect(job.events.find(({ type }) => type === 'finish')).to.deep.include({ finish: 'stop', usage: { promptTokens: 3, completionTokens: 5 } })
+      const { served } = job.events.at(-1) as Extract<CompletionEvent, { type: 'settled' }>
+      expect(served).to.deep.include({ host: keys[1]!.peerId, attempts: 2 })
+      expect(served.parts!.map(({ host, completionTokens }) => [host, completionTokens])).to.deep.equal([[keys[0]!.peerId, 3]])
+      expect(ledger.appended.map(({ half, observation }) => [half !== undefined, observation.finish, observation.usage.completionTokens])).to.deep.equal([[true, 'error', 2], [true, 'stop', 2]])
+      expect([record.coolingDown(keys[0]!.peerId), dispatcher.counts]).to.deep.equal([true, { running: 0, served: 1, failed: 0 }])
+    })
+
+    it('goes on at the third where the second breaks off too, and at none after that', async () => {
+      const requests: CompletionRequest[] = []
+      const twice = setUp([breaking('He', 2), breaking('ll', 2), going(requests, 'o')], able)
+      const job = twice.run()
+      await settled()
+      expect([job.text(), requests[0]!.begun!.tokens, twice.ledger.appended.length]).to.deep.equal(['Hello', 4, 3])
+      const killer = setUp([breaking('ab', 2), breaking('cd', 2), breaking('ef', 2), good], able)
+      const killed = killer.run()
+      await settled()
+      expect([killed.text(), killed.outcome.code, killer.asked]).to.deep.equal(['abcdef', 'HOST_LOST', [0, 1, 2]])
+      expect(killer.ledger.appended).to.have.length(3)
+    })
+
+    it('waits some seconds for a host, asks the one that is back, and tells the first error where none comes', async () => {
+      let calls = 0
+      const back = setUp([(host, open, index) => {
+        calls += 1
+        return (calls === 1 ? breaking('Hel', 3) : honest('lo'))(host, open, index)
+      }], able)
+      const job = back.run()
+      await settled()
+      expect(job.outcome.isOver).to.equal(false)
+      await back.pass(goOnDefaults.lookMs)
+      expect([job.text(), job.outcome.code, back.asked]).to.deep.equal(['Hello', undefined, [0, 0]])
+      calls = 0
+      const gone = setUp([(host, open, index) => {
+        calls += 1
+        return (calls === 1 ? breaking('Hel', 3) : refusing('STOPPING'))(host, open, index)
+      }, refusing('QUEUE_FULL')], able)
+      const lost = gone.run()
+      for (let ms = 0; ms <= goOnDefaults.waitMsMax + goOnDefaults.lookMs; ms += goOnDefaults.lookMs) await gone.pass(goOnDefaults.lookMs)
+      expect([lost.text(), lost.outcome.code]).to.deep.equal(['Hel', 'HOST_LOST'])
+      expect(gone.asked.length).to.be.within(3, 12)
+    })
+
+    it('ends with length where all tokens were there, and asks nobody', async () => {
+      const { asked, run } = setUp([breaking('Hel', 3), good], able)
+      const job = run({ request: aRequest({ maxTokens: 3 }) })
+      await settled()
+      expect([asked, job.text(), job.types().slice(-2)]).to.deep.equal([[0], 'Hel', ['finish', 'settled']])
+      expect(job.events.find(({ type }) => type === 'finish')).to.deep.include({ finish: 'length' })
+    })
+
+    it('does not go on where the client does not wish it', async () => {
+      const { asked, run } = setUp([breaking('Hel', 3), good], able)
+      const job = run({ routing: { continuation: false } })
+      await settled()
+      expect([asked, job.text(), job.outcome.code]).to.deep.equal([[0], 'Hel', 'HOST_LOST'])
+    })
+  })
+
+  it('asks nobody else once text was delivered where no host can go on, and settles what was', async () => {
     const { asked, ledger, run } = setUp([(host) => {
       host.tell({ t: 'accept' })
       host.tell({ t: 'chunk', text: 'Hel', tokens: 1 })

@@ -153,21 +153,74 @@ describe('node/jobs/job-run', () => {
     expect(seen().error?.code).to.equal('FIRST_TOKEN_TIMEOUT')
   })
 
-  it('waits 60 s for a model that is being loaded, not one millisecond less, and says how far it is', async () => {
+  it('waits for a model for as long as more of it gets loaded, and 60 s longer, and says how far it is', async () => {
     const { tell, pass, seen, job } = setUp({ firstTextMsMax: 600_000 })
     await tell({ t: 'beat', state: 'queued', at: 1 })
     await pass(4_000)
     await tell({ t: 'accept' }, { t: 'beat', state: 'loading', at: 10 })
-    for (let second = 1; second < 60; second += 1) {
+    for (let second = 1; second <= 90; second += 1) {
       await pass(1_000)
       await tell({ t: 'beat', state: 'loading', at: 10 * second })
+    }
+    for (let second = 1; second < 60; second += 1) {
+      await pass(1_000)
+      await tell({ t: 'beat', state: 'loading', at: 900 })
     }
     await pass(999)
     expect(job.state).to.equal('pending')
     await pass(1)
     expect(seen()).to.deep.include({ delivered: false, clean: false })
-    expect(seen().error).to.deep.include({ code: 'MODEL_LOADING', context: { progress: 0.59 }, retryAfterMs: 15_000 })
-    expect(seen().error!.message).to.include('59%')
+    expect(seen().error).to.deep.include({ code: 'MODEL_LOADING', context: { progress: 0.9 }, retryAfterMs: 15_000 })
+    expect(seen().error!.message).to.include('90%')
+  })
+
+  it('has an answer after a load of 90 s', async () => {
+    const { tell, pass, seen, texts } = setUp({ firstTextMsMax: 600_000, pieceMsMax: 30_000 })
+    await tell({ t: 'accept' })
+    for (let second = 0; second < 90; second += 1) {
+      await tell({ t: 'beat', state: 'loading', at: 10 * second })
+      await pass(1_000)
+    }
+    await tell({ t: 'beat', state: 'running' }, chunk('Hi', 1), end(1))
+    expect([texts, seen().error]).to.deep.equal([['Hi'], undefined])
+  })
+
+  it('gives the first word answerMsMax, and the later ones the whole silence', async () => {
+    const quiet = setUp({ answerMsMax: 1_500 })
+    await quiet.pass(1_499)
+    expect(quiet.job.state).to.equal('pending')
+    await quiet.pass(1)
+    expect(quiet.seen().error?.code).to.equal('HOST_SILENT')
+    const lively = setUp({ answerMsMax: 1_500 })
+    await lively.tell({ t: 'beat', state: 'queued', at: 3 })
+    await lively.pass(JOB_SILENCE_MS_MAX - 1)
+    expect(lively.job.state).to.equal('pending')
+  })
+
+  it('gives up a host that lives while its engine gives nothing, but not one whose reader was behind', async () => {
+    const stuck = setUp({ pieceMsMax: 10_000 })
+    await stuck.tell({ t: 'accept' }, chunk('a', 1))
+    for (let second = 0; second < 10; second += 1) {
+      await stuck.pass(1_000)
+      await stuck.tell({ t: 'beat', state: 'running' })
+    }
+    expect(stuck.job.state).to.equal('pending')
+    await stuck.pass(1)
+    await stuck.tell({ t: 'beat', state: 'running' })
+    expect(stuck.seen().error).to.include({ code: 'HOST_SILENT' })
+
+    let goOn = () => {}
+    const behind = setUp({ pieceMsMax: 10_000, listener: { onBeat: () => {}, onDelta: () => new Promise<void>((resolve) => { goOn = resolve }) } })
+    await behind.tell({ t: 'accept' }, chunk('a', 1))
+    for (let second = 0; second < 60; second += 1) {
+      await behind.pass(1_000)
+      await behind.tell({ t: 'beat', state: 'running' })
+    }
+    goOn()
+    await settled()
+    expect(behind.job.state).to.equal('pending')
+    await behind.tell(end(1))
+    expect(behind.seen().error).to.equal(undefined)
   })
 
   it('waits on where the model was loaded in time, for minutes if the host says that it works', async () => {

@@ -1,10 +1,14 @@
 import { expect } from 'chai'
 import type { CompletionEvent } from '../../../../node/gateway.ts'
+import { ANSWER_MS_MAX } from '../../../../node/jobs/job-run.ts'
 import { createRemoteJobs } from '../../../../node/jobs/remote-job.ts'
 import type { Channel } from '../../../../node/net/channel.ts'
 import { createTraffic } from '../../../../node/net/traffic.ts'
 import type { AccountClient } from '../../../../node/settlement/account-client.ts'
+import { decode } from '../../../../protocol/codec.ts'
+import { completionRequestSchema, type CompletionRequest } from '../../../../protocol/completion.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
+import type { RoutingWishes } from '../../../../protocol/routing.ts'
 import type { JobAsk } from '../../../../protocol/messages/job.ts'
 import { signDocument } from '../../../../protocol/signed.ts'
 import { aRequest } from '../../../support/completions.ts'
@@ -76,13 +80,13 @@ function setUp(options: { reachable?: boolean; peers: Readonly<Record<string, Be
     },
     client, clock, log: quietLog(),
   })
-  function run() {
+  function run(routing?: RoutingWishes, part: Partial<CompletionRequest> = { responseFormat: { type: 'json_object' } }) {
     const leaving = new AbortController()
     const events: CompletionEvent[] = []
     const outcome = { code: undefined as string | undefined }
     void (async () => {
       try {
-        for await (const event of jobs.run(user.signer, aRequest({ responseFormat: { type: 'json_object' } }), { signal: leaving.signal })) events.push(event)
+        for await (const event of jobs.run(user.signer, aRequest(part), { signal: leaving.signal, ...(routing === undefined ? {} : { routing }) })) events.push(event)
       } catch (error) {
         outcome.code = (error as TriforceError).code
       }
@@ -116,6 +120,19 @@ describe('node/jobs/remote-job', () => {
     expect(job.last().served.attempts).to.equal(2)
     expect(opened).to.deep.equal([first, second])
     expect((asked[1]!.body['exclude'] as Uint8Array[]).map((key) => Buffer.from(key))).to.deep.equal([Buffer.from(contributors[0]!.signer.publicKey)])
+  })
+
+  it('tells the hub which host broke off, and does not wait long for one that says nothing', async () => {
+    const broken = setUp({ peers: { [first]: (host) => host.serving.close(), [second]: answer('Yo') } })
+    broken.run()
+    await settled()
+    expect((broken.asked[1]!.body['unanswered'] as Uint8Array[]).map((key) => Buffer.from(key))).to.deep.equal([Buffer.from(contributors[0]!.signer.publicKey)])
+    const { asked, clock, run } = setUp({ peers: { [first]: () => {}, [second]: answer('Yo') } })
+    const job = run()
+    await settled()
+    clock.advance(ANSWER_MS_MAX)
+    await settled()
+    expect([job.text(), asked[1]!.body['unanswered']]).to.deep.include('Yo').and.to.have.nested.property('[1].length', 1)
   })
 
   it('has a hub relay where the only contributor cannot be reached', async () => {
@@ -164,13 +181,64 @@ describe('node/jobs/remote-job', () => {
     expect([job.text(), opened]).to.deep.equal(['Yo', [first, second]])
   })
 
-  it('tells the failure after text, once, and settles what came', async () => {
+  const broken: Behaviour = (host) => {
+    host.tell({ t: 'accept' })
+    host.tell({ t: 'chunk', text: 'Hal', tokens: 2, ids: [7, 8] })
+    host.serving.abort(new TriforceError('HOST_LOST'))
+  }
+
+  it('goes on at another contributor where one breaks off, and settles both: one answer, one bill', async () => {
+    let begun: CompletionRequest | undefined
+    const { asked, opened, ends, run } = setUp({ peers: { [first]: broken, [second]: (host, ask) => {
+      begun = decode(completionRequestSchema, (ask as Extract<JobAsk, { t: 'open' }>).request)
+      answer('lo')(host, ask)
+    } } })
+    const job = run(undefined, { maxTokens: 10 })
+    await settled()
+    expect([job.text(), job.outcome.code, opened, ends]).to.deep.equal(['Hallo', undefined, [first, second], [`discarded ${first}`, `clean ${second}`]])
+    expect(begun).to.deep.include({ continueLast: true, maxTokens: 8, begun: { chars: 3, tokens: 2, ids: [7, 8] } })
+    expect(begun!.messages.at(-1)).to.deep.equal({ role: 'assistant', content: 'Hal' })
+    expect(asked.map(({ action }) => action)).to.have.members(['ticket', 'settle', 'ticket', 'settle'])
+    const again = asked.filter(({ action }) => action === 'ticket')[1]!.body
+    expect([again['needs'], (again['unanswered'] as Uint8Array[]).length]).to.deep.equal([['chat', 'continue'], 1])
+    expect(job.events.findLast(({ type }) => type === 'text')).to.deep.include({ tokens: 3 })
+    expect(job.events.find(({ type }) => type === 'finish')).to.deep.include({ usage: { promptTokens: 1, completionTokens: 3 } })
+    const { served } = job.last()
+    expect(served).to.deep.include({ host: second, attempts: 2, costMicroCredits: 10n })
+    expect(served.parts).to.deep.equal([{ host: first, hostName: 'c0', completionTokens: 2, receiptId: new Uint8Array(16).fill(9) }])
+  })
+
+  it('has a hub go on where no other contributor is left', async () => {
+    const { opened, run } = setUp({ ticketCodes: [undefined, 'NO_HOST'], peers: { [first]: broken, [hub1]: answer('lo', true) } })
+    const job = run(undefined, {})
+    await settled()
+    expect([job.text(), opened]).to.deep.equal(['Hallo', [first, hub1]])
+    expect(job.last().served.parts).to.have.length(1)
+  })
+
+  it('goes on by way of another hub where the one that relays is lost, and not where that one says that nobody can', async () => {
+    const lost = setUp({ ticketCodes: ['NO_HUB', 'NO_HUB'], peers: { [hub1]: broken, [hub2]: answer('lo', true) } })
+    const job = lost.run(undefined, {})
+    await settled()
+    expect(job.outcome.code).to.equal(undefined)
+    expect(job.text()).to.match(/^Hal/)
+    const said = setUp({ ticketCodes: ['NO_HUB'], peers: { [hub1]: (host) => {
+      host.tell({ t: 'accept' })
+      host.tell({ t: 'chunk', text: 'Hal', tokens: 2 })
+      host.tell({ t: 'fail', code: 'HOST_LOST', detail: '', usage: { promptTokens: 0, completionTokens: 2 } })
+    }, [hub2]: answer('never', true) } })
+    const failed = said.run(undefined, {})
+    await settled()
+    expect([failed.outcome.code, said.opened]).to.deep.equal(['HOST_LOST', [hub1]])
+  })
+
+  it('does not go on where the client does not wish it: tells the failure after text, once, and settles what came', async () => {
     const { asked, opened, ends, run } = setUp({ peers: { [first]: (host) => {
       host.tell({ t: 'accept' })
       host.tell({ t: 'chunk', text: 'Hal', tokens: 0 })
       host.serving.abort(new TriforceError('HOST_LOST'))
     }, [second]: answer('never'), [hub1]: answer('never', true) } })
-    const job = run()
+    const job = run({ continuation: false })
     await settled()
     expect([job.text(), job.outcome.code, opened, ends]).to.deep.equal(['Hal', 'HOST_LOST', [first], [`discarded ${first}`]])
     expect(asked.at(-1)!.action).to.equal('settle')

@@ -42,11 +42,13 @@ function setUp({ relayed = false } = {}) {
   const relayRights = createRelayRights({ clock })
   const traffic = createTraffic()
   const placed: Parameters<Dispatcher['place']>[0][] = []
+  const reports: { peer: string; by: string }[] = []
   const issue = (signer = hub.signer, forAccount = account.id) => issuedNow({ signer, clock, random }, 'net', {
     contributor: contributor.signer.publicKey, account: forAccount, model: 'tiny', requestHash: new Uint8Array(32), priority: 1,
   })
   const desk = createAccountDesk({
     ledger: ledger as unknown as HubLedger, table, clouds: noClouds, signer: hub.signer, clock, log: quietLog(),
+    reported: (peer, by) => void reports.push({ peer, by }),
     addressesOf: (peer) => Promise.resolve([`/of/${peer}`]), devicesOf: () => [CPU_DEVICE], keys: createKeyDesk({ ledger: ledger as unknown as HubLedger }),
     relayRights, hasRelayed: (peer, host) => peer === 'peer' && host === contributor.peerId && relayed, traffic,
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
@@ -79,7 +81,7 @@ function setUp({ relayed = false } = {}) {
   const settleBody = (ticket = issue().signed) => ({
     ticket, observedMs: 5, observedUsage: { promptTokens: 1, completionTokens: 2 }, outputHash: new Uint8Array(32), finish: 'stop',
   })
-  return { relayRights, traffic, clock, ledger, account, placed, issue, ask, settleBody }
+  return { relayRights, traffic, clock, ledger, account, placed, reports, issue, ask, settleBody }
 }
 
 describe('node/settlement/account-desk', () => {
@@ -133,9 +135,12 @@ describe('node/settlement/account-desk', () => {
   })
 
   it('gives a ticket, with the tier and the needs of the request', async () => {
-    const { ask, placed, relayRights, clock } = setUp()
+    const { ask, placed, relayRights, clock, reports } = setUp()
     expect(relayRights.has('peer', contributor.peerId)).to.equal(false)
-    const answer = await ask.ticket({ model: 'tiny', requestHash: new Uint8Array(32), tokensMax: 0, exclude: [other.signer.publicKey], needs: ['chat', 'json'] })
+    const answer = await ask.ticket({
+      model: 'tiny', requestHash: new Uint8Array(32), tokensMax: 0, exclude: [other.signer.publicKey], unanswered: [other.signer.publicKey], needs: ['chat', 'json'],
+    })
+    expect(reports, 'who did not answer is looked at').to.deep.equal([{ peer: other.peerId, by: 'peer' }])
     expect(answer.hostName).to.equal('c')
     expect(answer.addresses, 'an address that no message can carry is left out').to.deep.equal(['/a'])
     expect(placed[0]).to.deep.include({ tier: 'pro', exclude: [other.peerId], needs: ['chat', 'json'] })
