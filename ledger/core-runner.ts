@@ -27,6 +27,7 @@ export interface CoreRunnerComponents {
   readonly load: (log: LogId, from: number, to: number, bytesMax: number) => void
   readonly loadOrphans: (log: LogId, from: number) => void
   readonly compare: (hub: number, log: LogId, no: number) => void
+  readonly heard: () => void
   readonly proved: (account: AccountId, proof: AccountProof | undefined) => void
 }
 
@@ -79,6 +80,9 @@ export function createCoreRunner({ clock, log, hub, ...shell }: CoreRunnerCompon
         return
       case 'compare':
         shell.compare(effect.hub, effect.log, effect.no)
+        return
+      case 'heard':
+        shell.heard()
         return
       case 'warn':
         log.warn(effect.text)

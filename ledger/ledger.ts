@@ -7,7 +7,7 @@
  */
 import { bytesEqual } from '../protocol/bytes.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
-import type { Federation } from '../protocol/federation.ts'
+import { HUBS_PER_FEDERATION, type Federation } from '../protocol/federation.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
 import { LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX } from '../protocol/messages/ledger-fields.ts'
 import { publicKeyOf } from '../protocol/peer-key.ts'
@@ -106,7 +106,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
 
   /** False until writer and lane are there: before, only what is on the disk counts. */
   let wired = false
-  const seal = createSeal({ ...context, signer, tailOf }, { ...options.seal, rows: opened.kept, nowMs: clock.now() })
+  const seal = createSeal({ ...context, signer, tailOf, ends: () => [...store.tails.values()].map(({ log: id, no }) => ({ log: id, no })) }, { ...options.seal, rows: opened.kept, nowMs: clock.now() })
   const checkpoints = createCheckpoints({ ...context, signer }, {
     ...options.checkpoint, rows: opened.kept, ...(opened.start === undefined ? {} : { start: opened.start }),
   })
@@ -147,6 +147,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   const exchange = createExchange({
     store, lane, log, context, clock,
     limitOf: (id) => seal.limitOf(hub.state, id),
+    mayAck: (author) => seal.mayAck(author),
     onSeal: (id, signatures) => { core.run({ type: 'message', hub: id.hub, message: { t: 'sealCertificate', log: id, signatures: [...signatures] } }) },
     ownTail: (id) => {
       const tail = writer.tail
@@ -177,6 +178,10 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     load: (id, from, to, bytesMax) => { void load(id, from, to, bytesMax) }, proved: (account, proof) => { proofs.proved(account, proof) },
     loadOrphans: (id, from) => { lane.between(() => loadOrphans(id, from)) },
     compare: (peer, id, no) => { exchange.compare(peer, id, no) },
+    heard: () => {
+      exchange.heard()
+      ownLog?.review()
+    },
   })
   const orders = createOrders({ hub, submit, forwarding: () => forwarding, conditions })
   const forwarding = createForwarding({
@@ -198,7 +203,8 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     sealedAt: (id) => seal.endOf(id),
     isFolded: (tail) => (hub.state.logs.get(logName(tail.log))?.frame ?? 0) >= tail.no,
     isForked: (id) => seal.isForked(hub.state, id) || forksSeen.has(logName(id)),
-    peers: () => exchange,
+    peers: () => ({ connected: exchange.connected, compared: exchange.compared, heard: HUBS_PER_FEDERATION - 1 - seal.unheard }),
+    onLost: () => { core.run({ type: 'forgot' }) },
     idle: () => lane.idle(),
     openLog: (tail, logSigner, first) => {
       writer.open(tail, logSigner, first)
@@ -216,6 +222,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   store.repairWith((id, no) => exchange.fetchFrame(id, no), (id, no) => {
     log.warn(`frame ${no} of ${logLabel(id, hubNames)} was broken on this disk; it is taken from another hub and written again`)
   })
+  if (opened.keptSpoilt) core.run({ type: 'forgot' })
   core.start()
 
   /** The end of a log with all frames that were accepted, on the disk or on their way there. */

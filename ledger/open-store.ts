@@ -28,6 +28,8 @@ export interface OpenedStore {
   readonly state: LedgerState
   /** What the core keeps beside the logs, by key. */
   readonly kept: ReadonlyMap<string, Uint8Array>
+  /** Something of it was spoilt: this hub may have forgotten a promise. */
+  readonly keptSpoilt: boolean
   /** Where the checkpoint machine goes on. */
   readonly start: LoadedSnapshot['start'] | undefined
   /** Broken logs. */
@@ -51,5 +53,7 @@ export async function openStore({ clock, log, store, stateLane }: OpenStoreCompo
   log.info('ledger verified', {
     frames, entries, ms: Math.round(verifiedMs - startedMs), foldMs: Math.round(clock.monotonicMs() - verifiedMs), snapshot: snapshot?.start.round,
   })
-  return { state, kept: await store.kept(), start: snapshot?.start, damages }
+  const { rows, spoilt } = await store.kept()
+  if (spoilt > 0) log.warn('rows that the ledger keeps beside its logs are damaged; the other hubs are asked for them', { rows: spoilt })
+  return { state, kept: rows, keptSpoilt: spoilt > 0, start: snapshot?.start, damages }
 }

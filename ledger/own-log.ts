@@ -6,7 +6,7 @@
  *   restarted: the marker of this run of the machine names the end of the log. An older copy of the folder looks whole too.
  * - An empty folder may be a lost one, so the first log also waits for a peer.
  * - A log that the other hubs have sealed is cut where it was sealed and followed by a new one.
- * - Where anything of its log was lost, it first takes back what the peers have of it and never continues that log: the
+ * - Where anything of its log was lost, it first takes back what both peers have of it and never continues that log: the
  *   lost end may be in somebody's hands. It opens a new epoch, with a new key.
  * - Overtaken once, its folder was an old copy. Overtaken again, another process writes with the hub's key: each would open
  *   epoch after epoch to outdo the other, until the peers take no more (LOG_EPOCHS_MAX). So it fails.
@@ -45,7 +45,10 @@ export interface OwnLogComponents {
   readonly isFolded: (tail: LogTail) => boolean
   /** True where this log has two histories: another hub has proved it, or a peer has sent the other one. */
   readonly isForked: (log: LogId) => boolean
-  readonly peers: () => { readonly connected: number; readonly compared: number }
+  /** `heard`: hubs that have told what they hold since the disk lost something; all where it never did. */
+  readonly peers: () => { readonly connected: number; readonly compared: number; readonly heard: number }
+  /** This disk has lost something: the other hubs must tell what it may have held. */
+  readonly onLost: () => void
   /** Resolves when everything that was taken is on the disk. */
   readonly idle: () => Promise<void>
   readonly openLog: (tail: LogTail, signer: Signer, first?: EncodedEntry) => void
@@ -61,7 +64,7 @@ export interface OwnLogOptions {
   readonly sealWaitMs?: number
   /** An empty folder may begin a log with no peer, though it may be a lost one. For a hub that has no others. Default false. */
   readonly mayBeginAlone?: boolean
-  /** Peers that must say that this hub never wrote before it opens its very first log. Default 2: both. */
+  /** Peers that must say what they have before this hub opens its very first log, or a new one after a loss. Default 2: both. */
   readonly firstLogPeers?: number
   /** The own log as far as it is stored, where frames of it are broken. `end`: its last frame, if only frames before that are. */
   readonly damage?: { readonly log: LogId; readonly end: { readonly no: number; readonly hash: Uint8Array } | undefined }
@@ -88,7 +91,7 @@ export async function createOwnLog(
   components: OwnLogComponents, options: OwnLogOptions,
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
 ): Promise<OwnLog> {
-  const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, idle, openLog, pauseLog } = components
+  const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, onLost, idle, openLog, pauseLog } = components
   const { network, hub, aloneWaitMs, sealWaitMs, anchorEveryMs, mayBeginAlone, firstLogPeers, damage } = { ...ownLogDefaults, ...options }
   const anchor = await files.readAnchor()
   let key = await files.readEpochKey()
@@ -96,7 +99,7 @@ export async function createOwnLog(
   /** Only the process was away: this disk cannot be an older copy of itself. */
   const undisturbed = await isUndisturbed()
   /** True from the first sign that the disk lost something until a new log is open. */
-  let lost = isDamaged() || await isShort()
+  let lost = isDamaged() || await isShort() || peers().heard < HUBS_PER_FEDERATION - 1
   let state: 'closed' | 'opening' | 'open' | 'stopped' = 'closed'
   let openEpoch: number | undefined
   /** A peer turned up with more of this hub's logs while this process wrote. */
@@ -112,10 +115,17 @@ export async function createOwnLog(
   if (lost && damage?.end !== undefined) log.warn('frames of the own log are broken on this disk; they are taken back from the other hubs')
   else if (lost) log.warn('the own log lost frames on this disk; it is taken back from the other hubs and then goes on in a new epoch')
 
+  /** The other hubs were told of the loss. */
+  let forgotten = false
+  // Nothing there may be everything lost. Where only frames before the end are broken they may come back, and nothing is.
+  if (newestTail() === undefined ? !mayBeginAlone : lost && damage?.end === undefined || await isShort()) forget()
+
   const cancelWait = clock.after(aloneWaitMs, () => {
     waitedAlone = true
-    if (newestTail() === undefined && peers().compared < peersNeeded()) {
+    if (newestTail() === undefined && !hasHeard()) {
       log.warn('this hub has no log yet and waits for both other hubs: a hub writes for the first time only when both say that it never did')
+    } else if (lost && peers().connected > 0 && !hasHeard()) {
+      log.warn('the own log lost frames on this disk: this hub writes again when both other hubs have told what they have of it')
     } else if (peers().connected === 0 && !mayGoAlone()) {
       log.warn(`${lost ? 'the own log lost frames on this disk' : 'this hub was restarted'} and no other hub is connected: it cannot write until one is`)
     }
@@ -159,11 +169,24 @@ export async function createOwnLog(
   }
 
   /**
-   * A hub's very first log begins with rights of its own, so an empty folder may open one only where both others say that
-   * there was none: one of them alone may not have met this hub before its disk was lost.
+   * A log that begins anew names the one before it, and a hub's very first log begins with rights of its own. So where
+   * something was lost, or nothing is there, both others must say what they have: one alone may have missed the last of it.
    */
-  function peersNeeded(): number {
-    return newestTail() === undefined ? firstLogPeers : 1
+  function hasHeard(): boolean {
+    const { compared, heard } = peers()
+    if (!lost && newestTail() !== undefined) return compared > 0
+    return compared > 0 && (firstLogPeers < HUBS_PER_FEDERATION - 1 ? compared >= firstLogPeers : heard >= firstLogPeers)
+  }
+
+  function forget(): void {
+    if (forgotten || firstLogPeers < HUBS_PER_FEDERATION - 1) return
+    forgotten = true
+    onLost()
+  }
+
+  function lose(): void {
+    lost = true
+    forget()
   }
 
   /** Only frames in the middle were broken, and they are back: the log is what it was. */
@@ -189,6 +212,12 @@ export async function createOwnLog(
       lost = false
       log.info('the own log is whole again')
     }
+    if (lost) forget()
+    if (lost && !hasHeard()) {
+      // Somebody whom this hub has not met since may have more of it.
+      state = 'closed'
+      return
+    }
     const newest = newestTail()
     const sealed = newest === undefined ? undefined : sealedAt(newest.log)
     if (newest !== undefined && sealed !== undefined && newest.no !== sealed.no) {
@@ -212,6 +241,7 @@ export async function createOwnLog(
     }
     state = 'open'
     lost = false
+    forgotten = false
     onOpen()
     own.review()
   }
@@ -323,18 +353,18 @@ export async function createOwnLog(
         }
         log.warn('another hub has frames of the own log that this disk has lost; writing stops until they are here')
         overtaken = true
-        lost = true
+        lose()
         state = 'closed'
         pauseLog()
         return
       }
       if (state !== 'closed') return
       if (ahead.length > 0) {
-        lost ||= ahead.some(({ epoch }) => epoch >= (newestTail()?.log.epoch ?? 0))
+        if (ahead.some(({ epoch }) => epoch >= (newestTail()?.log.epoch ?? 0))) lose()
         return
       }
       const { connected, compared } = peers()
-      if (compared < peersNeeded() && !(waitedAlone && connected === 0 && mayGoAlone())) return
+      if (!(newestTail() === undefined ? hasHeard() : compared > 0) && !(waitedAlone && connected === 0 && mayGoAlone())) return
       state = 'opening'
       open().catch((error: unknown) => {
         state = 'stopped'

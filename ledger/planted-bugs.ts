@@ -24,6 +24,8 @@ export const plantedBugs = [
   'conflict-called-known',
   /** A hub that promised to take no more frames of a log takes them. */
   'no-fence',
+  /** A hub that lost its disk acknowledges before the others have told what it had promised. */
+  'promise-forgotten',
   /** A second log is sealed while the first one's hub is not back. */
   'two-seals',
   /** An isolated hub spends without a bound. */

@@ -374,6 +374,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       case 'seal':
       case 'forked':
       case 'orphans':
+      case 'forgot':
       case 'vest':
         return []
     }

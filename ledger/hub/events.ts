@@ -61,6 +61,8 @@ export type HubEvent =
   | { readonly type: 'vest' }
   /** An admin wants a hub's log sealed now. */
   | { readonly type: 'seal'; readonly log: LogId }
+  /** This disk has lost something of what was written to it. */
+  | { readonly type: 'forgot' }
   /** Two frames of one number, both signed with the log's key, were seen; `from`: the hub that sent the one that is not ours. */
   | ({ readonly type: 'forked'; readonly from?: number } & ForkProof)
   /** After `loadOrphans`: frames of `log` that were moved aside, from number `from` on. */
@@ -92,5 +94,7 @@ export type HubEffect =
   | { readonly type: 'loadOrphans'; readonly log: LogId; readonly from: number }
   /** Ask `hub` for frame `no` of `log`, which it says is another one than ours: it may prove a fork. */
   | { readonly type: 'compare'; readonly hub: number; readonly log: LogId; readonly no: number }
+  /** A peer has told what this hub had forgotten: more may be acknowledged, the own log may be opened. */
+  | { readonly type: 'heard' }
   /** For the operator. */
   | { readonly type: 'warn'; readonly text: string }

@@ -29,6 +29,8 @@ const APPENDS_PER_TICK = 512
 const AGAIN_MS = 5_000
 /** Entries of a lost end that are remembered while it comes in. */
 const NOTED_MAX = 65_536
+/** A hand-over that led to nothing is repeated after AGAIN_MS, then after twice as long each time, up to this. */
+const HAND_OVER_AGAIN_MS_MAX = 120_000
 /** Facts count as logged again when the log was writable for so long after they were asked for. */
 const RELOGGED_MS = 60_000
 
@@ -57,6 +59,9 @@ interface HandOver {
   loading: boolean
   complete: boolean
   completeMs: number
+  /** When it was complete for the first time; how often since. */
+  firstMs: number
+  times: number
 }
 
 export function createReturns({ me, context, tailOf }: ReturnComponents) {
@@ -80,7 +85,7 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     const name = nameOfLog(log)
     const to = successorOf(log.hub)
     const over = handOvers.get(name)
-    if (over?.complete === true && known.relogged === undefined && nowMs - over.completeMs >= RELOGGED_MS) {
+    if (over?.complete === true && known.relogged === undefined && nowMs - over.firstMs >= RELOGGED_MS) {
       known.relogged = over.next
       return persistCase(known)
     }
@@ -89,9 +94,9 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
       handOvers.delete(name)
       return []
     }
-    if (over?.complete === true && (returned || nowMs - over.completeMs < 2 * RELOGGED_MS) || over?.loading === true) return []
+    if (over?.complete === true && (returned || nowMs - over.completeMs < Math.min(AGAIN_MS * 2 ** over.times, HAND_OVER_AGAIN_MS_MAX)) || over?.loading === true) return []
     const next = over === undefined || over.complete ? certificate!.no + 1 : over.next
-    handOvers.set(name, { next, loading: true, complete: false, completeMs: 0 })
+    handOvers.set(name, { next, loading: true, complete: false, completeMs: 0, firstMs: over?.firstMs ?? Infinity, times: over?.times ?? 0 })
     return [{ type: 'loadOrphans', log, from: next }]
   }
 
@@ -102,6 +107,8 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     over.next = from + frames.length
     over.complete = last
     over.completeMs = nowMs
+    if (last) over.firstMs = Math.min(over.firstMs, nowMs)
+    if (last) over.times += 1
     const effects: HubEffect[] = known.relogged === undefined ? frames.flatMap(logAgain) : []
     const lost = frames.length === 0 && from === known.certificate.no + 1
     const message: HubMessage = { t: 'orphans', log, from, frames: [...frames], last, lost }

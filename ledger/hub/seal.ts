@@ -10,6 +10,7 @@ import type { HubMessage, HubEffect, HubEvent } from './events.ts'
 import { bytesEqual } from '../../protocol/bytes.ts'
 import { HUBS_PER_FEDERATION } from '../../protocol/federation.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
+import type { LogEnds } from '../../protocol/messages/ledger-seal.ts'
 import { LOG_EPOCHS_MAX } from '../../protocol/messages/ledger-fields.ts'
 import type { Signer } from '../../protocol/ports.ts'
 import type { LedgerState, LogName } from '../fold/state.ts'
@@ -24,12 +25,16 @@ import {
   forkProven, openCertificate, openPromise, sealRowKey, signPromise, signSeal, successorOf, type ForkProof, type LogEnd, type SealCertificate,
 } from './seal-documents.ts'
 import { createReturns } from './seal-return.ts'
+import { createMemory, memoryRowKey } from './memory.ts'
+import { createRecalls, recallRowKey } from './recalls.ts'
 
 export interface SealComponents extends FrameContext {
   /** The hub's node key. */
   readonly signer: Signer
   /** The end of a log with all frames that were accepted, on the disk or on their way there. */
   readonly tailOf: (log: LogId) => LogTail
+  /** Ends of all logs on the disk. */
+  readonly ends: () => LogEnds
 }
 
 export interface SealOptions {
@@ -60,6 +65,10 @@ export interface SealMachine {
   endOf(log: LogId): LogEnd | undefined
   /** Are there two histories of this log, by the state or by a proof that is kept? */
   isForked(state: LedgerState, log: LogId): boolean
+  /** May frames of this author be acknowledged to it? Not where this hub may have promised to take no more of its log, and has forgotten it. */
+  mayAck(author: number): boolean
+  /** How many hubs have still to tell what this one may have forgotten. */
+  readonly unheard: number
 }
 
 interface Shortage { readonly atMs: number; readonly account: string; readonly unit: number }
@@ -72,6 +81,8 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   const downSince = new Map(hubKeys.map((_, hub) => [hub, options.nowMs]))
   let shortages: Shortage[] = []
   const returns = createReturns({ me, context: components, tailOf })
+  const memory = createMemory({ me, tailOf, limitOf: (state, log) => limitOf(state, log) }, options.rows.get(memoryRowKey))
+  const recalls = createRecalls({ me, cases, ends: components.ends, tell, otherOf: (log) => otherOf(log) })
   for (const known of cases.values()) {
     // The frames up to the other hub's promise came in after this hub's was written.
     const { no, hash } = tailOf(known.log)
@@ -91,7 +102,8 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
 
   const endOfBoth = (state: LedgerState, known: SealCase) => finalOf(known, { me, forked: isForked(state, known, nameOfLog(known.log)) })
 
-  const refusal = (hub: HubState, known: SealCase, how: SealManner) => refusalOf(hub, cases, known, how)
+  const refusal = (hub: HubState, known: SealCase, how: SealManner) => (
+    memory.unheard > 0 ? 'this hub lost its disk, and not both others have told yet what it had promised' : refusalOf(hub, cases, known, how))
 
   function promise(known: SealCase, forced: boolean, nowMs: number): HubEffect[] {
     const { no, hash } = tailOf(known.log)
@@ -225,6 +237,8 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
         if (certificate.signatures.length === 2) return adopt(hub, known, certificate, nowMs)
         if (message.log.hub === me || !bytesEqual(certificate.signatures[0]!.key, hubKeys[from]!)) return []
         known.peerSignature = certificate
+        // Nobody signs without this hub's promise, so there was one.
+        if (memory.awaits(from)) known.promised = true
         if (known.promise !== undefined) return advance(hub, known, nowMs)
         // Its word alone is not enough to fence a hub that is there: it owes its signature to a promise of this hub.
         return begin(hub, message.log, { forced: false, owed: known.promised }, nowMs)
@@ -235,6 +249,9 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
       }
       case 'orphans':
         return returns.takeOrphans(hub, from, message, cases.get(nameOfLog(message.log)), nowMs)
+      case 'recall':
+        return recalls.asked(from, message.question)
+      case 'recalled':
       case 'rightsAsk':
       case 'rightsNone':
       case 'ask':
@@ -324,13 +341,19 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     return [...hub.connected].map((peer): HubEffect => ({ type: 'send', hub: peer, message: { t: 'sealAsk', log: old.log, forced: false } }))
   }
 
+  /** What a peer tells of its seals is taken first: only then has it told. */
   function step(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
+    return [...stepSeals(hub, event, nowMs), ...memory.step(hub, event, nowMs)]
+  }
+
+  function stepSeals(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
     switch (event.type) {
       case 'connected':
         downSince.delete(event.hub)
         return [...cases.values()].filter((known) => isOpen(hub.state, known)).flatMap((known) => tell(hub, known, event.hub))
       case 'disconnected':
         downSince.set(event.hub, nowMs)
+        recalls.gone(event.hub)
         return []
       case 'message':
         return takeMessage(hub, event.hub, event.message, nowMs)
@@ -339,6 +362,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
         shortages.push({ atMs: nowMs, account: event.account, unit: event.unit })
         return []
       case 'persisted': {
+        if (event.key === recallRowKey) return recalls.written(hub)
         const known = [...cases.values()].find(({ log }) => sealRowKey(log) === event.key)
         if (known === undefined) return []
         const again = casePersisted(known)
@@ -369,6 +393,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
       case 'refolded':
         for (const known of cases.values()) known.cutTo = undefined
         return [...cases.values()].flatMap((known) => [...advance(hub, known, nowMs), ...followUp(hub, known, nowMs)])
+      case 'forgot':
       case 'writing':
       case 'replicated':
       case 'vest':
@@ -378,18 +403,22 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     }
   }
 
+  function limitOf(state: LedgerState, log: LogId): number {
+    const name: LogName = nameOfLog(log)
+    const known = cases.get(name)
+    if (known?.certificate !== undefined) return known.certificate.no
+    const status = state.logs.get(name)?.status
+    if (status?.is === 'sealed') return status.frame
+    if (known?.promise !== undefined && !isPlanted('no-fence')) return (endOfBoth(state, known) ?? known.promise.end).no
+    return isForked(state, known, name) ? tailOf(log).no : Number.POSITIVE_INFINITY
+  }
+
   return {
     step,
-    limitOf: (state, log) => {
-      const name: LogName = nameOfLog(log)
-      const known = cases.get(name)
-      if (known?.certificate !== undefined) return known.certificate.no
-      const status = state.logs.get(name)?.status
-      if (status?.is === 'sealed') return status.frame
-      if (known?.promise !== undefined && !isPlanted('no-fence')) return (endOfBoth(state, known) ?? known.promise.end).no
-      return isForked(state, known, name) ? tailOf(log).no : Number.POSITIVE_INFINITY
-    },
+    limitOf,
     endOf: (log) => cases.get(nameOfLog(log))?.certificate,
     isForked: (state, log) => isForked(state, cases.get(nameOfLog(log)), nameOfLog(log)),
+    mayAck: (author) => memory.mayAck(author),
+    get unheard() { return memory.unheard },
   }
 }

@@ -19,6 +19,8 @@ import { takeFrames, type ReplicaComponents } from './replica.ts'
 export interface ExchangeComponents extends ReplicaComponents {
   readonly store: Pick<LogStore, 'tails' | 'frameBytes' | 'frame' | 'rawFrame'>
   readonly lane: Pick<CommitLane, 'tailOf' | 'hashOf' | 'offer' | 'room'>
+  /** May frames of this author be acknowledged to it? */
+  readonly mayAck: (author: number) => boolean
   readonly log: Log
   readonly clock: Pick<Clock, 'after'>
   /** A peer came, left, said where it stands, or sent something: what is known of the own log may have changed. */
@@ -53,6 +55,8 @@ export interface Exchange {
   readonly connected: number
   /** Peers that have said where they stand, so that they can acknowledge. */
   readonly greeted: number
+  /** More authors may be acknowledged to than before. */
+  heard(): void
   /** A promise or a seal came or went: other frames may be accepted now. */
   limitsChanged(): void
   /** A stored frame as a peer has it, unchecked; undefined where none gives it in time. */
@@ -78,9 +82,9 @@ const OUTBOX_MAX = 1_024
 const FETCH_MS_MAX = 3_000
 
 export function createExchange(components: ExchangeComponents, options: ExchangeOptions): Exchange {
-  const { store, lane, log, clock, limitOf, onChange, onAcked, onForked, onDamaged, onConnected, onDisconnected, onMessage } = components
+  const { store, lane, log, clock, limitOf, mayAck, onChange, onAcked, onForked, onDamaged, onConnected, onDisconnected, onMessage } = components
   const heads = [...store.tails.values()].map((tail): Head => ({ log: tail.log, no: tail.no, hash: tail.hash }))
-  const state = createSyncState({ me: options.hub, heads, limitOf, ...options })
+  const state = createSyncState({ me: options.hub, heads, limitOf, mayAck, ...options })
   const links = new Map<number, Link>()
   const compared = new Set<number>()
   /** Logs of which a peer named another hash and has not yet sent the frame that would prove it. */
@@ -277,6 +281,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
       run({ type: 'truncated', log: id, head: tail === undefined ? undefined : { log: id, no: tail.no, hash: tail.hash } })
     },
     fetchFrame,
+    heard: () => { run({ type: 'heard' }) },
     limitsChanged: () => { run({ type: 'limits' }) },
     compare: (hub, id, no) => { run({ type: 'disputed', hub, log: id, no }) },
     get connected() { return links.size },

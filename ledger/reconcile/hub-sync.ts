@@ -35,6 +35,8 @@ export type SyncEvent =
   | { readonly type: 'unreadable'; readonly hub: number; readonly log: LogId; readonly from: number; readonly once?: boolean }
   /** Something that limits a log may have changed. */
   | { readonly type: 'limits' }
+  /** More authors may be acknowledged to than before. */
+  | { readonly type: 'heard' }
   /** The peer's frame `no` is said to differ from ours: ask for it as evidence. */
   | { readonly type: 'disputed'; readonly hub: number; readonly log: LogId; readonly no: number }
   /** The log was cut on our disk; `head` is its end now, undefined where nothing of it is left. */
@@ -65,7 +67,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
   switch (event.type) {
     case 'connected':
       state.peers.set(event.hub, newPeer())
-      effects.push({ type: 'send', hub: event.hub, message: { t: 'hello', v: 1, network: state.network, heads: [...state.heads.values()] } })
+      effects.push({ type: 'send', hub: event.hub, message: { t: 'hello', v: 1, network: state.network, heads: [...state.heads.values()].filter(({ log }) => log.hub !== event.hub || state.mayAck(event.hub)) } })
       return effects
     case 'disconnected':
       state.peers.delete(event.hub)
@@ -136,6 +138,10 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
     }
     case 'limits':
       for (const name of state.forked) state.asked.delete(name)
+      break
+    case 'heard':
+      // Its own hello to them left their logs out.
+      for (const [hub, peer] of state.peers) for (const [name, head] of state.heads) if (head.log.hub === hub) peer.acksDue.set(name, head)
       break
     case 'disputed':
       ask(state, event.hub, event.log, event.no, 1)
@@ -323,8 +329,11 @@ function sendFrames(peer: Peer, hub: number, log: LogId, from: number, frames: r
 function pump(state: SyncState, hub: number, effects: SyncEffect[]): void {
   const peer = state.peers.get(hub)!
   if (!peer.greeted || peer.blocked) return
-  for (const { log, no } of peer.acksDue.values()) effects.push({ type: 'send', hub, message: { t: 'ack', log, no } })
-  peer.acksDue.clear()
+  for (const [name, { log, no }] of peer.acksDue) {
+    if (log.hub === hub && !state.mayAck(hub)) continue
+    peer.acksDue.delete(name)
+    effects.push({ type: 'send', hub, message: { t: 'ack', log, no } })
+  }
   for (const { log, from, bytesMax } of peer.wantsDue.values()) effects.push({ type: 'send', hub, message: { t: 'want', log, from, bytesMax } })
   peer.wantsDue.clear()
 

@@ -49,16 +49,18 @@ export interface SyncState {
   readonly dropped: Map<string, number>
   /** Number of the last frame of a log that may be accepted; a promise or a seal stands behind it. */
   readonly limitOf: (log: LogId) => number
+  /** May frames of this author be acknowledged to it? */
+  readonly mayAck: (author: number) => boolean
 }
 
 export const nameOf = (log: LogId) => `${log.hub}/${log.epoch}`
 
 export function createSyncState(
-  { network, me, heads, inFlightBytesMax = LOG_IN_FLIGHT_BYTES_MAX, limitOf = () => Number.POSITIVE_INFINITY }:
-  { readonly network: string; readonly me: number; readonly heads: readonly Head[]; readonly inFlightBytesMax?: number; readonly limitOf?: SyncState['limitOf'] },
+  { network, me, heads, inFlightBytesMax = LOG_IN_FLIGHT_BYTES_MAX, limitOf = () => Number.POSITIVE_INFINITY, mayAck = () => true }:
+  { readonly network: string; readonly me: number; readonly heads: readonly Head[]; readonly inFlightBytesMax?: number; readonly limitOf?: SyncState['limitOf']; readonly mayAck?: SyncState['mayAck'] },
 ): SyncState {
   return {
-    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(), dropped: new Map(), limitOf,
+    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(), dropped: new Map(), limitOf, mayAck,
     heads: new Map(heads.map((head) => [nameOf(head.log), head])),
     known: new Map(heads.map((head) => [nameOf(head.log), head.no])),
   }

@@ -38,8 +38,8 @@ export interface LogStore {
   setTail(tail: LogTail): void
   /** Writes all frames and values in one synced batch; each log's frames must continue its end. */
   commit(frames: readonly CheckedFrame[], kept?: readonly { readonly key: string; readonly value: Uint8Array }[]): Promise<void>
-  /** All values that were kept, by key. Without those that the disk has spoilt: they are asked for again, as if they had never been. */
-  kept(): Promise<Map<string, Uint8Array>>
+  /** All values that were kept, by key, without those that the disk has spoilt: `spoilt` says how many these are. */
+  kept(): Promise<{ readonly rows: Map<string, Uint8Array>; readonly spoilt: number }>
   /** A larger value under a name, synced; undefined removes it. Apart from the commits of frames: for what can be made again. */
   putBlob(name: string, value: Uint8Array | undefined): Promise<void>
   /** Gives undefined where there is none or it is spoilt. */
@@ -221,12 +221,14 @@ export function createLogStore(db: StoreDatabase): LogStore {
     },
 
     async kept() {
-      const found = new Map<string, Uint8Array>()
+      const rows = new Map<string, Uint8Array>()
+      let spoilt = 0
       for await (const [key, stored] of db.iterator(keptRange)) {
         const value = withoutSum(key, stored)
-        if (value !== undefined) found.set(keptName(key), value)
+        if (value === undefined) spoilt += 1
+        else rows.set(keptName(key), value)
       }
-      return found
+      return { rows, spoilt }
     },
 
     async putBlob(name, value) {

@@ -17,7 +17,7 @@ import {
 } from './ledger-fields.ts'
 import { answerMessageSchema, askMessageSchema, rightsAskMessageSchema, rightsNoneMessageSchema } from './ledger-rights.ts'
 import {
-  forkMessageSchema, orphansMessageSchema, sealAskMessageSchema, sealCertificateMessageSchema, sealPromiseMessageSchema,
+  forkMessageSchema, orphansMessageSchema, recallMessageSchema, recalledMessageSchema, sealAskMessageSchema, sealCertificateMessageSchema, sealPromiseMessageSchema,
 } from './ledger-seal.ts'
 
 /** Any whole message: frames, and a few bytes around each. */
@@ -53,7 +53,7 @@ export const ledgerMessageSchema = z.discriminatedUnion('t', [
   helloMessageSchema, framesMessageSchema, wantMessageSchema, ackMessageSchema,
   rightsAskMessageSchema, rightsNoneMessageSchema, askMessageSchema, answerMessageSchema,
   sealAskMessageSchema, sealPromiseMessageSchema, sealCertificateMessageSchema, orphansMessageSchema, forkMessageSchema,
-  checkpointMessageSchema, cosignMessageSchema, finalMessageSchema,
+  recallMessageSchema, recalledMessageSchema, checkpointMessageSchema, cosignMessageSchema, finalMessageSchema,
 ])
 export type LedgerMessage = z.output<typeof ledgerMessageSchema>
 

@@ -293,13 +293,13 @@ describe('ledger: corruption of every part', function () {
       const value = sha256(Buffer.from(kind))
       await store.commit([], [{ key: 'seal/0/1', value }, { key: 'seal/1/1', value }])
       await store.putBlob('snapshot/1', value)
-      expect((await store.kept()).size).to.equal(2)
+      expect((await store.kept()).rows.size).to.equal(2)
       expect(await store.blob('snapshot/1')).to.deep.equal(Uint8Array.from(value))
       for (const key of [Buffer.from('\u0006seal/0/1'), Buffer.from('\u0008snapshot/1')]) {
         const other = await read(db, Buffer.from('\u0006seal/1/1'))
         await db.put(key, spoil(kind, await read(db, key), other))
       }
-      expect([...(await store.kept()).keys()], kind).to.deep.equal(['seal/1/1'])
+      expect([...(await store.kept()).rows.keys()], kind).to.deep.equal(['seal/1/1'])
       expect(await store.blob('snapshot/1'), kind).to.equal(undefined)
     }
     await db.close()

@@ -62,7 +62,7 @@ function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { dam
     }
   }
   const lost = new Map<string, bigint>()
-  for (const { id, hub, account, charged, acknowledged } of oracle.holds.values()) {
+  for (const { id, hub, account, charged, refunds, acknowledged } of oracle.holds.values()) {
     if (charged === undefined) continue
     if (!acknowledged) problems.push(`hold ${id.slice(0, 8)} was charged and never given out`)
     // Of a hold that was extended by one hub alone, the end of its log may be lost: then the rest of it is settled as an island's spend.
@@ -71,7 +71,9 @@ function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { dam
     if (standing > charged) problems.push(`hold ${id.slice(0, 8)} is charged ${standing}, and its caller was told ${charged}`)
     // The hold was on two disks and its end on one that was lost: the hub bears the cost.
     if (known !== undefined && damages[hub]! > 0) continue
-    if (standing < charged) lost.set(`${hub} ${account}`, (lost.get(`${hub} ${account}`) ?? 0n) + charged - standing)
+    // What was given back in the lost end as well was nobody's spend.
+    const due = charged > refunds ? charged - refunds : 0n
+    if (standing < due) lost.set(`${hub} ${account}`, (lost.get(`${hub} ${account}`) ?? 0n) + due - standing)
   }
   for (const [name, amount] of lost) {
     const hub = Number(name.split(' ')[0])

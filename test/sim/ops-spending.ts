@@ -34,7 +34,7 @@ export function spendingOperations(caller: Caller) {
   function begin(hub: number, request: Request, supersedes?: { readonly hub: number; readonly hold: Uint8Array }): void {
     const id = random.bytes(16)
     const hold = holdEidOf(hub, id)
-    const record: OracleHold = { id: toHex(hold), account: toHex(request.account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined }
+    const record: OracleHold = { id: toHex(hold), account: toHex(request.account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, refunds: 0n }
     oracle.holds.set(record.id, record)
     const { account, requestHash, model: [provider, model], promptTokens, completionTokensMax, completionTokensMin, holdMs } = request
     let answered = false
@@ -135,6 +135,7 @@ export function spendingOperations(caller: Caller) {
     }
     const refund = () => {
       const amountMicroCredits = chance(0.5) ? 'all' : BigInt(caller.between(1, 2_000_000))
+      record.refunds += amountMicroCredits === 'all' ? record.charged ?? 0n : amountMicroCredits
       const reason = `complaint ${caller.between(1, 2)}`
       caller.call(hub, 'refund', async (ledger) => await ledger.refund({ hold, amountMicroCredits, reason }), () => { count(report.sometimes, 'paid back') }, {
         expected: [...AFTER_HOLD],

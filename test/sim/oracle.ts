@@ -37,6 +37,8 @@ export interface OracleHold {
   readonly uses: { readonly promptTokens: number; readonly completionTokens: number }[]
   /** What a caller was told that it was charged. */
   charged: bigint | undefined
+  /** At most so much of it was asked back. */
+  refunds: bigint
 }
 
 export interface Price {

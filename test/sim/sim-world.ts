@@ -60,6 +60,8 @@ export interface SimWorld {
   /** May this hub's disk lose something now? `all`: both others must have all of it, not only one of them. */
   mayDamage(slot: HubSlot, all?: boolean): boolean
   noteDamage(slot: HubSlot, key?: string): void
+  /** Has its disk lost something and not got all of it back yet? */
+  isUnrepaired(slot: HubSlot): boolean
   /** Ended by an error, by hub. Set by the run. */
   onEnded: (slot: HubSlot, process: SimProcess, error: TriforceError) => void
   onOpen: (process: SimProcess) => void
@@ -173,6 +175,11 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     },
     stopTwin(slot) {
       if (slot.twin !== undefined) world.stop(slot.twin)
+    },
+    isUnrepaired(slot) {
+      // As a side effect it looks again.
+      world.mayDamage(slot)
+      return slot.unrepaired
     },
     mayDamage(slot, all = false) {
       const heads = slots.map(headsOf)

@@ -140,6 +140,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     const hasWritten = (hub: number) => core.some((other) => slots[other]!.process?.ledger?.heads().some((head) => head.hub === hub && head.frames > 0) === true)
     // Nor does one go on whose log has two histories before both others have sealed it.
     if (!core.every(hasWritten) || core.some((hub) => slots[hub]!.forked)) return
+    // And one that lost its disk waits for both others to tell what it held.
+    if (core.some((hub) => world.isUnrepaired(slots[hub]!))) return
     faults.healAll()
     const bad = random.unit()
     scheduler.note(`healthy core: all but hub${third + 1}`)

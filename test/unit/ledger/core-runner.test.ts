@@ -26,7 +26,7 @@ function runnerWorld(answer: (event: HubEvent) => readonly HubEffect[], shell: P
   const note = (what: string) => () => { done.push(what) }
   const runner: CoreRunner = createCoreRunner({
     clock, log: quietLog('core'), hub, send: note('send'), append: note('append'), keep: (key) => { done.push(`keep ${key}`) }, putBlob: note('blob'),
-    retry: note('retry'), truncate: note('truncate'), load: note('load'), loadOrphans: note('orphans'), compare: note('compare'), proved: note('proved'), ...shell,
+    retry: note('retry'), truncate: note('truncate'), load: note('load'), loadOrphans: note('orphans'), compare: note('compare'), heard: note('heard'), proved: note('proved'), ...shell,
   })
   return { runner, clock, done, events }
 }

@@ -37,7 +37,7 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
     readAnchor: () => Promise.resolve(files.anchor), writeAnchor: (anchor) => { files.anchor = anchor; return Promise.resolve() },
     readEpochKey: () => Promise.resolve(files.key), writeEpochKey: (file) => { files.key = file; return Promise.resolve() },
   }
-  const peers = { connected: 0, compared: 0 }
+  const peers = { connected: 0, compared: 0, heard: 2 }
   const behind: LogId[] = []
   const opened: number[] = []
   const failures: TriforceError[] = []
@@ -50,11 +50,13 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
   const own = await createOwnLog({
     clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-ownTailsMax),
     hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, sealedAt: ({ epoch }) => seals.get(epoch), isForked: ({ epoch }) => forks.has(epoch), isFolded: () => folded.all, peers: () => peers, idle: () => Promise.resolve(),
+    onLost: () => { peers.heard = 0 },
     openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),
   }, { network: world.federation.network, hub: 0, ...damage, ...options }, { onOpen: () => {}, onFailed: (error) => { failures.push(toTriforceError(error)) } })
   const meet = async (count = 1) => {
     peers.connected = count
     peers.compared = count
+    if (peers.heard < 2) peers.heard = count
     own.review()
     await settled()
   }
@@ -111,17 +113,21 @@ describe('ledger/own-log', () => {
     expect(own.writable).to.equal(false)
     behind.pop()
     await meet()
+    expect(own.writable, 'the other peer may have more').to.equal(false)
+    await meet(2)
     expect([own.writable, opened]).to.deep.equal([true, [started]])
   })
 
   for (const [what, options] of [['ends before its anchor', { anchorNo: 4 }], ['has another history than its anchor', { anchorNo: 'foreign' }], ['has no anchor', { anchorNo: 'none' }],
     ['ends before the marker of this run of the machine, though not before its anchor', { anchorNo: 3, markerNo: 4 }],
     ['has another history than its marker', { markerNo: 'foreign' }]] as const) {
-    it(`never continues a log that ${what}, and not even a new one without a peer`, async () => {
+    it(`never continues a log that ${what}, and opens a new one only with both peers`, async () => {
       const { own, opened, meet, waitAlone, files } = await ownLogWorld(options)
       await waitAlone()
       expect(own.writable).to.equal(false)
       await meet()
+      expect(own.writable).to.equal(false)
+      await meet(2)
       expect([own.writable, opened]).to.deep.equal([true, [startedAlone]])
       expect([files.key!.epoch, files.anchor!.epoch, files.anchor!.no]).to.deep.equal([startedAlone, startedAlone, 0])
     })
@@ -167,7 +173,8 @@ describe('ledger/own-log', () => {
       const { opened, all, tails, meet } = await ownLogWorld({ damagedAt: 2, frames: 4 })
       // With 4 stored frames a whole log ends at 4; here the peers have `back`.
       tails.push(...all.slice(1, back === 4 ? 3 : back))
-      await meet()
+      await meet(2)
+      await meet(2)
       expect(opened).to.deep.equal([started])
     }
   })
@@ -254,7 +261,7 @@ describe('ledger/own-log', () => {
     expect([own.writable, opened]).to.deep.equal([false, [5, -1]])
     clock.advance(1_000)
     behind.pop()
-    await meet()
+    await meet(2)
     expect(opened).to.deep.equal([5, -1, started + 1])
   })
 
@@ -264,11 +271,11 @@ describe('ledger/own-log', () => {
     behind.push({ hub: 0, epoch: 5 })
     own.review()
     behind.pop()
-    await meet()
+    await meet(2)
     behind.push({ hub: 0, epoch: started + 1 })
     own.review()
     behind.pop()
-    await meet()
+    await meet(2)
     expect([own.writable, opened]).to.deep.equal([false, [5, -1, started, -1]])
     expect(failures.map(({ code }) => code)).to.deep.equal(['LOG_FORKED'])
     expect(failures[0]!.message).to.include('its key is in use twice')
@@ -276,7 +283,8 @@ describe('ledger/own-log', () => {
 
   it('opens no more logs than the other hubs take', async () => {
     const { own, opened, failures, meet } = await ownLogWorld({ keyOf: 'none', frames: LOG_EPOCHS_MAX, ownTailsMax: LOG_EPOCHS_MAX })
-    await meet()
+    await meet(2)
+    await meet(2)
     expect([own.writable, opened]).to.deep.equal([false, []])
     expect(failures.map(({ code }) => code)).to.deep.equal(['LOG_FORKED'])
   })

@@ -177,6 +177,11 @@ const vectors: Readonly<Record<string, Vector>> = {
     schema: ledgerMessageSchema, good: [{ t: 'orphans', log, from: 1, frames: [], last: true, lost: true }],
     bad: { 'from 0': { from: 0 }, 'too many': { frames: Array.from({ length: LOG_MESSAGE_FRAMES_MAX + 1 }, () => b16) } },
   },
+  'ledger recall': { schema: ledgerMessageSchema, good: [{ t: 'recall', question: 0 }], bad: { 'no question': { question: undefined } } },
+  'ledger recalled': {
+    schema: ledgerMessageSchema, good: [{ t: 'recalled', question: 1, ends: [] }, { t: 'recalled', question: 1, ends: [{ log, no: 1 }] }],
+    bad: { 'frame 0': { ends: [{ log, no: 0 }] }, 'too many': { ends: Array.from({ length: 129 }, () => ({ log, no: 1 })) } },
+  },
   'ledger fork': {
     schema: ledgerMessageSchema, good: [{ t: 'fork', log, no: 1, first: { header: b32, signature: b64 }, second: { header: b32, signature: b64 } }],
     bad: { 'large header': { first: { header: new Uint8Array(1_025), signature: b64 } } },

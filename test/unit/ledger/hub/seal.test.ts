@@ -34,7 +34,7 @@ function addLog(state: LedgerState, log: LogId, frame: number): void {
 function machineOf(me: number, { rows = new Map<string, Uint8Array>(), connected = [1 - me], hold = false, nowMs = START } = {}) {
   const tails = new Map([[nameOf(gone), endAt(5)]])
   const machine = createSeal({
-    network, hubKeys, signer: signerOf(me),
+    network, hubKeys, signer: signerOf(me), ends: () => [...tails.values()].map(({ log, no }) => ({ log, no })),
     tailOf: (log) => {
       const end = tails.get(nameOf(log))
       return end === undefined ? emptyTail(log) : { ...emptyTail(log), no: end.no, hash: end.hash }
