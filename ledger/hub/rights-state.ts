@@ -12,6 +12,7 @@ export interface RightsAsk {
   background: boolean
   /** Hubs that were not asked yet, best first. */
   donors: number[]
+  /** Undefined while all have answered and something is on its way elsewhere. */
   asked: { readonly hub: number; readonly request: Uint8Array; readonly requestHex: string; readonly sentMs: number; readonly min: bigint; readonly again: boolean } | undefined
   /** What donors say that they have, where it was too little. */
   readonly refused: Map<number, bigint>

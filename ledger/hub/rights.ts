@@ -17,7 +17,7 @@ import { decideGive, generosity, giveable } from './decide/moves.ts'
 import type { HubEffect, HubEvent } from './events.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
 import { askKey, type Demand, type RightsAsk } from './rights-state.ts'
-import { inOtherLogs, liveLogOf, rightsIn } from './short.ts'
+import { inOtherLogs, liveLogOf, onTheWayElsewhere, rightsIn } from './short.ts'
 
 /** Accounts for which this hub asks at one time; one more waits in vain and may try again. */
 export const RIGHTS_ASKS_MAX = 4_096
@@ -136,7 +136,17 @@ function secondRound(hub: HubState, ask: RightsAsk, nowMs: number, effects: HubE
     nextDonor(hub, ask, nowMs, effects)
     return
   }
+  // What is between two other logs now can be given by its receiver soon: all are asked again with the next tick.
+  const mayCome = hub.writing !== undefined && hub.connected.size > 0 && nowMs - ask.startedMs < hub.settings.rightsWaitMsMax
+  if (mayCome && onTheWayElsewhere(hub, ask.account, ask.unit, nameOfLog(hub.writing!)) > 0n) return
   fail(hub, ask, nowMs, effects)
+}
+
+function askAll(hub: HubState, ask: RightsAsk, nowMs: number, effects: HubEffect[]): void {
+  ask.donors = donorsOf(hub, ask.account, ask.unit)
+  ask.refused.clear()
+  ask.secondRound = false
+  nextDonor(hub, ask, nowMs, effects)
 }
 
 function requestId(hub: HubState, { account, unit }: RightsAsk, nowMs: number): Uint8Array {
@@ -286,9 +296,11 @@ function tick(hub: HubState, nowMs: number, effects: HubEffect[]): void {
       if (nowMs - ask.failedMs >= FAILED_KEPT_MS) hub.rights.asks.delete(key)
     } else if (nowMs - ask.startedMs >= rightsWaitMsMax) {
       fail(hub, ask, nowMs, effects)
-    } else if (ask.asked !== undefined && nowMs - ask.asked.sentMs >= 2 * rightsResendMs) {
+    } else if (ask.asked === undefined) {
+      askAll(hub, ask, nowMs, effects)
+    } else if (nowMs - ask.asked.sentMs >= 2 * rightsResendMs) {
       nextDonor(hub, ask, nowMs, effects)
-    } else if (ask.asked !== undefined && !ask.asked.again && nowMs - ask.asked.sentMs >= rightsResendMs) {
+    } else if (!ask.asked.again && nowMs - ask.asked.sentMs >= rightsResendMs) {
       ask.asked = { ...ask.asked, again: true }
       sendAsk(hub, ask, effects)
     }

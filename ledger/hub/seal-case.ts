@@ -163,6 +163,8 @@ export function refusalOf(hub: HubState, cases: ReadonlyMap<string, SealCase>, k
   const outstanding = state.outstandingSeal !== undefined && state.outstandingSeal !== name
     || [...cases.values()].some((other) => other !== known && isOpen(state, other))
   if (outstanding && !isPlanted('two-seals')) return "another hub's log is sealed and that hub is not back yet"
+  // The hub of a log with two histories writes no more, and might be the one that has to end another seal.
+  if ([...cases.values()].some((other) => other !== known && other.fork !== undefined && !isSealed(state, other.log))) return "another log has two histories, and is sealed first"
   const agreed = forced && (known.wanted || isForked(state, known, name))
   if (hub.connected.has(log.hub) && !owed && !agreed && !isAbandoned(state, log)) return 'its hub is connected'
   return undefined

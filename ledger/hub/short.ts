@@ -55,6 +55,18 @@ export function inOtherLogs(hub: HubState, account: AccountId, unit: Unit, mine:
   return sum
 }
 
+/** What is on its way from one log to another one than `mine`: spendable nowhere at this moment, and soon again somewhere. */
+export function onTheWayElsewhere(hub: HubState, account: AccountId, unit: Unit, mine: LogName): bigint {
+  let sum = 0n
+  for (const give of hub.state.gives.values()) if (give.account === account && give.unit === unit && give.to !== mine) sum += give.amount
+  return sum
+}
+
+/** All that the account has in other logs, or on its way to one of them. */
+export function elsewhereOf(hub: HubState, account: AccountId, unit: Unit, mine: LogName, quotaTokensPerDay = 0): bigint {
+  return inOtherLogs(hub, account, unit, mine, quotaTokensPerDay) + onTheWayElsewhere(hub, account, unit, mine)
+}
+
 export function rightsIn(state: LedgerState, account: AccountId, name: LogName, unit: Unit, quotaTokensPerDay: number): bigint {
   return unit === 0 ? state.accounts.get(account)?.rights.get(name) ?? 0n : rightsOf(state, account, name, unit, quotaTokensPerDay)
 }

@@ -109,6 +109,7 @@ describe('ledger: money at three hubs', function () {
 
     // Page by page, newest first, nothing twice and nothing left out.
     const to = Date.now()
+    await hubs.equal()
     const whole = await hubs.at(2).statement({ account, limit: 1_000, to })
     const paged = []
     for (let after = undefined as { at: number; id: Uint8Array } | undefined; ;) {

@@ -23,7 +23,10 @@ export function createFaults(world: SimWorld): Faults {
   const duration = () => random.unit() < 0.75 ? between(20, 1_500) : between(1_500, 9_000)
   /** Older images of the disks, to be put back. */
   const images = new Map<number, DiskImage[]>()
-  const kinds = [...swarm.faults]
+  const kinds = swarm.faults
+  const putsBack = kinds.some((kind) => kind === 'rollback' || kind === 'fork')
+  /** What was begun against a hub is not ended where it became healthy for good meanwhile. */
+  let allowed: (hub: number) => boolean = () => true
 
   function keepImage(slot: HubSlot): void {
     const kept = images.get(slot.index) ?? []
@@ -116,10 +119,7 @@ export function createFaults(world: SimWorld): Faults {
     remove: (slot) => atRest(slot, 'missing row', () => { damageRow(world, slot, random, 'remove') }),
     rollback(slot) {
       const image = images.get(slot.index)?.[0]
-      if (image === undefined || random.unit() < 0.4) {
-        keepImage(slot)
-        return false
-      }
+      if (image === undefined) return false
       return atRest(slot, 'rollback', () => {
         putBack(world, slot, image)
         count(report.sometimes, 'disk rolled back')
@@ -133,7 +133,23 @@ export function createFaults(world: SimWorld): Faults {
       const pairsOf = pairs.filter((pair) => pair.some((hub) => hub === slot.index))
       for (const [a, b] of pairsOf) network.cut(a, b, 50)
       scheduler.after(between(500, 4_000), () => {
-        atRest(slot, 'loss of an island', () => { putBack(world, slot, undefined) })
+        if (allowed(slot.index)) atRest(slot, 'loss of an island', () => { putBack(world, slot, undefined) })
+        for (const [a, b] of pairsOf) network.mend(a, b)
+      })
+      return true
+    },
+    /** It spends alone for a while, its log is sealed meanwhile, and it comes back with what it spent. */
+    island(slot) {
+      const pairsOf = pairs.filter((pair) => pair.some((hub) => hub === slot.index))
+      for (const [a, b] of pairsOf) network.cut(a, b, 50)
+      scheduler.note(`island hub${slot.index + 1}`)
+      const given = new AbortController()
+      scheduler.after(between(500, 3_000), () => {
+        const other = pick(slots.filter((each) => each !== slot)).process?.ledger
+        other?.seal(slot.index, { forced: false, signal: given.signal }).catch(() => {})
+      })
+      scheduler.after(between(3_000, 7_000), () => {
+        given.abort(new Error('the island is connected again'))
         for (const [a, b] of pairsOf) network.mend(a, b)
       })
       return true
@@ -166,10 +182,7 @@ export function createFaults(world: SimWorld): Faults {
       if (slot.twin !== undefined || slots.some(({ forked }) => forked)) return false
       // A copy of today, which nobody can tell from the first one, or one of yesterday.
       const image = random.unit() < 0.6 ? slot.disk.image : images.get(slot.index)?.[0]
-      if (image === undefined) {
-        keepImage(slot)
-        return false
-      }
+      if (image === undefined) return false
       world.startTwin(slot, image)
       scheduler.after(duration() * 3, () => { world.stopTwin(slot) })
       return true
@@ -178,8 +191,10 @@ export function createFaults(world: SimWorld): Faults {
 
   return {
     inject(may) {
+      allowed = may
       const candidates = slots.filter(({ index }) => may(index))
       if (kinds.length === 0 || candidates.length === 0) return
+      if (putsBack && random.unit() < 0.7) keepImage(pick(slots))
       const kind = pick(kinds)
       if (inject[kind](pick(candidates))) count(report.faults, kind)
     },

@@ -80,7 +80,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
   const network = createSimNetwork({
     scheduler, random: random('network'),
     onBlamed: (at, from, error) => {
-      if (!swarm.faults.has('fork')) world.violation('honest peer blamed', `${at.name} says of hub${from + 1}: ${String(error)} ${JSON.stringify((error as TriforceError).context)}`)
+      if (!swarm.faults.includes('fork')) world.violation('honest peer blamed', `${at.name} says of hub${from + 1}: ${String(error)} ${JSON.stringify((error as TriforceError).context)}`)
     },
   }, swarm.network)
   const newDisk = (name: string) => createSimDisk({ scheduler, random: random(`disk ${name}`) }, swarm.disk)

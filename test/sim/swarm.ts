@@ -6,7 +6,7 @@ import { seededRandom } from '../support/seeded-random.ts'
 
 export const faultKinds = [
   'kill', 'power', 'power-all', 'pause', 'cut', 'isolate', 'drop', 'stall', 'slow-net', 'slow-disk', 'write-error', 'flip', 'tear', 'remove',
-  'rollback', 'lose-tail', 'island-loss', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork',
+  'rollback', 'lose-tail', 'island-loss', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork', 'island',
 ] as const
 export type FaultKind = typeof faultKinds[number]
 
@@ -20,7 +20,8 @@ export interface Swarm {
   readonly mode: 'safety' | 'liveness'
   readonly startMs: number
   readonly skewMs: readonly [number, number, number]
-  readonly faults: ReadonlySet<FaultKind>
+  /** What is drawn from; what stands there twice comes twice as often. */
+  readonly faults: readonly FaultKind[]
   /** Mean time between faults, ms. */
   readonly faultEveryMs: number
   readonly operations: readonly OperationKind[]
@@ -47,8 +48,12 @@ interface Profile {
 const profiles: readonly Profile[] = [
   // One hub spends alone; the others retire it, or its disk goes.
   { faults: ['isolate', 'isolate', 'island-loss', 'kill'], operations: ['grant', 'spend-much', 'spend-much', 'spend-everywhere', 'receipt', 'seal', 'seal'] },
-  // Two processes with one key, and logs that lose their end.
-  { faults: ['fork', 'lose-tail', 'rollback', 'kill', 'cut'], operations: ['grant', 'receipt', 'add-key', 'spend', 'repeat'] },
+  // The same, and it comes back with its disk: what it spent is settled.
+  { faults: ['island', 'island', 'kill'], operations: ['grant', 'grant', 'spend', 'spend-much', 'spend-everywhere', 'receipt'] },
+  // Two processes with one key.
+  { faults: ['fork', 'fork', 'fork', 'kill', 'cut'], operations: ['grant', 'receipt', 'receipt', 'add-key', 'spend'] },
+  // Disks that lose what they held, among them what their hub had promised.
+  { faults: ['rollback', 'rollback', 'lose-tail', 'wipe', 'isolate', 'cut', 'kill'], operations: ['grant', 'receipt', 'add-key', 'spend', 'repeat', 'seal', 'seal'] },
   // Money under load: nothing breaks but connections.
   { faults: ['drop', 'slow-net', 'kill', 'clock'], operations: ['grant', 'purchase', 'chargeback', 'conflict', 'spend', 'spend-everywhere', 'repeat', 'set-tier', 'presence', 'receipt', 'earn-key'] },
   // Answers that do not come, so that requests are asked for twice.
@@ -71,8 +76,8 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
     mode,
     startMs: startsNearMidnight ? START_DAY_MS - Math.floor(between(0, 30_000)) : START_DAY_MS + Math.floor(between(0, DAY_MS)),
     skewMs: [skew(), skew(), skew()],
-    faults: new Set(profile !== undefined ? profile.faults : chance(0.05) ? [] : faultKinds.filter((kind) => chance(kind === 'fork' ? share / 4 : share))),
-    faultEveryMs: between(800, 6_000),
+    faults: profile !== undefined ? profile.faults : chance(0.05) ? [] : faultKinds.filter((kind) => chance(kind === 'fork' ? share / 4 : share)),
+    faultEveryMs: between(600, 5_000),
     operations: ['open-account', 'grant', 'spend', ...profile?.operations ?? operations],
     operationEveryMs: between(30, 500),
     accounts: 1 + Math.floor(between(0, 6)),

@@ -15,7 +15,7 @@ import { newestRev, priceOf, priceRowOf, tierRow } from '../../tables/lookup.ts'
 import { holdsOfRequest, isPaid } from '../doubles.ts'
 import type { Decision, Intent, Moment } from '../events.ts'
 import { nameOfLog, type HubState } from '../hub-state.ts'
-import { inOtherLogs, pendingGives, rightsShort, shortWait, type ShortWait } from '../short.ts'
+import { elsewhereOf, pendingGives, rightsShort, shortWait, type ShortWait } from '../short.ts'
 import { budgetLeft, budgetSpent } from './budget.ts'
 import { accountStateOf, log, notHome, nothing, refuse, unknownAccount } from './common.ts'
 
@@ -119,7 +119,7 @@ function termsOf(hub: HubState, ask: HoldAsk, account: AccountId, moment: Moment
   return {
     priceRow: priceRowOf(hub.state, priceRev, ask.provider, ask.model), priceRev, tier, tierRev, day, unlimited,
     quotaHere: Number(here < 0n ? 0n : here),
-    quotaElsewhere: !unlimited && inOtherLogs(hub, account, day, nameOfLog(moment.log), quota) > 0n,
+    quotaElsewhere: !unlimited && elsewhereOf(hub, account, day, nameOfLog(moment.log), quota) > 0n,
   }
 }
 
@@ -161,7 +161,7 @@ function reserve(hub: HubState, ask: HoldAsk, { account, terms, budget, state, m
     : longest(completionTokensMin, ask.completionTokensMax, (count) => costOf(count, quota) <= budget)
   const most = costOf(completionTokensMax, quota)
   if (here < most) {
-    const elsewhere = inOtherLogs(hub, account, 0, nameOfLog(moment.log)) > 0n
+    const elsewhere = elsewhereOf(hub, account, 0, nameOfLog(moment.log)) > 0n
     // With enough for a shorter answer, only what other hubs are known to have is worth a wait.
     if (here < least || elsewhere || creditWait.sinceMs !== undefined) {
       const min = here < least ? least - here : 1n
@@ -195,7 +195,7 @@ function tooLittle(
   hub: HubState, account: AccountId,
   { here, least, terms, quota, tokens, moment }: { here: bigint; least: bigint; terms: Terms; quota: number; tokens: number; moment: Moment },
 ): Decision {
-  const elsewhere = inOtherLogs(hub, account, 0, nameOfLog(moment.log))
+  const elsewhere = elsewhereOf(hub, account, 0, nameOfLog(moment.log))
   const context = { neededMicroCredits: String(least), hereMicroCredits: String(here), elsewhereMicroCredits: String(elsewhere) }
   if (here + elsewhere >= least) return refuse('RIGHTS_UNREACHABLE', context)
   // Somebody who lives on quota alone is told about the quota.

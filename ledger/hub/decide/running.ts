@@ -8,7 +8,7 @@ import { isPlanted } from '../../planted-bugs.ts'
 import { priceOf } from '../../tables/lookup.ts'
 import type { Decision, Intent } from '../events.ts'
 import { nameOfLog, type HubState } from '../hub-state.ts'
-import { inOtherLogs, pendingGives, rightsShort, shortWait } from '../short.ts'
+import { elsewhereOf, pendingGives, rightsShort, shortWait } from '../short.ts'
 import { budgetLeft, budgetSpent } from './budget.ts'
 import { holdHere, idBytes, log, nothing, refuse } from './common.ts'
 import { HOLD_MS_DEFAULT, HOLD_MS_MAX, isFree } from './hold.ts'
@@ -65,7 +65,7 @@ export function decideExtend(hub: HubState, ask: ExtendAsk): Intent {
       if (here < credits) {
         const short = rightsShort(hub, wait, { account: hold.account, unit: 0, min: credits - here, want: (credits - here) * 2n }, moment)
         if (short !== undefined) return short
-        const elsewhere = inOtherLogs(hub, hold.account, 0, name)
+        const elsewhere = elsewhereOf(hub, hold.account, 0, name)
         const context = { neededMicroCredits: String(credits), hereMicroCredits: String(here), elsewhereMicroCredits: String(elsewhere) }
         return refuse(here + elsewhere >= credits ? 'RIGHTS_UNREACHABLE' : 'INSUFFICIENT_CREDITS', context)
       }

@@ -83,6 +83,36 @@ describe('rights that are short', () => {
     expect(world.nowMs - startMs).to.be.within(800, 2_600)
   })
 
+  it('wait for what is on its way between two other hubs, and come from there', () => {
+    const { world, id } = spread(100n * CREDIT, 0n, 0n)
+    // All of it is given to hub 2, which cannot accept it while hub 1 asks.
+    world.submit(0, decideGive(world.hubs[0]!.hub, { request: bytes(9), account: id, unit: 0, target: { hub: 2, epoch: 1 }, min: 100n * CREDIT, want: 100n * CREDIT }))
+    world.cut(0, 2)
+    world.commit(0)
+    while (world.deliver(0, 1)) { /* hub 1 knows of the give */ }
+    const hold = world.submit(1, decideHold(world.hubs[1]!.hub, holdAsk(id, 1)))
+    world.commit(1)
+    world.settle(3)
+    expect([hold.error, hold.result], 'neither refused nor held').to.deep.equal([undefined, undefined])
+    world.connect(0, 2)
+    world.settle()
+    expect(hold.result?.entries.map(({ entry }) => entry.k)).to.deep.equal(['Accept', 'Hold'])
+  })
+
+  it('that stay on their way are unreachable, not insufficient', () => {
+    const { world, id } = spread(100n * CREDIT, 0n, 0n)
+    world.submit(0, decideGive(world.hubs[0]!.hub, { request: bytes(9), account: id, unit: 0, target: { hub: 2, epoch: 1 }, min: 100n * CREDIT, want: 100n * CREDIT }))
+    world.cut(0, 2)
+    world.commit(0)
+    while (world.deliver(0, 1)) { /* hub 1 knows of the give */ }
+    world.cut(1, 2)
+    const startedMs = world.nowMs
+    const hold = world.submit(1, decideHold(world.hubs[1]!.hub, holdAsk(id, 1)))
+    while (hold.error === undefined && hold.result === undefined) world.settle(1)
+    expect([hold.error?.code, hold.error?.context.elsewhereMicroCredits]).to.deep.equal(['RIGHTS_UNREACHABLE', String(100n * CREDIT)])
+    expect(world.nowMs - startedMs).to.be.within(2_000, 3_500)
+  })
+
   it('are given once, however often the same request comes', () => {
     const { world, id, hex } = spread(100n * CREDIT, 0n, 0n)
     const message = { t: 'rightsAsk', request: bytes(5), log: { hub: 1, epoch: 1 }, account: id, unit: 0, min: 1n, want: 10n * CREDIT } as const
