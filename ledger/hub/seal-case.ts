@@ -29,6 +29,8 @@ export interface SealCase {
   /** Both signatures: the log ends here, whatever else happens. */
   certificate: SealCertificate | undefined
   fork: ForkProof | undefined
+  /** A peer has sent another first frame, with another key that the hub has certified too: two histories without a proof of one key. */
+  twoKeys: boolean
   /** The other hub has sent a frame that is another one than ours: of a forked log it has the other history. */
   differs: boolean
   /** An admin of this hub wants the log sealed though its hub may be connected. */
@@ -52,7 +54,7 @@ export interface SealCase {
 export function createCase(log: LogId): SealCase {
   return {
     log, promised: false, promise: undefined, peerPromise: undefined, signature: undefined, peerSignature: undefined, certificate: undefined, 
-    fork: undefined, differs: false, wanted: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
+    fork: undefined, twoKeys: false, differs: false, wanted: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
   }
 }
 
@@ -131,7 +133,7 @@ export function isAbandoned(state: LedgerState, log: LogId): boolean {
 }
 
 export function isForked(state: LedgerState, known: SealCase | undefined, name: string): boolean {
-  return known?.fork !== undefined || state.logs.get(name)?.forked === true
+  return known?.fork !== undefined || known?.twoKeys === true || state.logs.get(name)?.forked === true
 }
 
 export function isSealed(state: LedgerState, log: LogId): boolean {
@@ -164,7 +166,7 @@ export function refusalOf(hub: HubState, cases: ReadonlyMap<string, SealCase>, k
     || [...cases.values()].some((other) => other !== known && isOpen(state, other))
   if (outstanding && !isPlanted('two-seals')) return "another hub's log is sealed and that hub is not back yet"
   // The hub of a log with two histories writes no more, and might be the one that has to end another seal.
-  if ([...cases.values()].some((other) => other !== known && other.fork !== undefined && !isSealed(state, other.log))) return "another log has two histories, and is sealed first"
+  if ([...cases.values()].some((other) => other !== known && isForked(state, other, nameOfLog(other.log)) && !isSealed(state, other.log))) return "another log has two histories, and is sealed first"
   const agreed = forced && (known.wanted || isForked(state, known, name))
   if (hub.connected.has(log.hub) && !owed && !agreed && !isAbandoned(state, log)) return 'its hub is connected'
   return undefined

@@ -263,13 +263,19 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     }
   }
 
-  /** A proof from anywhere: kept, logged, passed on. Where the log is being sealed on another branch, this hub's goes. */
-  function takeFork(hub: HubState, proof: ForkProof, from?: number): HubEffect[] {
+  /**
+   * A proof from anywhere: kept, logged, passed on. Where the log is being sealed on another branch, this hub's goes. `seen`: this
+   * hub has the other frame, and has checked it; the first ones may have two keys, of which no proof can be made.
+   */
+  function takeFork(hub: HubState, proof: ForkProof, { from, seen = false }: { readonly from?: number | undefined; readonly seen?: boolean } = {}): HubEffect[] {
     const key = tailOf(proof.log).epochKey?.key
-    if (key === undefined || !forkProven(proof, key)) return []
+    if (key === undefined) return []
+    const proven = forkProven(proof, key)
+    if (!proven && (!seen || proof.no !== 1)) return []
     const known = caseOf(proof.log)
+    known.twoKeys ||= !proven
     const effects: HubEffect[] = []
-    if (known.fork === undefined) {
+    if (proven && known.fork === undefined) {
       known.fork = proof
       effects.push(...persistCase(known), { type: 'warn', text: `the log ${nameOfLog(proof.log)} has two histories from frame ${proof.no} on, both signed by its hub` })
       for (const peer of hub.connected) effects.push({ type: 'send', hub: peer, message: { t: 'fork', log: proof.log, no: proof.no, first: proof.first, second: proof.second } })
@@ -383,7 +389,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
         return known.promise === undefined ? promise(known, true, nowMs) : []
       }
       case 'forked':
-        return [...takeFork(hub, event, event.from), ...cases.has(nameOfLog(event.log)) ? advance(hub, caseOf(event.log), nowMs) : []]
+        return [...takeFork(hub, event, { from: event.from, seen: true }), ...cases.has(nameOfLog(event.log)) ? advance(hub, caseOf(event.log), nowMs) : []]
       case 'orphans':
         return returns.loaded(hub, event, cases.get(nameOfLog(event.log)), nowMs)
       case 'folded': {
