@@ -37,30 +37,43 @@ export function createAudit({ hub, store }: AuditComponents, context: FrameConte
     })
   }
 
+  async function refold(heads: AuditReport['heads'] | undefined): Promise<AuditReport> {
+    const wanted = heads === undefined ? allHere() : new Map(heads.map(({ frames, ...log }) => [logName(log), frames]))
+    const fold = createFinalFold(context)
+    const problems: string[] = []
+    for (;;) {
+      const progress = fold.advance(wanted)
+      if (progress.is === 'reached') break
+      if (progress.is === 'stuck') {
+        problems.push(progress.problem)
+        break
+      }
+      const problem = fold.take(progress.log, progress.from, await load(progress.log, progress.from, progress.to))
+      if (problem !== undefined) {
+        problems.push(`${logName(progress.log)}: ${problem}`)
+        break
+      }
+    }
+    problems.push(...checkState(fold.state))
+    for (const [name, { status }] of fold.state.logs) if (status.is === 'refused') problems.push(`the log ${name} is refused from frame ${status.frame} on: ${status.problem}`)
+    const { root, accounts, totals } = fold.content()
+    const entries = [...fold.tails.values()].reduce((sum, { tree }) => sum + tree.size, 0)
+    const reached = [...fold.frames].map(([name, frames]): AuditReport['heads'][number] => ({ ...logOfName(name), frames }))
+    return { heads: reached.sort((a, b) => a.hub - b.hub || a.epoch - b.epoch), root, accounts, entries, totals, problems }
+  }
+
+  /** Each reads all logs and holds a whole state in memory. */
+  let running = false
+
   return {
     audit: async ({ heads } = {}) => {
-      const wanted = heads === undefined ? allHere() : new Map(heads.map(({ frames, ...log }) => [logName(log), frames]))
-      const fold = createFinalFold(context)
-      const problems: string[] = []
-      for (;;) {
-        const progress = fold.advance(wanted)
-        if (progress.is === 'reached') break
-        if (progress.is === 'stuck') {
-          problems.push(progress.problem)
-          break
-        }
-        const problem = fold.take(progress.log, progress.from, await load(progress.log, progress.from, progress.to))
-        if (problem !== undefined) {
-          problems.push(`${logName(progress.log)}: ${problem}`)
-          break
-        }
+      if (running) throw new TriforceError('QUEUE_FULL', {}, { detail: 'an audit is running on this hub: wait until it has ended' })
+      running = true
+      try {
+        return await refold(heads)
+      } finally {
+        running = false
       }
-      problems.push(...checkState(fold.state))
-      for (const [name, { status }] of fold.state.logs) if (status.is === 'refused') problems.push(`the log ${name} is refused from frame ${status.frame} on: ${status.problem}`)
-      const { root, accounts, totals } = fold.content()
-      const entries = [...fold.tails.values()].reduce((sum, { tree }) => sum + tree.size, 0)
-      const reached = [...fold.frames].map(([name, frames]): AuditReport['heads'][number] => ({ ...logOfName(name), frames }))
-      return { heads: reached.sort((a, b) => a.hub - b.hub || a.epoch - b.epoch), root, accounts, entries, totals, problems }
     },
   }
 }

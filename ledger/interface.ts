@@ -237,7 +237,8 @@ export interface LedgerMoney {
   statement(filter: { account: Uint8Array; from?: number; to?: number; after?: ListCursor; limit: number }): Promise<readonly StatementLine[]>
   /** Text of a statement file, see ledger/checkpoint/statement-file.ts; undefined where no final checkpoint has the account yet. */
   statementFile(account: Uint8Array): Promise<string | undefined>
-  /** Folds everything anew from the disk, up to `heads` where they are given. Throws NOT_FOUND where a frame is not here yet. */
+  /** Folds everything anew from the disk, up to `heads` where they are given. Throws NOT_FOUND where a frame is not here
+   *  yet, QUEUE_FULL while another one runs. */
   audit(options?: { readonly heads?: AuditReport['heads'] }): Promise<AuditReport>
   /** Asks for the newest log of a hub to be sealed. Resolves when the seal is logged. */
   seal(hub: number, options: { readonly forced: boolean; readonly signal: AbortSignal }): Promise<void>
@@ -264,6 +265,7 @@ export interface LedgerOrders {
    *  needs `approved`, the id of a change that two hubs signed. */
   grant(grant: { account: Uint8Array; amountMicroCredits: bigint; source: string; approved?: Uint8Array }): Promise<AppendResult>
   /** `payment`: its id at the payment service. */
+  /** BUDGET_EXCEEDED above what one hub may log of purchases in a day. */
   purchase(purchase: { account: Uint8Array; amountMicroCredits: bigint; payment: string; product: string }): Promise<AppendResult>
   /** The payment was reversed. What the account cannot pay back at once becomes debt. */
   chargeback(chargeback: { account: Uint8Array; amountMicroCredits: bigint; payment: string }): Promise<AppendResult>

@@ -19,6 +19,9 @@ export const ISLAND_HUB_CAP_MICRO_CREDITS = 20_000_000_000n
 /** µcr that one hub may grant in a UTC day; above it a second hub must sign. */
 export const GRANTS_PER_DAY_MICRO_CREDITS = 1_000_000_000_000n
 
+/** µcr of purchases that one hub may log in a UTC day: what a hub in the wrong hands could make of payments that nobody made. */
+export const PURCHASES_PER_DAY_MICRO_CREDITS = 10_000_000_000_000n
+
 /** Frozen rights of a sealed log are released after this time if its hub does not come back. */
 export const ISLAND_RELEASE_MS = 24 * MS_PER_HOUR
 

@@ -12,7 +12,7 @@ import { bytesField } from '../../protocol/fields.ts'
 import { createState, type LedgerState } from '../fold/state.ts'
 
 /** Number of the form of a dumped state. To be raised when a field of the state gets another meaning or form. */
-export const STATE_DUMP_FORMAT = 2
+export const STATE_DUMP_FORMAT = 3
 
 /** A chunk ends with the row that takes it beyond this. */
 const CHUNK_BYTES = 256 * 1024

@@ -1,14 +1,14 @@
 /** Folds money that comes in from outside, or is taken back: only the log that clears for the account may say so, and once. */
 import { toHex } from '../../protocol/bytes.ts'
 import { readAdminChange } from '../admin-change.ts'
-import type { EntryOf } from '../entries/entry.ts'
+import { expectedEid, type EntryOf } from '../entries/entry.ts'
 import { isPlanted } from '../planted-bugs.ts'
-import { dayOf, FIAT_IN, GRANTS_PER_DAY_MICRO_CREDITS, PROMO } from '../rules.ts'
+import { dayOf, FIAT_IN, GRANTS_PER_DAY_MICRO_CREDITS, PROMO, PURCHASES_PER_DAY_MICRO_CREDITS } from '../rules.ts'
 import { NO_EFFECT, sees, type Effect, type Scene } from './effect.ts'
 import { homeOf } from './homes.ts'
 import { credit, system, type Posting } from './postings.ts'
 import { refuse } from './refused.ts'
-import type { AccountId, Position } from './state.ts'
+import type { AccountId, LedgerState, Position } from './state.ts'
 
 export function grant(scene: Scene, entry: EntryOf<'Grant'>): Effect {
   const { state, at } = scene
@@ -34,25 +34,40 @@ export function purchase(scene: Scene, entry: EntryOf<'Purchase'>): Effect {
   const eid = mintKeyOf(entry.eid, id)
   refuseUnlessClearing(scene, id)
   if (isIn(scene, eid)) return NO_EFFECT
+  const { state, at } = scene
+  const budget = `${at.hub}/${dayOf(at.tsMs)}`
+  const purchased = (state.purchased.get(budget) ?? 0n) + entry.amount
+  if (purchased > PURCHASES_PER_DAY_MICRO_CREDITS) refuse('it is above what one hub may log of purchases in a day')
   return {
     postings: [...mintPostings(scene, id, entry.amount), system(FIAT_IN, -entry.amount)],
-    after: () => { scene.state.mints.add(eid) },
+    after: () => {
+      state.mints.add(eid)
+      state.purchased.set(budget, purchased)
+      state.purchases.set(eid, entry.amount)
+    },
   }
 }
 
-/** Takes what this log may spend of the account; the rest becomes its debt. */
+/** Takes back a purchase, all of it or a part: what this log may spend of the account; the rest becomes its debt. */
 export function chargeback(scene: Scene, entry: EntryOf<'Chargeback'>): Effect {
   const { state, log } = scene
   const id = toHex(entry.account)
   const eid = mintKeyOf(entry.eid, id)
   refuseUnlessClearing(scene, id)
   if (isIn(scene, eid)) return NO_EFFECT
+  if ((purchaseOf(state, id, entry) ?? refuse('its payment is not known')) < entry.amount) refuse('it takes back more than was paid')
   const rights = state.accounts.get(id)?.rights.get(log) ?? 0n
   const taken = rights < entry.amount ? rights : entry.amount
   return {
     postings: [credit(id, 'rights', -taken, log), credit(id, 'debt', taken - entry.amount), system(FIAT_IN, entry.amount)],
     after: () => { state.mints.add(eid) },
   }
+}
+
+/** µcr of the purchase that a chargeback is of; undefined where there is none of this account. */
+export function purchaseOf(state: LedgerState, account: AccountId, { account: bytes, payment }: { readonly account: Uint8Array; readonly payment: string }): bigint | undefined {
+  const eid = expectedEid({ k: 'Purchase', account: bytes, amount: 1n, payment, product: '' })
+  return state.purchases.get(mintKeyOf(eid, account))
 }
 
 /** The account's side of money that comes in: a debt is repaid first, the rest this log may spend. */

@@ -240,6 +240,10 @@ export interface LedgerState {
   islandSpent: bigint
   /** µcr that each hub granted on a UTC day, `<hub>/<day>`. */
   readonly granted: Map<string, bigint>
+  /** The same of purchases. */
+  readonly purchased: Map<string, bigint>
+  /** µcr of each purchase, by the id under which it counts once. */
+  readonly purchases: Map<EntryId, bigint>
   /** Accounts changed since somebody took this set (checkpoints, the state tree). */
   touched: Set<AccountId>
   /** Accounts whose money the frame that is being applied has moved. */
@@ -251,7 +255,7 @@ export function createState(network: string, hubKeys: readonly Uint8Array[]): Le
     network, hubKeys, accounts: new Map(), keys: new Map(), keysOfAccount: new Map(), revokedKeys: new Set(), keyUse: new Map(), logs: new Map(),
     clearing: hubKeys.map(() => undefined), clearingSince: hubKeys.map(() => undefined), outstandingSeal: undefined,
     holds: new Map(), openHolds: new Set(), superseding: new Map(), gives: new Map(), givesDone: new Map(), devices: new Map(),
-    changes: new Map(), signed: new Map(), tables: new Map(), mints: new Set(), system: new Map(), islandSpent: 0n, granted: new Map(), touched: new Set(),
+    changes: new Map(), signed: new Map(), tables: new Map(), mints: new Set(), system: new Map(), islandSpent: 0n, granted: new Map(), purchased: new Map(), purchases: new Map(), touched: new Set(),
     recent: new Set(),
   }
 }

@@ -126,6 +126,8 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
   const gives = new Set<string>()
   const named = new Map<string, bigint>()
   const islands = new Map<string, bigint>()
+  /** Chargebacks by the purchase that they are of. */
+  const charged = new Map<string, bigint>()
   const rules = approvedRules(entries, oracle)
   const add = (account: Uint8Array | string, amount: bigint) => {
     const id = typeof account === 'string' ? account : toHex(account)
@@ -168,7 +170,9 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
         add(entry.account, entry.amount)
         break
       case 'Chargeback':
-        if (isFirst(`chargeback ${toHex(entry.account)} ${entry.payment}`)) add(entry.account, -entry.amount)
+        if (!isFirst(`chargeback ${toHex(entry.account)} ${entry.payment}`)) break
+        charged.set(`purchase ${toHex(entry.account)} ${entry.payment}`, entry.amount)
+        add(entry.account, -entry.amount)
         break
       case 'Vest':
         if (isFirst(`vest ${toHex(entry.eid)}`)) add(entry.account, entry.delta)
@@ -223,6 +227,7 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
       case 'JobReceipt': case 'Presence': case 'BackRelease': case 'EpochOpen': case 'Seal': case 'IslandRelease': case 'Handback': case 'EquivProof': case 'Approval':
     }
   }
+  for (const [name, amount] of charged) if (amount > (named.get(name) ?? 0n)) problems.push(`of ${name}, ${amount} is charged back`)
   return { totals, holds, named, islands, kinds, problems: [...problems, ...quotaProblems(holds, oracle, rules), ...grantProblems(entries, rules)] }
 }
 

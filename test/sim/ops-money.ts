@@ -61,7 +61,9 @@ export function moneyOperations(caller: Caller, repeatables: Repeatables) {
     chargeback(hub: number) {
       const paid = caller.pick(payments)
       if (paid === undefined) return
-      const { account, amount, payment } = paid
+      const { account, payment } = paid
+      // A part of it, all of it, or more than was paid, which is refused.
+      const amount = random.unit() < 0.7 ? paid.amount : paid.amount * BigInt(caller.between(1, 3)) / 2n
       const again = (at: number) => {
         caller.append(at, 'chargeback', untold(), async (ledger) => await ledger.chargeback({ account: account.id, amountMicroCredits: amount, payment }), {
           expected: ['ENTRY_INVALID', 'ENTRY_CONFLICT'],

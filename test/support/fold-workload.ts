@@ -46,6 +46,8 @@ export function live(tape: readonly number[], { seals = true } = {}): Life {
   }
   const one = <T>(list: readonly T[]): T | undefined => list.length === 0 ? undefined : list[pick(list.length)]
 
+  const purchases: { readonly account: Uint8Array; readonly amount: bigint; readonly payment: string }[] = []
+
   const acts: ((hub: number) => void)[] = [
     (hub) => { say(hub, { k: 'AccountOpen', account: accounts[pick(4)]!, publicKey: publicKeys[pick(4)]!, name: 'ab'[pick(2)]!, tier: ['free', 'pro'][pick(2)]! }) },
     (hub) => { say(hub, { k: 'KeyAdd', publicKey: contributors[pick(2)]!, account: accounts[pick(4)]!, name: 'xy'[pick(2)]! }) },
@@ -55,8 +57,15 @@ export function live(tape: readonly number[], { seals = true } = {}): Life {
       say(hub, { k: 'TierSet', account, rev: Math.max(1, (world.hubs[hub]!.state.accounts.get(toHex(account))?.tiers.length ?? 0) + pick(3)), tier: ['free', 'pro', 'unlimited'][pick(3)]! })
     },
     (hub) => { say(hub, { k: 'Grant', account: accounts[pick(4)]!, amount: BigInt(pick(500_000_000) + 1), source: `s${pick(40)}` }) },
-    (hub) => { say(hub, { k: 'Purchase', account: accounts[pick(4)]!, amount: BigInt(pick(500_000_000) + 1), payment: `p${pick(40)}`, product: 'pack-5' }) },
-    (hub) => { if (pick(3) === 0) say(hub, { k: 'Chargeback', account: accounts[pick(4)]!, amount: BigInt(pick(600_000_000) + 1), payment: `p${pick(40)}` }) },
+    (hub) => {
+      const paid = { account: accounts[pick(4)]!, amount: BigInt(pick(500_000_000) + 1), payment: `p${pick(40)}` }
+      purchases.push(paid)
+      say(hub, { k: 'Purchase', ...paid, product: 'pack-5' })
+    },
+    (hub) => {
+      const paid = one(purchases)
+      if (paid !== undefined && pick(2) === 0) say(hub, { k: 'Chargeback', ...paid, amount: paid.amount * BigInt(1 + pick(12)) / 10n + 1n })
+    },
     hold, hold, hold, hold,
     (hub) => { const id = openHold(hub); if (id !== undefined) say(hub, { k: 'Extend', hold: id, step: 1 + pick(2), credits: BigInt(pick(10_000_000)), quotaTokens: pick(3) * 50, expiresAt: world.nowMs }) },
     (hub) => { const id = openHold(hub); if (id !== undefined) say(hub, { k: 'Progress', hold: id, step: 1 + pick(3), promptTokens: pick(500), completionTokens: pick(500) }) },

@@ -1,9 +1,9 @@
 /** Money that comes in or is taken back: grants, purchases, chargebacks. Only the log that clears for the account logs them. */
 import { bytesEqual, toHex } from '../../../protocol/bytes.ts'
-import { encodeEntry, expectedEid } from '../../entries/entry.ts'
+import { encodeEntry } from '../../entries/entry.ts'
 import { readAdminChange } from '../../admin-change.ts'
-import { approvalsNeeded } from '../../fold/apply-money.ts'
-import { dayOf, GRANTS_PER_DAY_MICRO_CREDITS } from '../../rules.ts'
+import { approvalsNeeded, purchaseOf } from '../../fold/apply-money.ts'
+import { dayOf, GRANTS_PER_DAY_MICRO_CREDITS, PURCHASES_PER_DAY_MICRO_CREDITS } from '../../rules.ts'
 import type { Decision, Intent, Moment } from '../events.ts'
 import type { HubState } from '../hub-state.ts'
 import { accountStateOf, log, minted, notHome, nothing, refuse, sameBytes, unknownAccount } from './common.ts'
@@ -35,7 +35,7 @@ export function decidePurchase(
 ): Intent {
   const encoded = encodeEntry({ k: 'Purchase', account, amount: amountMicroCredits, payment, product })
   const { eid } = encoded.entry
-  return { eid, same: sameBytes(encoded), decide: (moment) => mint(hub, toHex(account), eid, moment, true) ?? log(encoded) }
+  return { eid, same: sameBytes(encoded), decide: (moment) => mint(hub, toHex(account), eid, moment, true) ?? purchaseBudget(hub, amountMicroCredits, moment) ?? log(encoded) }
 }
 
 export function decideChargeback(
@@ -43,14 +43,17 @@ export function decideChargeback(
 ): Intent {
   const encoded = encodeEntry({ k: 'Chargeback', account, amount: amountMicroCredits, payment })
   const { eid } = encoded.entry
-  const purchase = expectedEid({ k: 'Purchase', account, amount: amountMicroCredits, payment, product: '' })
   return {
     eid,
     same: sameBytes(encoded),
     decide: (moment) => {
       const early = mint(hub, toHex(account), eid, moment, true)
       if (early !== undefined) return early
-      if (!minted(hub, purchase, toHex(account))) return refuse('ENTRY_INVALID', { problem: 'unknown payment', payment }, `no purchase of this account with the payment id "${payment}" is in the ledger`)
+      const paid = purchaseOf(hub.state, toHex(account), { account, payment })
+      if (paid === undefined) return refuse('ENTRY_INVALID', { problem: 'unknown payment', payment }, `no purchase of this account with the payment id "${payment}" is in the ledger`)
+      if (amountMicroCredits > paid) {
+        return refuse('ENTRY_INVALID', { problem: 'more than was paid', payment, paidMicroCredits: String(paid) }, `the purchase with the payment id "${payment}" was of ${paid} µcr: no more can be charged back`)
+      }
       return log(encoded)
     },
   }
@@ -61,6 +64,12 @@ function mint(hub: HubState, account: string, eid: Uint8Array, moment: Moment, o
   if (minted(hub, eid, ofPayment ? account : undefined)) return nothing
   if (accountStateOf(hub, account) === undefined) return unknownAccount(account)
   return notHome(hub, account, moment)
+}
+
+function purchaseBudget(hub: HubState, amount: bigint, moment: Moment): Decision | undefined {
+  const purchased = hub.state.purchased.get(`${moment.log.hub}/${dayOf(moment.tsMs)}`) ?? 0n
+  if (purchased + amount <= PURCHASES_PER_DAY_MICRO_CREDITS) return undefined
+  return refuse('BUDGET_EXCEEDED', { leftMicroCredits: String(PURCHASES_PER_DAY_MICRO_CREDITS - purchased) })
 }
 
 function grantBudget(

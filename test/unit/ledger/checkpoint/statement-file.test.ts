@@ -63,7 +63,7 @@ function lifeOf(world: CheckpointWorld): string {
   world.commit(1)
   world.deliverAll()
   world.nowMs += 10
-  world.say(0, { k: 'Chargeback', account: account.id, amount: 1_000_000n, payment: 'pay-1-back' })
+  world.say(0, { k: 'Chargeback', account: account.id, amount: 1_000_000n, payment: 'pay-1' })
   world.commit(0)
   world.deliverAll()
   world.pass(3)

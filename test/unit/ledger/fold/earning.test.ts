@@ -104,6 +104,8 @@ describe('ledger/fold: pay', () => {
 
   it('repays a debt before it can be spent', () => {
     const world = createFoldWorld()
+    world.say(home, { k: 'Purchase', account, amount: 30_000_000n, payment: 'p', product: 'pack-5' })
+    world.say(home, { k: 'Give', request: new Uint8Array(16), account, unit: 0, target: { hub: away, epoch: 1 }, amount: 30_000_000n })
     world.say(home, { k: 'Chargeback', account, amount: 30_000_000n, payment: 'p' })
     receipt(world, home, 1)
     vest(world, home, RATE, RATE, RATE / 2n)

@@ -7,7 +7,7 @@ import { homeOf } from '../../../../ledger/fold/homes.ts'
 import { checkState } from '../../../../ledger/fold/invariants.ts'
 import { balanceOf, clearingLogOf, systemTotals, tierOn } from '../../../../ledger/fold/views.ts'
 import { encodeEntry } from '../../../../ledger/entries/entry.ts'
-import { dayOf, FIAT_IN, GRANTS_PER_DAY_MICRO_CREDITS, MS_PER_DAY, PROMO } from '../../../../ledger/rules.ts'
+import { dayOf, FIAT_IN, GRANTS_PER_DAY_MICRO_CREDITS, PURCHASES_PER_DAY_MICRO_CREDITS, MS_PER_DAY, PROMO } from '../../../../ledger/rules.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
 import { createFoldWorld, foldHubKeys, foldInOrder, foldNetwork, type FoldWorld } from '../../../support/fold-world.ts'
 
@@ -55,6 +55,23 @@ describe('ledger/fold: money that comes in', () => {
     world.say(home, { k: 'Chargeback', account, amount: 100n, payment: 'p' })
     expect(balanceOf(state(world), id).debt, 'the same chargeback again').to.equal(0n)
     expect(checkState(state(world))).to.deep.equal([])
+  })
+
+  it('refuses a chargeback of more than was paid, or of nothing; a part of it may be taken back', () => {
+    const world = createFoldWorld()
+    world.say(home, { k: 'Purchase', account, amount: 100n, payment: 'p', product: 'pack-5' })
+    expect(world.say(home, { k: 'Chargeback', account, amount: 101n, payment: 'p' })).to.equal('it takes back more than was paid')
+    expect(world.say(home, { k: 'Chargeback', account, amount: 1n, payment: 'q' })).to.equal('its payment is not known')
+    expect(world.say(home, { k: 'Chargeback', account, amount: 40n, payment: 'p' })).to.equal(undefined)
+    expect(balanceOf(state(world), id)).to.deep.equal({ ...none, available: 60n })
+  })
+
+  it("bounds a hub's purchases of a UTC day", () => {
+    const world = createFoldWorld()
+    const buy = (amount: bigint, payment: string) => world.say(home, { k: 'Purchase', account, amount, payment, product: 'pack-5' })
+    expect(buy(PURCHASES_PER_DAY_MICRO_CREDITS - 1n, 'a')).to.equal(undefined)
+    expect(buy(2n, 'b')).to.equal('it is above what one hub may log of purchases in a day')
+    expect(buy(1n, 'c')).to.equal(undefined)
   })
 
   it("bounds a hub's grants of a UTC day, unless two hubs approve", () => {
