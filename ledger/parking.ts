@@ -26,7 +26,8 @@ export function createParking<Item extends object>(clock: Clock, { parkedMax, pa
       const nowMs = clock.monotonicMs()
       const until = untilMs.get(item) ?? nowMs + parkedMsMax
       untilMs.set(item, until)
-      if (until <= nowMs) return 'over'
+      // Timers know no shorter time: what is left of a fraction would be waited for again and again.
+      if (until - nowMs < 1) return 'over'
       if (parked.size >= parkedMax) return 'full'
       parked.set(item, clock.after(until - nowMs, () => {
         parked.delete(item)

@@ -49,7 +49,7 @@ const profiles: readonly Profile[] = [
   // One hub spends alone; the others retire it, or its disk goes.
   { faults: ['isolate', 'isolate', 'island-loss', 'kill'], operations: ['grant', 'spend-much', 'spend-much', 'spend-everywhere', 'receipt', 'seal', 'seal'] },
   // The same, and it comes back with its disk: what it spent is settled.
-  { faults: ['island', 'island', 'kill'], operations: ['grant', 'grant', 'spend', 'spend-much', 'spend-everywhere', 'receipt'] },
+  { faults: ['island', 'island', 'island', 'kill'], operations: ['grant', 'grant', 'spend', 'spend-much', 'spend-much', 'spend-everywhere'] },
   // Two processes with one key.
   { faults: ['fork', 'fork', 'fork', 'kill', 'cut'], operations: ['grant', 'receipt', 'receipt', 'add-key', 'spend'] },
   // Disks that lose what they held, among them what their hub had promised.
@@ -71,7 +71,7 @@ export function drawSwarm(seed: number, lengthMs?: number): Swarm {
   const operationShare = between(0.4, 1)
   const operations = operationKinds.filter(() => chance(operationShare))
   const smallFrames = chance(0.5)
-  const profile = chance(0.5) ? profiles[Math.floor(random.unit() * profiles.length)] : undefined
+  const profile = chance(0.6) ? profiles[Math.floor(random.unit() * profiles.length)] : undefined
   return {
     mode,
     startMs: startsNearMidnight ? START_DAY_MS - Math.floor(between(0, 30_000)) : START_DAY_MS + Math.floor(between(0, DAY_MS)),
