@@ -154,6 +154,29 @@ describe('ledger: seals', function () {
     await hubs.end()
   })
 
+  it('a hub that lost its disk is nobody\'s second copy, and writes nothing, before both others have told what it had promised', async () => {
+    const hubs = await hubsWorld({ ownLog: { firstLogPeers: 2, aloneWaitMs: 50 } })
+    await hubs.start()
+    const open = (name: string) => hubs.hub(1).openAccount({ publicKey: testKey(sha256(Buffer.from(name))).signer.publicKey, name, tier: 'free' })
+    expect((await open('before')).durability).to.equal('replicated')
+    await hubs.equal()
+    await hubs.close(0)
+    hubs.cut(2)
+    await rm(hubs.dir(0), { recursive: true })
+    await hubs.open(0)
+    hubs.join(0, 1)
+    expect((await open('while hub 2 is away')).durability).to.equal('local')
+    await until('its frames are there all the same', () => hubs.hub(0).account(accountIdOf(testKey(sha256(Buffer.from('while hub 2 is away'))).signer.publicKey)) !== undefined)
+    expect(hubs.hub(0).writable).to.equal(false)
+    hubs.join(0, 2)
+    await hubs.hub(0).whenWritable({ signal: AbortSignal.timeout(30_000) })
+    // Hub 1 still has no other peer.
+    expect((await open('when hub 2 has told')).durability).to.equal('replicated')
+    hubs.join(1, 2)
+    await hubs.equal()
+    await hubs.end()
+  })
+
   it('a hub that lost its end and opened a new log gets its rights back without anybody asking for it', async () => {
     const hubs = await hubsWorld()
     await hubs.start()

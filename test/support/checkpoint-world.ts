@@ -109,6 +109,7 @@ export function createCheckpointWorld(options: Omit<CheckpointOptions, 'rows' | 
         of.warnings.push(effect.text)
         return
       case 'append':
+      case 'heard':
       case 'retry':
       case 'truncate':
       case 'loadOrphans':

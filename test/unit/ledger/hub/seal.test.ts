@@ -65,6 +65,8 @@ function machineOf(me: number, { rows = new Map<string, Uint8Array>(), connected
     from: (peer: number, message: HubMessage) => self.step({ type: 'message', hub: peer, message }),
     limit: () => machine.limitOf(state, gone),
     end: () => machine.endOf(gone),
+    mayAck: (author: number) => machine.mayAck(author),
+    unheard: () => machine.unheard,
     rows: () => new Map(kept.map(({ key, value }) => [key, value])),
   }
   return self
@@ -207,5 +209,85 @@ describe('ledger/hub: the seal machine', () => {
     }
     expect(finalOf({ ...promised(1, long), peerPromise: brief }, { me: 1, forked: true }), 'and waits for it').to.equal(undefined)
     expect(finalOf({ ...promised(1, endAt(7, 'b')), peerPromise: endAt(7, 'a') }, { me: 1, forked: false })).to.deep.equal(endAt(7, 'a'))
+  })
+
+  describe('a hub that lost its disk', () => {
+    const recalled = (question: number, ...ends: { readonly log: LogId; readonly no: number }[]): HubMessage => ({ t: 'recalled', question, ends })
+    const questionOf = (effects: readonly HubEffect[]) => effects.flatMap((effect) => effect.type === 'send' && effect.message.t === 'recall' ? [effect.message.question] : [])[0]!
+
+    it('acknowledges nothing to an author, and promises no seal, before the others have told what they hold', () => {
+      const machine = machineOf(0)
+      expect([machine.mayAck(1), machine.mayAck(2), machine.unheard()]).to.deep.equal([true, true, 0])
+      const effects = machine.step({ type: 'forgot' })
+      expect(sent(effects)).to.deep.equal(['recall to 1'])
+      expect([machine.mayAck(1), machine.mayAck(2), machine.unheard()]).to.deep.equal([false, false, 2])
+      expect(warned(machine.step({ type: 'seal', log: gone }))[0]).to.include('not both others have told')
+
+      machine.from(1, recalled(questionOf(effects) - 1))
+      expect(machine.mayAck(2), 'an answer to an older question').to.equal(false)
+      expect(machine.from(1, recalled(questionOf(effects))).some(({ type }) => type === 'heard')).to.equal(true)
+      // Hub 1 has told of seals of hub 2's log; of those of hub 1's log only hub 2 knows.
+      expect([machine.mayAck(2), machine.mayAck(1), machine.unheard()]).to.deep.equal([true, false, 1])
+      expect(warned(machine.step({ type: 'seal', log: gone }))[0]).to.include('not both others have told')
+
+      machine.hub.connected.add(2)
+      const asked = machine.step({ type: 'connected', hub: 2 })
+      expect(sent(asked)).to.deep.equal(['recall to 2'])
+      // It counts as heard when what it has of its own log is here.
+      machine.from(2, recalled(questionOf(asked), { log: gone, no: 6 }))
+      expect([machine.mayAck(1), machine.unheard()]).to.deep.equal([true, 1])
+      machine.tails.set(nameOf(gone), endAt(6))
+      expect(machine.tick(250).some(({ type }) => type === 'heard')).to.equal(true)
+      expect(machine.unheard()).to.equal(0)
+    })
+
+    it('remembers over a restart whom it has not heard, and asks again where no answer comes', () => {
+      const machine = machineOf(0)
+      machine.step({ type: 'forgot' })
+      const again = machineOf(0, { rows: machine.rows() })
+      expect([again.mayAck(2), again.unheard()]).to.deep.equal([false, 2])
+      expect(sent(again.step({ type: 'connected', hub: 1 }))).to.deep.equal(['recall to 1'])
+      expect(sent(again.tick(4_999))).to.deep.equal([])
+      expect(sent(again.tick(1))).to.deep.equal(['recall to 1'])
+    })
+
+    it('is told open seals before the answer, and what it had promised and signed seals nothing any more', () => {
+      const machine = machineOf(1)
+      machine.step({ type: 'seal', log: gone })
+      // Hub 0 has promised more than hub 1 has, and signed that.
+      machine.from(0, promiseOf(0, endAt(8)))
+      machine.from(0, certificateOf([0], endAt(8)))
+      const answer = machine.from(0, { t: 'recall', question: 7 })
+      expect(sent(answer)).to.deep.equal(['sealAsk to 0', 'sealPromise to 0', 'recalled to 0'])
+      expect(answer.at(-1)).to.deep.include({ message: { t: 'recalled', question: 7, ends: [] } })
+      machine.tails.set(nameOf(gone), endAt(8))
+      machine.step({ type: 'folded', log: gone, frame: 8, tsMs: START, entries: [] })
+      expect(machine.end(), 'the former signature').to.equal(undefined)
+      machine.from(0, promiseOf(0, endAt(8)))
+      machine.from(0, certificateOf([0], endAt(8)))
+      expect(machine.end()?.no).to.equal(8)
+    })
+
+    it('answers nobody before what is being written is on the disk', () => {
+      const machine = machineOf(1, { hold: true })
+      machine.step({ type: 'seal', log: gone })
+      machine.from(0, { t: 'recall', question: 1 })
+      expect(sent(machine.step({ type: 'persisted', key: 'recall' }))).to.deep.equal([])
+      machine.step({ type: 'persisted', key: sealRowKey(gone) })
+      expect(sent(machine.step({ type: 'persisted', key: 'recall' }))).to.deep.equal(['sealAsk to 0', 'sealPromise to 0', 'recalled to 0'])
+    })
+
+    it('promises again what the other one has signed: nobody signs without its promise', () => {
+      const machine = machineOf(0, { connected: [1, 2] })
+      const effects = machine.step({ type: 'forgot' })
+      const question = questionOf(effects)
+      machine.from(1, certificateOf([1], endAt(5)))
+      machine.from(1, recalled(question))
+      machine.from(2, recalled(question))
+      expect([machine.unheard(), machine.limit()]).to.deep.equal([0, Number.POSITIVE_INFINITY])
+      // It is told again every few seconds; the log's hub is connected.
+      machine.from(1, certificateOf([1], endAt(5)))
+      expect(machine.limit()).to.equal(5)
+    })
   })
 })

@@ -214,4 +214,17 @@ describe('ledger/reconcile/hub-sync', () => {
     const [load] = loads(connect(state, 1, headOf(0, 1)))
     expect(load).to.deep.include({ from: 2 })
   })
+
+  it('acknowledges nothing to an author while it must not, and all of it once it may; what is there it tells others', () => {
+    let may = false
+    const state = createSyncState({ network: 'net', me: 0, heads: [headOf(1, 3)], mayAck: (author) => author !== 1 || may })
+    expect(sent(connect(state, 1), 1)).to.deep.equal([hello()])
+    expect(sent(connect(state, 2), 2)).to.deep.equal([hello(headOf(1, 3))])
+    const effects = durable(state, 1, 4)
+    expect(sent(effects, 1)).to.deep.equal([])
+    expect(sent(effects, 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 4 }])
+    may = true
+    expect(sent(step(state, { type: 'heard' }), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 4 }])
+    expect(sent(durable(state, 1, 5), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 5 }])
+  })
 })
