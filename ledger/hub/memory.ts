@@ -63,7 +63,8 @@ export function createMemory({ me, tailOf, limitOf }: MemoryComponents, row: Uin
   function ask(hub: HubState, nowMs: number): HubEffect[] {
     const effects: HubEffect[] = []
     for (const [peer, known] of waiting) {
-      if (known.ends !== undefined || !hub.connected.has(peer) || nowMs - known.askedMs < AGAIN_MS) continue
+      const due = nowMs < known.askedMs || nowMs - known.askedMs >= AGAIN_MS
+      if (known.ends !== undefined || !hub.connected.has(peer) || !due) continue
       known.askedMs = nowMs
       effects.push({ type: 'send', hub: peer, message: { t: 'recall', question } })
     }

@@ -293,8 +293,8 @@ function tick(hub: HubState, nowMs: number, effects: HubEffect[]): void {
   const { rightsResendMs, rightsWaitMsMax } = hub.settings
   for (const [key, ask] of hub.rights.asks) {
     if (ask.failedMs !== undefined) {
-      if (nowMs - ask.failedMs >= FAILED_KEPT_MS) hub.rights.asks.delete(key)
-    } else if (nowMs - ask.startedMs >= rightsWaitMsMax) {
+      if (nowMs - ask.failedMs >= FAILED_KEPT_MS || nowMs < ask.failedMs) hub.rights.asks.delete(key)
+    } else if (nowMs - ask.startedMs >= rightsWaitMsMax || nowMs < ask.startedMs) {
       fail(hub, ask, nowMs, effects)
     } else if (ask.asked === undefined) {
       askAll(hub, ask, nowMs, effects)

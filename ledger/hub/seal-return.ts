@@ -222,7 +222,13 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     ]
   }
 
-  return { tick, loaded, takeOrphans }
+  /** Hands over again, and asks again for what is due. */
+  function restartAll(): void {
+    handOvers.clear()
+    for (const lost of lostEnds.values()) lost.doneMs = -Infinity
+  }
+
+  return { tick, loaded, takeOrphans, restart: restartAll }
 }
 
 function isOut(hub: HubState, name: LogName): boolean {

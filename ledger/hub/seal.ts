@@ -80,6 +80,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   const cases = readCases(options.rows, me, components)
   const downSince = new Map(hubKeys.map((_, hub) => [hub, options.nowMs]))
   let shortages: Shortage[] = []
+  let lastMs = options.nowMs
   const returns = createReturns({ me, context: components, tailOf })
   const memory = createMemory({ me, tailOf, limitOf: (state, log) => limitOf(state, log) }, options.rows.get(memoryRowKey))
   const recalls = createRecalls({ me, cases, ends: components.ends, tell, otherOf: (log) => otherOf(log) })
@@ -301,7 +302,20 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     return [appendOnce({ k: 'EquivProof', fork: position, first: fork.first, second: fork.second }, (state) => state.logs.get(name)?.forked === false, hub)]
   }
 
+  /** The clock was set back: what waits since a time to come would wait for it once more. */
+  function clockSetBack(nowMs: number): void {
+    for (const known of cases.values()) {
+      Object.assign(known, { triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity })
+      if (known.promise !== undefined) known.promise = { ...known.promise, atMs: nowMs }
+    }
+    for (const hub of downSince.keys()) downSince.set(hub, nowMs)
+    shortages = []
+    returns.restart()
+  }
+
   function tick(hub: HubState, nowMs: number): HubEffect[] {
+    if (nowMs < lastMs) clockSetBack(nowMs)
+    lastMs = nowMs
     const effects: HubEffect[] = []
     for (const known of cases.values()) {
       if (known.fork !== undefined && nowMs - known.appendedMs >= AGAIN_MS && hub.state.logs.get(nameOfLog(known.log))?.forked === false) {

@@ -179,6 +179,15 @@ describe('ledger/hub: the seal machine', () => {
     expect(machine.limit()).to.equal(5)
   })
 
+  it('takes a promise back in time also where the clock was set back meanwhile', () => {
+    const machine = machineOf(0)
+    machine.step({ type: 'seal', log: gone })
+    machine.tick(-3_600_000)
+    expect(machine.limit()).to.equal(5)
+    machine.tick(PROMISE_MS)
+    expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
+  })
+
   it('seals one log at a time', () => {
     const machine = machineOf(0, { connected: [] })
     machine.step({ type: 'seal', log: gone })
