@@ -36,11 +36,11 @@ export function createFaults(world: SimWorld): Faults {
   }
 
   /** The disk changes while the process is down. */
-  function atRest(slot: HubSlot, name: string, change: () => void, all = false): boolean {
+  function atRest(slot: HubSlot, name: string, change: () => void, { all = false, downMs = duration() } = {}): boolean {
     if (!world.mayDamage(slot, all)) return false
     scheduler.note(`${name} of hub${slot.index + 1}`)
     const running = slot.process !== undefined
-    if (running) world.crash(slot, { power: false, downMs: duration() })
+    if (running) world.crash(slot, { power: false, downMs })
     change()
     return true
   }
@@ -123,7 +123,7 @@ export function createFaults(world: SimWorld): Faults {
       return atRest(slot, 'rollback', () => {
         putBack(world, slot, image)
         count(report.sometimes, 'disk rolled back')
-      }, true)
+      }, { all: true })
     },
     'lose-tail': (slot) => atRest(slot, 'loss of the last batches', () => {
       if (slot.disk.loseTail(1 + Math.floor(random.unit() * 6)) > 0) world.noteDamage(slot)
@@ -151,6 +151,26 @@ export function createFaults(world: SimWorld): Faults {
       scheduler.after(between(3_000, 7_000), () => {
         given.abort(new Error('the island is connected again'))
         for (const [a, b] of pairsOf) network.mend(a, b)
+      })
+      return true
+    },
+    /** Its disk is lost when it has promised another hub's end, and that is the first hub that it meets then. */
+    forget(slot) {
+      const sealed = pick(slots.filter((each) => each !== slot))
+      const third = slots.find((each) => each !== slot && each !== sealed)!
+      scheduler.note(`hub${slot.index + 1} forgets that hub${sealed.index + 1} is sealed`)
+      const given = new AbortController()
+      network.cut(sealed.index, slot.index, 50)
+      network.cut(sealed.index, third.index, 50)
+      scheduler.after(200, () => { third.process?.ledger?.seal(sealed.index, { forced: false, signal: given.signal }).catch(() => {}) })
+      scheduler.after(between(300, 2_000), () => {
+        network.cut(slot.index, third.index, 50)
+        if (allowed(slot.index)) atRest(slot, 'loss of a promise', () => { putBack(world, slot, undefined) }, { downMs: 50 })
+        network.mend(sealed.index, slot.index)
+      })
+      scheduler.after(between(4_000, 8_000), () => {
+        given.abort(new Error('the network is mended'))
+        for (const [a, b] of pairs) network.mend(a, b)
       })
       return true
     },
