@@ -33,7 +33,7 @@ import type { HubLedger } from './interface.ts'
 import { createJobFacts } from './job-facts.ts'
 import { createLogWriter, type LogWriterOptions, type SubmitOptions, type Submitted } from './log-writer.ts'
 import { createOrders } from './orders.ts'
-import { openStore } from './open-store.ts'
+import { openStore, ownDamageOf } from './open-store.ts'
 import { createOwnLog, type OwnLog, type OwnLogOptions } from './own-log.ts'
 import { isPlanted } from './planted-bugs.ts'
 import { createQuestions } from './questions.ts'
@@ -50,7 +50,7 @@ import type { LedgerDisk } from './store/database.ts'
 import { openHubFiles } from './store/hub-files.ts'
 import { createLogStore, logName } from './store/log-store.ts'
 import { openDatabase } from './store/open.ts'
-import { logLabel, type Damage } from './store/verification.ts'
+import { logLabel } from './store/verification.ts'
 
 export interface LedgerComponents {
   readonly clock: Clock
@@ -178,10 +178,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     load: (id, from, to, bytesMax) => { void load(id, from, to, bytesMax) }, proved: (account, proof) => { proofs.proved(account, proof) },
     loadOrphans: (id, from) => { lane.between(() => loadOrphans(id, from)) },
     compare: (peer, id, no) => { exchange.compare(peer, id, no) },
-    heard: () => {
-      exchange.heard()
-      ownLog?.review()
-    },
+    heard,
   })
   const orders = createOrders({ hub, submit, forwarding: () => forwarding, conditions })
   const forwarding = createForwarding({
@@ -214,7 +211,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       writer.pause()
       core.run({ type: 'writing', log: undefined })
     },
-  }, { ...names, ...options.ownLog, ...damageOf(opened.damages, me) }, { onOpen: wakeWaiters, onFailed: (error) => { fail(toTriforceError(error)) } })
+  }, { ...names, ...options.ownLog, ...ownDamageOf(opened.damages, me) }, { onOpen: wakeWaiters, onFailed: (error) => { fail(toTriforceError(error)) } })
     .catch(async (error: unknown) => {
       await store.close()
       throw error
@@ -224,6 +221,11 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   })
   if (opened.keptSpoilt) core.run({ type: 'forgot' })
   core.start()
+
+  function heard(): void {
+    exchange.heard()
+    ownLog?.review()
+  }
 
   /** The end of a log with all frames that were accepted, on the disk or on their way there. */
   function tailOf(id: LogId) {
@@ -393,10 +395,4 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       await store.close()
     },
   }
-}
-
-/** Of the hub's newest broken log. */
-function damageOf(damages: readonly Damage[], hub: number): Pick<OwnLogOptions, 'damage'> {
-  const own = damages.filter(({ log }) => log.hub === hub).toSorted((a, b) => b.log.epoch - a.log.epoch)[0]
-  return own === undefined ? {} : { damage: own }
 }

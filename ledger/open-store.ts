@@ -57,3 +57,9 @@ export async function openStore({ clock, log, store, stateLane }: OpenStoreCompo
   if (spoilt > 0) log.warn('rows that the ledger keeps beside its logs are damaged; the other hubs are asked for them', { rows: spoilt })
   return { state, kept: rows, keptSpoilt: spoilt > 0, start: snapshot?.start, damages }
 }
+
+/** Of the hub's newest broken log. */
+export function ownDamageOf(damages: readonly Damage[], hub: number): { readonly damage?: Damage } {
+  const own = damages.filter(({ log }) => log.hub === hub).toSorted((a, b) => b.log.epoch - a.log.epoch)[0]
+  return own === undefined ? {} : { damage: own }
+}

@@ -58,6 +58,12 @@ export function createCase(log: LogId): SealCase {
   }
 }
 
+/** The clock was set back: nothing waits since a time that is still to come. */
+export function restartTimes(known: SealCase, nowMs: number): void {
+  Object.assign(known, { triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity })
+  if (known.promise !== undefined) known.promise = { ...known.promise, atMs: nowMs }
+}
+
 /** Rows that cannot be read are left out: a promise that is gone only makes the hub ask again. */
 export function readCases(rows: ReadonlyMap<string, Uint8Array>, me: number, context: FrameContext): Map<string, SealCase> {
   const cases = new Map<string, SealCase>()

@@ -18,12 +18,13 @@ import type { FrameContext, LogTail } from '../frame.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import { nameOfLog, type HubMachine, type HubState } from './hub-state.ts'
 import {
-  appendOnce, canSeal, casePersisted, createCase, finalOf, isAbandoned, isForked, isOpen, isSealed, persistCase, readCases, refusalOf, sameEnd,
+  appendOnce, canSeal, casePersisted, createCase, finalOf, isAbandoned, isForked, isOpen, isSealed, persistCase, readCases, refusalOf, restartTimes, sameEnd,
   type SealCase, type SealManner,
 } from './seal-case.ts'
 import {
-  forkProven, openCertificate, openPromise, sealRowKey, signPromise, signSeal, successorOf, type ForkProof, type LogEnd, type SealCertificate,
+  openCertificate, openPromise, sealRowKey, signPromise, signSeal, successorOf, type LogEnd, type SealCertificate,
 } from './seal-documents.ts'
+import { branchOf, createForks, cut } from './seal-forks.ts'
 import { createReturns } from './seal-return.ts'
 import { createMemory, memoryRowKey } from './memory.ts'
 import { createRecalls, recallRowKey } from './recalls.ts'
@@ -83,6 +84,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   let lastMs = options.nowMs
   const returns = createReturns({ me, context: components, tailOf })
   const memory = createMemory({ me, tailOf, limitOf: (state, log) => limitOf(state, log) }, options.rows.get(memoryRowKey))
+  const { takeFork, logFork } = createForks({ me, tailOf, caseOf: (log) => caseOf(log), otherOf: (log) => otherOf(log) })
   const recalls = createRecalls({ me, cases, ends: components.ends, tell, otherOf: (log) => otherOf(log) })
   for (const known of cases.values()) {
     // The frames up to the other hub's promise came in after this hub's was written.
@@ -153,15 +155,6 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     known.sentMs = -Infinity
     const text = `the log ${nameOfLog(known.log)} is sealed at frame ${certificate.no}${known.log.hub === me ? '; this hub goes on in a new one' : ''}`
     return [...persistCase(known), { type: 'warn', text }, ...followUp(hub, known, nowMs)]
-  }
-
-  /** Where this hub's branch is known to differ, at `no` or before. */
-  const branchOf = ({ fork }: SealCase, no: number) => fork !== undefined && fork.no < no ? fork.no : no
-
-  function cut(known: SealCase, frame: number): HubEffect[] {
-    if (known.cutTo !== undefined) return []
-    known.cutTo = Math.max(0, frame)
-    return [{ type: 'truncate', log: known.log, frame: known.cutTo }]
   }
 
   /** What is due once the rows of a log are on the disk; may be asked again at any time. */
@@ -264,50 +257,9 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     }
   }
 
-  /**
-   * A proof from anywhere: kept, logged, passed on. Where the log is being sealed on another branch, this hub's goes. `seen`: this
-   * hub has the other frame, and has checked it; the first ones may have two keys, of which no proof can be made.
-   */
-  function takeFork(hub: HubState, proof: ForkProof, { from, seen = false }: { readonly from?: number | undefined; readonly seen?: boolean } = {}): HubEffect[] {
-    const key = tailOf(proof.log).epochKey?.key
-    if (key === undefined) return []
-    const proven = forkProven(proof, key)
-    if (!proven && (!seen || proof.no !== 1)) return []
-    const known = caseOf(proof.log)
-    known.twoKeys ||= !proven
-    const effects: HubEffect[] = []
-    if (proven && known.fork === undefined) {
-      known.fork = proof
-      effects.push(...persistCase(known), { type: 'warn', text: `the log ${nameOfLog(proof.log)} has two histories from frame ${proof.no} on, both signed by its hub` })
-      for (const peer of hub.connected) effects.push({ type: 'send', hub: peer, message: { t: 'fork', log: proof.log, no: proof.no, first: proof.first, second: proof.second } })
-      effects.push(...logFork(hub, known))
-    }
-    const tail = tailOf(proof.log)
-    known.differs ||= from === otherOf(proof.log)
-    const leads = successorOf(proof.log.hub) === me
-    const end = known.certificate ?? (leads ? undefined : known.peerSignature)
-    if (end !== undefined && !sameEnd({ log: proof.log, no: tail.no, hash: tail.hash }, end) && proof.no <= tail.no) {
-      // Each time further down, so that a long branch takes few steps.
-      const under = cut(known, Math.max(proof.no > 1 ? 1 : 0, proof.no - 2 ** known.cuts))
-      if (under.length > 0) known.cuts += 1
-      effects.push(...under)
-    }
-    return effects
-  }
-
-  function logFork(hub: HubState, { log, fork }: SealCase): HubEffect[] {
-    const name = nameOfLog(log)
-    if (fork === undefined || hub.writing === undefined || log.hub === me || hub.state.logs.get(name)?.forked !== false) return []
-    const position = { hub: log.hub, epoch: log.epoch, no: fork.no }
-    return [appendOnce({ k: 'EquivProof', fork: position, first: fork.first, second: fork.second }, (state) => state.logs.get(name)?.forked === false, hub)]
-  }
-
   /** The clock was set back: what waits since a time to come would wait for it once more. */
   function clockSetBack(nowMs: number): void {
-    for (const known of cases.values()) {
-      Object.assign(known, { triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity })
-      if (known.promise !== undefined) known.promise = { ...known.promise, atMs: nowMs }
-    }
+    for (const known of cases.values()) restartTimes(known, nowMs)
     for (const hub of downSince.keys()) downSince.set(hub, nowMs)
     shortages = []
     returns.restart()

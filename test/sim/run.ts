@@ -16,7 +16,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { plant, plantedBugs, type PlantedBug } from '../../ledger/planted-bugs.ts'
-import { mutantTable, summaryOf } from './sim-summary.ts'
+import { mutantTable, rangesOf, summaryOf } from './sim-summary.ts'
 import { simulate, type SimulateOptions } from './simulate.ts'
 import type { WorkerReport, WorkerTask } from './worker.ts'
 
@@ -117,6 +117,13 @@ if (values.seed !== undefined) {
   const seeds = Number(values.seeds ?? 100)
   const reports: WorkerReport[] = []
   const startedMs = performance.now()
+  // Stopped early, it says what it has run.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      process.stdout.write(`stopped; seeds run: ${rangesOf(reports.map(({ seed }) => seed))}\n${summaryOf(reports, { wallMs: performance.now() - startedMs, strict: false }).text}`)
+      process.exit(1)
+    })
+  }
   await runSeeds(Number(values.from), seeds, bugOf(values.bug), (report) => {
     reports.push(report)
     if (reports.length % 500 === 0) process.stderr.write(`${reports.length} seeds after ${Math.round((performance.now() - startedMs) / 1_000)} s\n`)

@@ -43,3 +43,14 @@ export function mutantTable(results: readonly { readonly bug: string; readonly s
   const rows = results.map(({ bug, seed, check }) => [bug, seed === undefined ? 'lives' : String(seed), (check ?? '').slice(0, 100).replaceAll('|', '/')])
   return [['planted bug', 'caught at seed', 'by'], ['---', '---', '---'], ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
 }
+
+/** `1-40, 43` */
+export function rangesOf(seeds: readonly number[]): string {
+  const ranges: { from: number; to: number }[] = []
+  for (const seed of seeds.toSorted((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last?.to === seed - 1) last.to = seed
+    else ranges.push({ from: seed, to: seed })
+  }
+  return ranges.map(({ from, to }) => from === to ? String(from) : `${from}-${to}`).join(', ')
+}
