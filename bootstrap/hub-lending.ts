@@ -81,7 +81,7 @@ export function createHubLending(parts: HubLendingParts): HubLending {
       // Who asks over HTTP has been checked by the bridge; the order carries that account's own signature.
       ask: async (act, order) => decode(contributorTells[act], await desk.answer(`http:${toHex(order.key)}`, { t: 'contributor', order })) as never,
     }),
-    watch: createPlacementWatch({ table, passedBy, clock, coolingDown }),
+    watch: createPlacementWatch({ table, passedBy, clock, coolingDown, distrusts: (peer) => honesty.distrusts(peer) }),
     isNodeKey: (publicKey) => registry.isNodeKey(publicKey),
     async answer(peer, question) {
       if (question.t === 'contributor') return await desk.answer(peer, question)

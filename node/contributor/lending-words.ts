@@ -15,6 +15,7 @@ const reasonWords: Readonly<Record<PassedByReason, string>> = {
   failed_lately: 'it had failed a moment before',
   others_were_freer: 'another machine was freer or faster',
   refused: 'it refused the job, or broke before the first word',
+  failed_checks: 'it had failed its checks',
 }
 
 /** In the order in which somebody asks: is it there, what does it earn, when do I get it, why not more. */

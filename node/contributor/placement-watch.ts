@@ -14,6 +14,8 @@ export interface PlacementWatchComponents {
   readonly table: Pick<CapacityTable, 'fresh'>
   readonly passedBy: PassedByTable
   readonly coolingDown: (peer: string) => boolean
+  /** Machines that failed their checks. */
+  readonly distrusts: (peer: string) => boolean
   readonly clock: Clock
 }
 
@@ -33,7 +35,7 @@ interface Waiting {
 }
 
 export function createPlacementWatch(components: PlacementWatchComponents, options: PlacementWatchOptions = {}): PlacementWatch {
-  const { table, passedBy, coolingDown, clock } = components
+  const { table, passedBy, coolingDown, distrusts, clock } = components
   const { lookMs = 100, modelsMax = 256 } = options
   const waiting = new Map<string, Waiting>()
   let lookedAtMs = -Infinity
@@ -56,6 +58,7 @@ export function createPlacementWatch(components: PlacementWatchComponents, optio
   function reasonOf({ peer, capacity }: CapacityRow, capabilities: readonly ModelCapability[], { needs, able }: Waiting): PassedByReason {
     if (capacity.draining) return 'draining'
     if (!needs.every((need) => capabilities.includes(need))) return 'missing_capability'
+    if (distrusts(peer)) return 'failed_checks'
     if (!able.has(peer)) return 'unreachable'
     if (coolingDown(peer)) return 'failed_lately'
     return capacity.slots.busy + capacity.slots.queued >= capacity.slots.total ? 'busy' : 'others_were_freer'

@@ -49,6 +49,8 @@ export interface CheckResult extends Comparison {
 /** A model on a processor writes 256 tokens within this time; who takes longer is not compared. */
 const PROBE_MS_MAX = 120_000
 const WITNESSES_MAX = 2
+/** What a witness says beyond it is not compared. */
+const ASKED_TOKENS_MAX = 384
 
 export async function runCheck(components: CheckRunComponents, order: CheckOrder): Promise<CheckResult> {
   const { comparable, witnesses, request, tier, trusted, account } = order
@@ -71,12 +73,13 @@ export async function runCheck(components: CheckRunComponents, order: CheckOrder
 /** Undefined where it did not answer in time or in good order: that is for the routing to judge. */
 export async function askHost({ run, house, clock, log }: CheckRunComponents, peer: string, request: CompletionRequest, tier: string): Promise<ProbeAnswer | undefined> {
   const { account, apiKey } = house.next(tier)
+  const bounded = { ...request, maxTokens: Math.min(request.maxTokens ?? ASKED_TOKENS_MAX, ASKED_TOKENS_MAX) }
   const late = new AbortController()
   const cancel = clock.after(PROBE_MS_MAX, () => late.abort())
   let text = ''
   let tokens = 0
   try {
-    for await (const event of run({ account, apiKey, tier, request, signal: late.signal, routing: { only: [peer], allowFallbacks: false } })) {
+    for await (const event of run({ account, apiKey, tier, request: bounded, signal: late.signal, routing: { only: [peer], allowFallbacks: false } })) {
       // A name that looks like another peer's id is no way to its checks.
       if (event.type === 'placed' && event.host !== peer) return undefined
       if (event.type === 'text' || event.type === 'reasoning') text = (text + event.text).slice(0, PROBE_TEXT_MAX)

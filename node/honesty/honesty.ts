@@ -51,6 +51,8 @@ export interface HonestyOptions extends ScheduleOptions {
   readonly checksMax?: number
   /** How often it is looked what is due. Default 1 s. */
   readonly lookMs?: number
+  /** Slow answers of a machine that was quick before count once in this time. Default 2 minutes. */
+  readonly spellMs?: number
   /** When this hub is not well itself. */
   readonly incidents?: IncidentsOptions
 }
@@ -72,8 +74,8 @@ export interface CheckedMachine {
 
 export interface Honesty extends JobWatch, ChecksAdmin {
   checkOf(node: Uint8Array): CheckState
-  /** True where this account's jobs do not go to that peer. Checks themselves do. */
-  distrusts(peer: string, account: Uint8Array): boolean
+  /** True where this account's jobs do not go to that peer. Checks themselves do; without an account: those of nobody else. */
+  distrusts(peer: string, account?: Uint8Array): boolean
   /** Begins to ask. */
   start(run: CheckRunComponents['run']): void
   stop(): void
@@ -96,6 +98,10 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
   const replays = createReplays()
   const schedule = createCheckSchedule({ clock, random }, options)
   const waiting: EndedJob[] = []
+  /** Machines that a check asks now: a second one would slow down the first. */
+  const asked = new Set<string>()
+  /** Peers that failed: nearly always none, and looked at for each host of each placement. */
+  const barred = new Set(standings.known().filter((contributor) => isBarred(standings.of(contributor))).map(peerOf))
   const counts: Record<CheckEnd, number> = { good: 0, bad: 0, unknown: 0, void: 0, left: 0 }
   let running = 0
   let run: CheckRunComponents['run'] | undefined
@@ -109,7 +115,7 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
   function onEnded(job: EndedJob): void {
     const contributor = toHex(job.host.capacity.peer)
     const isHouse = house.has(job.order.account)
-    const outcomes = outcomesOf(job, { classes: classesOf(job.host), isAlone: isHouse && isIdle(job.host.peer) })
+    const outcomes = outcomesOf(job, { classes: classesOf(job.host), streams: isHouse ? streamsAt(job.host.peer) : undefined })
     const speed = outcomes.find(({ kind }) => kind === 'speed')
     if (speed !== undefined) incidents.checked(contributor, speed.bad && wasQuick(standings.of(contributor)))
     if (!incidents.touches(job.beganMs)) standings.judge(contributor, outcomes, { isCheck: false })
@@ -141,9 +147,10 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
 
   const stateOf = (contributor: string): CheckState => checkStateOf(standings.of(contributor), { elsewhere: standings.othersSay(contributor), nowMs: clock.now(), asks })
 
-  function isIdle(peer: string): boolean {
+  /** What runs and waits there, the check included. */
+  function streamsAt(peer: string): number | undefined {
     const slots = table.get(peer)?.capacity.slots
-    return slots !== undefined && slots.busy <= 1 && slots.queued === 0
+    return slots === undefined ? undefined : Math.max(1, slots.busy + slots.queued)
   }
 
   const ownerOf = (node: Uint8Array): string => {
@@ -164,10 +171,10 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
       if (row.capacity.mode === 'hub' || row.capacity.draining || !isConnected(row.peer) || modelsOf(row).length === 0) continue
       const contributor = toHex(row.capacity.peer)
       present.set(contributor, row)
-      schedule.present(contributor, standings.of(contributor))
+      if (!asked.has(contributor)) schedule.present(contributor, standings.of(contributor))
     }
     while (running < checksMax && waiting.length > 0) start(checkAgain(waiting.shift()!))
-    for (const { contributor, jobIds } of schedule.due(checksMax - running, (key) => present.has(key))) start(checkNow(present.get(contributor)!, contributor, jobIds))
+    for (const { contributor, jobIds } of schedule.due(checksMax - running, (key) => present.has(key) && !asked.has(key))) start(checkNow(present.get(contributor)!, contributor, jobIds))
   }
 
   function start(check: Promise<void>): void {
@@ -205,7 +212,8 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
 
   async function check(contributor: string, order: CheckOrder, jobIds: readonly Uint8Array[]): Promise<void> {
     const beganMs = clock.monotonicMs()
-    const result = await runCheck({ run: run!, house, clock, log }, order)
+    asked.add(contributor)
+    const result = await runCheck({ run: run!, house, clock, log }, order).finally(() => asked.delete(contributor))
     const isVoid = incidents.touches(beganMs)
     const end = isVoid ? 'void' : result.said === undefined ? 'left' : judge(contributor, order, result)
     counts[end] += 1
@@ -223,11 +231,16 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
     return outcomes.some(({ bad }) => bad) ? 'bad' : outcomes.length === 0 ? 'unknown' : 'good'
   }
 
+  standings.onDecided((contributor, standing) => {
+    if (isBarred(standing)) barred.add(peerOf(contributor))
+    else barred.delete(peerOf(contributor))
+  })
+
   return {
     begin,
     totals: () => ({ ends: { ...counts }, incidents: { ...incidents.counts } }),
     machines: () => standings.known().map((contributor) => ({
-      peer: peerIdOf(fromHex(contributor)!), standing: standings.of(contributor), elsewhere: standings.othersSay(contributor), text: stateOf(contributor).text,
+      peer: peerOf(contributor), standing: standings.of(contributor), elsewhere: standings.othersSay(contributor), text: stateOf(contributor).text,
     })),
     cleared(jobId, node) {
       const contributor = toHex(node)
@@ -236,17 +249,14 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
     pays: (contributor) => !isBarred(standings.of(toHex(contributor))),
     labelOf: ({ capacity, isHub }): CheckLabel => isHub ? 'hub' : labels[standings.of(toHex(capacity.peer)).state],
     checkOf: (node) => stateOf(toHex(node)),
-    distrusts(peer, account) {
-      const node = publicKeyOf(peer)
-      return node !== undefined && isBarred(standings.of(toHex(node))) && !house.has(account)
-    },
+    distrusts: (peer, account) => barred.size > 0 && barred.has(peer) && (account === undefined || !house.has(account)),
     again(node, { force }) {
       const standing = standings.of(toHex(node))
       if (standing.state !== 'failed') throw new TriforceError('NOT_FOUND', {}, { detail: 'this machine has not failed its checks at this hub' })
       const waitMs = againFrom(standing) - clock.now()
       if (!force && waitMs > 0) throw new TriforceError('FORBIDDEN', {}, { retryAfterMs: waitMs, detail: `it can be checked again in ${Math.ceil(waitMs / 60_000)} minutes; a hub's admin can have it done at once` })
       standings.again(toHex(node))
-      log.info('a machine is checked again', { peer: peerIdOf(fromHex(toHex(node))!), forced: force })
+      log.info('a machine is checked again', { peer: peerIdOf(node), forced: force })
     },
     start(given) {
       run = given
@@ -264,6 +274,8 @@ const WITNESSES_MAX = 4
 const ANY_TIER = 'free'
 
 const labels = { new: 'claimed', passed: 'passed', failed: 'failed', again: 'running' } as const satisfies Record<Standing['state'], CheckLabel>
+
+const peerOf = (contributor: string): string => peerIdOf(fromHex(contributor)!)
 
 function isBarred({ state }: Standing): boolean {
   return state === 'failed' || state === 'again'

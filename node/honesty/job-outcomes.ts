@@ -7,9 +7,11 @@ import { recount } from './recount.ts'
 /** Below this a time is mostly the way there and back. */
 const PACE_TOKENS_MIN = 64
 const SPEED_TOKENS_MIN = 32
+/** With more at once it cannot be told what one would reach. */
+const STREAMS_MAX = 4
 
-/** `isAlone`: nothing else ran there, and its reader was quick. */
-export function outcomesOf(job: EndedJob, { classes, isAlone }: { readonly classes: readonly string[]; readonly isAlone: boolean }): Outcome[] {
+/** `streams`: how many ran there at once, this one included; undefined where its reader may have been slow. */
+export function outcomesOf(job: EndedJob, { classes, streams }: { readonly classes: readonly string[]; readonly streams: number | undefined }): Outcome[] {
   const { model, host, tokens, wholeMs, waited } = job
   const outcomes: Outcome[] = []
   const counted = recount(job)
@@ -21,6 +23,7 @@ export function outcomesOf(job: EndedJob, { classes, isAlone }: { readonly class
     if (ceiling < Infinity) outcomes.push({ kind: 'pace', bad: perSecond > ceiling })
   }
   const floor = floorOf(model, paced)
-  if (isAlone && !waited && tokens >= SPEED_TOKENS_MIN && floor > 0) outcomes.push({ kind: 'speed', bad: perSecond < floor })
+  // Streams that run together share the machine, at worst evenly.
+  if (streams !== undefined && streams <= STREAMS_MAX && !waited && tokens >= SPEED_TOKENS_MIN && floor > 0) outcomes.push({ kind: 'speed', bad: perSecond * streams < floor })
   return outcomes
 }

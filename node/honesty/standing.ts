@@ -45,14 +45,14 @@ function zeros(): Standing['scores'] {
 }
 
 /** `outcomes` of one job or check; `isCheck`: a check has ended, and it is no ordinary job. */
-export function afterOutcomes(standing: Standing, outcomes: readonly Outcome[], { at, isCheck }: { readonly at: number; readonly isCheck: boolean }): Standing {
+export function afterOutcomes(standing: Standing, outcomes: readonly Outcome[], { at, isCheck, spellMs = SPELL_MS }: { readonly at: number; readonly isCheck: boolean; readonly spellMs?: number }): Standing {
   if (!isCheck && outcomes.every(({ kind, bad }) => !bad && EACH_JOB.has(kind) && standing.scores[kind] === 0)) return standing
   const scores = { ...standing.scores }
   const tallies = { ...standing.tallies }
   let { slowAt } = standing
   for (const outcome of outcomes) {
     const { kind, bad } = outcome
-    const isSpell = kind === 'speed' && bad && tallies.speed.good > 0 && slowAt !== undefined && at - slowAt < SPELL_MS
+    const isSpell = kind === 'speed' && bad && tallies.speed.good > 0 && slowAt !== undefined && at - slowAt < spellMs
     if (!isSpell) scores[kind] = scoreAfter(scores[kind], outcome)
     if (kind === 'speed' && bad && !isSpell) slowAt = at
     const { good, bad: bads } = tallies[kind]

@@ -25,6 +25,8 @@ export interface StandingsComponents {
 export interface StandingsOptions {
   /** A machine is paid only once it has passed. Off in a local federation. */
   readonly mustPass: boolean
+  /** Slow answers of a machine that was quick before count once in this time. Default 2 minutes. */
+  readonly spellMs?: number
   /** Default 20,000, as the capacity table. */
   readonly machinesMax?: number
 }
@@ -67,7 +69,7 @@ const storedSchema = z.object({
 export async function openStandings(components: StandingsComponents, options: StandingsOptions): Promise<Standings> {
   const { store, clock } = components
   const log = components.log.child('checks')
-  const { mustPass, machinesMax = 20_000 } = options
+  const { mustPass, spellMs, machinesMax = 20_000 } = options
   const machines = new Map<string, Standing>()
   const verdicts = new Map<string, CheckVerdict>()
   const listeners: ((contributor: string, standing: Standing) => void)[] = []
@@ -123,7 +125,7 @@ export async function openStandings(components: StandingsComponents, options: St
     of,
     judge(contributor, outcomes, { isCheck }) {
       const before = of(contributor)
-      const after = afterOutcomes(before, outcomes, { at: clock.now(), isCheck })
+      const after = afterOutcomes(before, outcomes, { at: clock.now(), isCheck, ...(spellMs === undefined ? {} : { spellMs }) })
       if (after !== before) keep(contributor, after, isCheck || after.state !== before.state)
       return after
     },

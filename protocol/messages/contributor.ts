@@ -104,7 +104,7 @@ export const registrationSchema = z.object({
 })
 export type RegistrationInfo = z.output<typeof registrationSchema>
 
-export const passedByReasonSchema = z.enum(['busy', 'draining', 'missing_capability', 'unreachable', 'failed_lately', 'others_were_freer', 'refused'])
+export const passedByReasonSchema = z.enum(['busy', 'draining', 'missing_capability', 'unreachable', 'failed_lately', 'others_were_freer', 'refused', 'failed_checks'])
 export type PassedByReason = z.output<typeof passedByReasonSchema>
 
 /** Jobs of the last 24 hours for the models that a machine offers, as one hub placed them. */

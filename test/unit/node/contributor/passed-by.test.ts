@@ -55,7 +55,7 @@ describe('node/contributor/placement-watch', () => {
     const passedBy = createPassedBy({ clock })
     const cooling = new Set<string>()
     let reads = 0
-    const watch = createPlacementWatch({ table: { fresh: () => { reads += 1; return table.fresh() } }, passedBy, clock, coolingDown: (peer) => cooling.has(peer) })
+    const watch = createPlacementWatch({ table: { fresh: () => { reads += 1; return table.fresh() } }, passedBy, clock, coolingDown: (peer) => cooling.has(peer), distrusts: () => false })
     const host = (part: Parameters<typeof aCapacity>[0] | object = {}): string => {
       const key = testKey()
       table.put(aCapacity({ peer: key.signer.publicKey, ...part }, clock.now()))
