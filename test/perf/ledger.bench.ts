@@ -12,8 +12,11 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { HubLedger } from '../../ledger/interface.ts'
 import { openDatabase } from '../../ledger/store/open.ts'
-import { testWorld } from '../support/ledger-world.ts'
+import { createSigner, sha256 } from '../../protocol/crypto.ts'
+import type { TestFederation } from '../support/federation.ts'
+import { cryptoRandom, join2, openTestLedger, testReceipt, testWorld } from '../support/ledger-world.ts'
 import { until } from '../support/until.ts'
 import type { Took } from './support/ledger-hub.ts'
 import { startBenchHub, type BenchHub } from './support/ledger-hubs.ts'
@@ -30,11 +33,18 @@ const BYTES_BASE = 1_000
 const BYTES_MORE = 6_000
 
 export async function run(say: (text: string) => void): Promise<readonly BenchRow[]> {
+  const rows: BenchRow[] = []
+  /** Told at once too: a run on a busy machine may be ended before its end. */
+  const put = (...more: readonly BenchRow[]) => {
+    rows.push(...more)
+    for (const { measure, value, unit, ratio } of more) say(`  ${measure}: ${Number(value.toPrecision(4))} ${unit}${ratio === undefined ? '' : `, ratio ${ratio.toPrecision(3)}`}`)
+  }
   const dir = mkdtempSync(join(tmpdir(), 'triforce-bench-ledger-'))
   const world = testWorld()
   const dirOf = (hub: number) => join(dir, String(hub))
+  say('bytes')
+  put({ measure: 'bytes on disk of a receipt, with its ticket and all indexes', unit: 'B', value: await bytesOfReceipt(world, join(dir, 'bytes')), goal: '<= 450' })
   const profileDir = process.env['BENCH_PROFILE_DIR']
-  const rows: BenchRow[] = []
   const start = (hub: number, name = dirOf(hub)) => startBenchHub(world, hub, name, profileDir)
   const hubs = await Promise.all([0, 1, 2].map((hub) => start(hub)))
   const [a, b, c] = hubs as [BenchHub, BenchHub, BenchHub]
@@ -45,11 +55,11 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     const load = await a.ask('load', ACCOUNTS, paid)
     await agree(hubs)
     say(`${await a.ask('isolated')} orders had to be repeated, since no other hub answered in time`)
-    rows.push({ measure: 'accounts opened and paid for, on two disks (clock)', unit: 'entries/s', value: 1 / load.seconds })
+    put({ measure: 'accounts opened and paid for, on two disks (clock)', unit: 'entries/s', value: 1 / load.seconds })
 
     say('receipts')
     const copied: number[] = []
-    rows.push(...await rates('receipts on two disks / Ed25519 verifications', '>= 0.45', async () => {
+    put(...await rates('receipts on two disks / Ed25519 verifications', '>= 0.45', async () => {
       const before = await b.ask('cpuSeconds')
       const { receipt, replicated } = await a.ask('receipts', RECEIPTS, AT_ONCE)
       if (replicated < RECEIPTS) throw new Error(`${RECEIPTS - replicated} of ${RECEIPTS} receipts were on one disk only when they were acknowledged`)
@@ -57,23 +67,23 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
       copied.push((await b.ask('cpuSeconds') - before) / RECEIPTS)
       return receipt
     }, () => a.ask('verifications')))
-    rows.push({ measure: 'processor time of a receipt at a copying hub', unit: 'µs', value: median(copied.slice(1)) * 1e6 })
+    put({ measure: 'processor time of a receipt at a copying hub', unit: 'µs', value: median(copied.slice(1)) * 1e6 })
 
     say('spends')
-    rows.push(...await rates('entries of holds and settlements, on two disks / LevelDB rows in batches of 1,000', '>= 0.25', () => a.ask('spends', RECEIPTS, AT_ONCE), () => a.ask('rows')))
+    put(...await rates('entries of holds and settlements, on two disks / LevelDB rows in batches of 1,000', '>= 0.25', () => a.ask('spends', RECEIPTS, AT_ONCE), () => a.ask('rows')))
 
     say('latency')
     await agree(hubs)
     const latencies = await a.ask('latencies', 300)
     const bareMs = median(await a.ask('syncs', 300)) + median(await roundTrips(300))
-    rows.push(ratioRow('one hold on two disks, median / fsync and round trip', 'ms', median(latencies), bareMs, '<= 2.5'))
+    put(ratioRow('one hold on two disks, median / fsync and round trip', 'ms', median(latencies), bareMs, '<= 2.5'))
 
     say('audit: everything folded anew')
     const audit = await a.ask('audit')
-    rows.push({ measure: 'entries folded anew: audit of the whole ledger, one core (core)', unit: '/s', value: 1 / audit.cpuSeconds, goal: '>= 150,000 on two' })
+    put({ measure: 'entries folded anew: audit of the whole ledger, one core (core)', unit: '/s', value: 1 / audit.cpuSeconds, goal: '>= 150,000 on two' })
 
     say('state tree')
-    rows.push({ measure: `state tree of a checkpoint, ${TOUCHED} of ${ACCOUNTS} accounts changed`, unit: 'ms', value: median(await b.ask('stateTree', ACCOUNTS, TOUCHED)), goal: '<= 150' })
+    put({ measure: `state tree of a checkpoint, ${TOUCHED} of ${ACCOUNTS} accounts changed`, unit: 'ms', value: median(await b.ask('stateTree', ACCOUNTS, TOUCHED)), goal: '<= 150' })
 
     say('catching up: a hub with an empty disk')
     await c.close()
@@ -87,16 +97,13 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     await empty.ask('dial', 1, b.port)
     await until('the empty hub has everything', async () => await empty.ask('entries') >= wanted, 400_000)
     const caughtUp: Took = { seconds: (performance.now() - startedMs) / 1_000 / wanted, cpuSeconds: (await empty.ask('cpuSeconds') - cpuBefore) / wanted }
-    rows.push(...rateRows('entries caught up with / SHA-256 of 300 bytes', '>= 0.1', caughtUp, hash))
+    put(...rateRows('entries caught up with / SHA-256 of 300 bytes', '>= 0.1', caughtUp, hash))
 
     say('opening again')
     await Promise.all(hubs.map((hub) => hub.close()))
     const again = await start(0)
-    rows.push({ measure: 'entries verified and folded when a hub starts (core)', unit: '/s', value: wanted / (await again.ask('opened')).cpuSeconds })
+    put({ measure: 'entries verified and folded when a hub starts (core)', unit: '/s', value: wanted / (await again.ask('opened')).cpuSeconds })
     await again.close()
-
-    say('bytes')
-    rows.push({ measure: 'bytes on disk of a receipt, with its ticket and all indexes', unit: 'B', value: await bytesOfReceipt(world, join(dir, 'bytes')), goal: '<= 450' })
   } finally {
     await Promise.all(hubs.map((hub) => hub.close()))
     rmSync(dir, { recursive: true, force: true })
@@ -162,20 +169,28 @@ async function roundTrips(count: number): Promise<readonly number[]> {
   return times
 }
 
-/** A ledger of one hub without other things: what more receipts add to its database once it is compacted. */
-async function bytesOfReceipt(world: ReturnType<typeof testWorld>, dir: string): Promise<number> {
+/** Two ledgers in this process, with nothing but receipts: what more of them add to a database once it is compacted. */
+async function bytesOfReceipt(world: TestFederation, dir: string): Promise<number> {
+  const hub = world.hubs[0]!.signer
+  const contributors = Array.from({ length: 64 }, (_, index) => createSigner(sha256(Buffer.from(`contributor ${index}`))))
+  const accounts = Array.from({ length: 500 }, () => cryptoRandom.bytes(16))
   const sizes: number[] = []
   for (const count of [BYTES_BASE, BYTES_BASE + BYTES_MORE]) {
-    const folder = join(dir, String(count))
-    const hubs = await Promise.all([0, 1, 2].map((hub) => startBenchHub(world, hub, join(folder, String(hub)))))
-    await connectAll(hubs)
-    await hubs[0]!.ask('load', 500, 0)
-    await hubs[0]!.ask('receipts', count, AT_ONCE)
-    await Promise.all(hubs.map((hub) => hub.close()))
-    const db = await openDatabase(join(folder, '0', 'db'))
+    const ledgers = await Promise.all([0, 1].map((of) => openTestLedger(world, of, join(dir, String(count), String(of)))))
+    const [first, second] = ledgers as [HubLedger, HubLedger]
+    join2(first, 0, second, 1)
+    await Promise.all(ledgers.map((ledger) => ledger.whenWritable({ signal: AbortSignal.timeout(60_000) })))
+    for (let done = 0; done < count; done += AT_ONCE) {
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - done) }, (_, index) => first.appendReceipt(testReceipt(world.federation.network, hub, {
+        account: accounts[index % accounts.length]!, contributor: contributors[index % contributors.length]!,
+      }))))
+    }
+    await Promise.all(ledgers.map((ledger) => ledger.close()))
+    const folder = join(dir, String(count), '0', 'db')
+    const db = await openDatabase(folder)
     await (db as unknown as { compactRange(from: Uint8Array, to: Uint8Array): Promise<void> }).compactRange(Uint8Array.of(0), Uint8Array.of(255))
     await db.close()
-    sizes.push(sizeOf(join(folder, '0', 'db')))
+    sizes.push(sizeOf(folder))
   }
   return (sizes[1]! - sizes[0]!) / BYTES_MORE
 }
