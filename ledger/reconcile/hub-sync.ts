@@ -67,7 +67,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
   switch (event.type) {
     case 'connected':
       state.peers.set(event.hub, newPeer())
-      effects.push({ type: 'send', hub: event.hub, message: { t: 'hello', v: 1, network: state.network, heads: [...state.heads.values()].filter(({ log }) => log.hub !== event.hub || state.mayAck(event.hub)) } })
+      effects.push({ type: 'send', hub: event.hub, message: { t: 'hello', v: 1, network: state.network, heads: [...state.heads.values()].filter(({ log, no }) => log.hub !== event.hub || state.mayAck(event.hub) && no <= state.limitOf(log)) } })
       return effects
     case 'disconnected':
       state.peers.delete(event.hub)
@@ -332,7 +332,9 @@ function pump(state: SyncState, hub: number, effects: SyncEffect[]): void {
   for (const [name, { log, no }] of peer.acksDue) {
     if (log.hub === hub && !state.mayAck(hub)) continue
     peer.acksDue.delete(name)
-    effects.push({ type: 'send', hub, message: { t: 'ack', log, no } })
+    // What is stored beyond the end of a sealed log is on its way out, and must not count for its author.
+    const counts = Math.min(no, state.limitOf(log))
+    if (counts > 0) effects.push({ type: 'send', hub, message: { t: 'ack', log, no: counts } })
   }
   for (const { log, from, bytesMax } of peer.wantsDue.values()) effects.push({ type: 'send', hub, message: { t: 'want', log, from, bytesMax } })
   peer.wantsDue.clear()

@@ -227,4 +227,16 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(sent(step(state, { type: 'heard' }), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 4 }])
     expect(sent(durable(state, 1, 5), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 5 }])
   })
+
+  it('acknowledges nothing beyond the end of a log, though more of it is stored', () => {
+    let limit = Number.POSITIVE_INFINITY
+    let may = false
+    const state = createSyncState({ network: 'net', me: 0, heads: [headOf(1, 27)], mayAck: () => may, limitOf: () => limit })
+    connect(state, 1)
+    // It hears of the seal and of the rest at once.
+    limit = 11
+    may = true
+    expect(sent(step(state, { type: 'heard' }), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 11 }])
+    expect(sent(connect(state, 1), 1)[0]).to.deep.equal(hello())
+  })
 })
