@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import OpenAI from 'openai'
 import type { ModelView } from '../../bootstrap/api-schemas.ts'
 import { startCloudFederation, type CloudFederation, type SpendingAccount } from '../support/cloud-federation.ts'
+import { rawConnection } from '../support/bridge-server.ts'
 import { until } from '../support/until.ts'
 import { wordAt } from '../support/vendors/answers.ts'
 import { startOpenAiVendor, type OpenAiVendorServer } from '../support/vendors/openai-vendor.ts'
@@ -146,6 +147,33 @@ describe('vendors through three hubs', function () {
       })
       await until('the vendor saw it', () => vendor.abandoned.length > before)
       expect([tokens, entries]).to.deep.equal([0, ['Expire']])
+      return vendor.abandoned[before]! - leftAt
+    })
+  })
+
+  it('stops the vendor where a client that never read leaves, and settles once for what came', async () => {
+    const rich = await world.account(10_000_000_000n)
+    await quickest(async () => {
+      vendor.behaviour.words = 20_000
+      vendor.behaviour.gapMs = 1
+      const [before, billed] = [vendor.abandoned.length, vendor.bills.length]
+      let leftAt = 0
+      const { tokens, entries } = await spentBy(async () => {
+        const socket = rawConnection(Number(new URL(world.apis[0]!).port))
+        socket.socket.pause()
+        const body = JSON.stringify({ ...ask, stream: true, max_tokens: 30_000, messages: [{ role: 'user', content: PROMPT }] })
+        socket.send(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${rich.apiKey}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+        await until('the vendor has begun', () => vendor.open > 0, 20_000)
+        await new Promise((resolve) => { setTimeout(resolve, 300) })
+        leftAt = performance.now()
+        socket.socket.resetAndDestroy()
+        await until('the vendor saw it', () => vendor.abandoned.length > before || vendor.bills.length > billed, 20_000)
+      }, rich)
+      Object.assign(vendor.behaviour, { words: 20, gapMs: 0 })
+      const bill = vendor.bills[billed]!
+      expect(bill.aborted, 'it did not run to its end').to.equal(true)
+      expect(entries).to.deep.equal(['Settle'])
+      expect(tokens).to.be.within(PROMPT_TOKENS + 1, bill.promptTokens + bill.completionTokens)
       return vendor.abandoned[before]! - leftAt
     })
   })
