@@ -7,7 +7,7 @@ const seed = Date.now() % 1_000_000
 
 // The whole of it, with frozen hosts and cut links, is `npm run test:continuation`.
 describe(`streams whose host is lost (seed ${seed})`, function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   const unit = seededUnit(seed)
   let world: ContinuationWorld
 

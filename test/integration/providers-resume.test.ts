@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect } from 'chai'
-import type { CompletionRequest } from '../../protocol/completion.ts'
+import { textOf, type CompletionRequest } from '../../protocol/completion.ts'
 import type { EmbeddedProvider } from '../../providers/embedded/provider.ts'
 import { ollamaChat } from '../../providers/ollama-request.ts'
 import { codeOf } from '../support/code-of.ts'
@@ -49,7 +49,7 @@ describe(`providers/embedded goes on with an answer that another host began (see
         const at = 1 + Math.floor(unit() * (pieces - 1))
         const begun = beginning(whole, at, request)
         const rest = await collect(provider, begun)
-        expect(begun.messages.at(-1)!.content + rest.text, `after ${at} pieces`).to.equal(whole.text)
+        expect(textOf(begun.messages.at(-1)!) + rest.text, `after ${at} pieces`).to.equal(whole.text)
         expect(rest.end.finish).to.equal(whole.end.finish)
         expect(rest.end.usage.promptTokens, 'the beginning is no prompt').to.equal(whole.end.usage.promptTokens)
         expect(begun.begun!.tokens + rest.end.usage.completionTokens).to.equal(whole.end.usage.completionTokens)
@@ -64,7 +64,7 @@ describe(`providers/embedded goes on with an answer that another host began (see
     for (const ids of [undefined, [4_000_000_000], begun.begun!.ids!.toReversed(), []]) {
       const { ids: _, ...rest } = begun.begun!
       const { text, end } = await collect(provider, { ...begun, begun: { ...rest, ...(ids === undefined ? {} : { ids }) } })
-      expect(begun.messages.at(-1)!.content + text).to.equal(whole.text)
+      expect(textOf(begun.messages.at(-1)!) + text).to.equal(whole.text)
       expect(end.finish).to.equal('stop')
     }
   })
