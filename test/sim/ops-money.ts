@@ -44,7 +44,8 @@ export function moneyOperations(caller: Caller, repeatables: Repeatables) {
       const source = `grant ${serial}`
       const amount = BigInt(caller.between(1, random.unit() < 0.5 ? 5 : 900)) * BigInt(MICRO) + BigInt(caller.between(0, MICRO))
       repeatables.add((at) => { grant(at, account, source, amount) })
-      grant(hub, account, source, amount)
+      // A client that hears nothing for a moment asks everywhere.
+      for (const at of random.unit() < 0.15 ? caller.hubs : [hub]) grant(at, account, source, amount)
     },
 
     purchase(hub: number) {
