@@ -170,12 +170,14 @@ export async function startLender({ kind, dir, seed, apiKey }: Omit<LenderOrder,
 
 async function forkLender(order: LenderOrder): Promise<{ stop(): Promise<void> }> {
   const child: ChildProcess = fork(fileURLToPath(new URL('process-lender.ts', import.meta.url)), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const ended = once(child, 'exit')
   child.send(order)
-  const [ready] = await once(child, 'message') as [string]
-  if (ready !== 'ready') throw new Error(ready)
+  // One that ends before it is ready says so by its end.
+  const [ready] = await Promise.race([once(child, 'message'), ended]) as [unknown]
+  if (ready !== 'ready') throw new Error(`a machine did not start: ${String(ready)}`)
   return {
     stop: async () => {
-      const ended = once(child, 'exit')
+      if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')
       await ended
     },
