@@ -60,40 +60,42 @@ const ollamaFamily = { retries: 0, midStream: Error, serverError: Error }
 
 const openaiClient = (url: string, apiKey: string, fetch: typeof globalThis.fetch) => new openai.OpenAI({ apiKey, baseURL: `${url}/v1`, fetch })
 const ollamaClient = (host: string, key: string, fetch: typeof globalThis.fetch) => new Ollama({ host, fetch, headers: { authorization: `Bearer ${key}` } })
+/** A stream that breaks shall end so, and not go on at another host. */
+const alone = { triforce: { continuation: false } }
 const messagesOf = (content: string) => [{ role: 'user' as const, content }]
 
 export const endpoints: Readonly<Record<string, Endpoint>> = {
   'openai chat completions': endpoint(openaiFamily, async function* (url, key, fetch, { model, content, stream }) {
     const { completions } = openaiClient(url, key, fetch).chat
-    if (!stream) yield (await completions.create({ model, messages: messagesOf(content) })).choices[0]!.message.content ?? ''
-    else for await (const chunk of await completions.create({ model, messages: messagesOf(content), stream })) yield chunk.choices[0]?.delta.content ?? ''
+    if (!stream) yield (await completions.create({ model, messages: messagesOf(content), ...alone })).choices[0]!.message.content ?? ''
+    else for await (const chunk of await completions.create({ model, messages: messagesOf(content), stream, ...alone })) yield chunk.choices[0]?.delta.content ?? ''
   }),
   'openai completions': endpoint(openaiFamily, async function* (url, key, fetch, { model, content, stream }) {
     const { completions } = openaiClient(url, key, fetch)
-    const body = { model, prompt: content, max_tokens: 500 }
+    const body = { model, prompt: content, max_tokens: 500, ...alone }
     if (!stream) yield (await completions.create(body)).choices[0]!.text ?? ''
     else for await (const chunk of await completions.create({ ...body, stream })) yield chunk.choices[0]?.text ?? ''
   }),
   'openai responses': endpoint(openaiFamily, async function* (url, key, fetch, { model, content, stream }) {
     const { responses } = openaiClient(url, key, fetch)
-    if (!stream) yield (await responses.create({ model, input: content })).output_text
-    else for await (const event of await responses.create({ model, input: content, stream })) if (event.type === 'response.output_text.delta') yield event.delta
+    if (!stream) yield (await responses.create({ model, input: content, ...alone })).output_text
+    else for await (const event of await responses.create({ model, input: content, stream, ...alone })) if (event.type === 'response.output_text.delta') yield event.delta
   }),
   'anthropic messages': endpoint(anthropicFamily, async function* (url, key, fetch, { model, content, stream }) {
     const { messages } = new anthropic.Anthropic({ apiKey: key, baseURL: url, fetch })
-    const body = { model, messages: messagesOf(content), max_tokens: 500 }
+    const body = { model, messages: messagesOf(content), max_tokens: 500, ...alone }
     if (!stream) yield (await messages.create(body)).content.map((block) => block.type === 'text' ? block.text : '').join('')
     else for await (const event of await messages.create({ ...body, stream })) if (event.type === 'content_block_delta' && event.delta.type === 'text_delta') yield event.delta.text
   }),
   'ollama chat': endpoint(ollamaFamily, async function* (url, key, fetch, { model, content, stream }) {
     const client = ollamaClient(url, key, fetch)
-    if (!stream) yield (await client.chat({ model, messages: messagesOf(content) })).message.content
-    else for await (const frame of await client.chat({ model, messages: messagesOf(content), stream })) yield frame.message.content
+    if (!stream) yield (await client.chat({ model, messages: messagesOf(content), ...alone })).message.content
+    else for await (const frame of await client.chat({ model, messages: messagesOf(content), stream, ...alone })) yield frame.message.content
   }),
   'ollama generate': endpoint(ollamaFamily, async function* (url, key, fetch, { model, content, stream }) {
     const client = ollamaClient(url, key, fetch)
-    if (!stream) yield (await client.generate({ model, prompt: content })).response ?? ''
-    else for await (const frame of await client.generate({ model, prompt: content, stream })) yield frame.response ?? ''
+    if (!stream) yield (await client.generate({ model, prompt: content, ...alone })).response ?? ''
+    else for await (const frame of await client.generate({ model, prompt: content, stream, ...alone })) yield frame.response ?? ''
   }),
 }
 
