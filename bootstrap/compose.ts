@@ -40,6 +40,7 @@ import { startRedial, type Redial } from '../node/net/redial.ts'
 import { createRequestHandler, createRequests } from '../node/net/requests.ts'
 import { startReservations } from '../node/net/reservations.ts'
 import { startWake } from '../node/net/wake.ts'
+import { createSocketShaper } from '../node/net/socket-shaper.ts'
 import { createTurnEnd } from '../node/net/turn-end.ts'
 import { withOwnKeys } from '../node/own-key-gateway.ts'
 import { createRemoteGateway } from '../node/remote-gateway.ts'
@@ -120,9 +121,9 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   // Network.
   const isReachedByRelay = config.relay && (config.mode === 'contributor' || config.mode === 'hybrid')
   const relayRights = createRelayRights({ clock })
-  const turnEnd = createTurnEnd()
+  const [turnEnd, shaper] = [createTurnEnd(), createSocketShaper({ clock })]
   const turnSigner = createTurnSigner(signer, turnEnd)
-  const host = await createHost({ clock, log, turnEnd }, {
+  const host = await createHost({ clock, log, turnEnd, shaper }, {
     seed: identity.seed, ids, hub: config.mode === 'hub', listen: config.p2pAddresses, version: version,
     ...(config.p2pAnnounce.length === 0 ? {} : { announce: config.p2pAnnounce }),
     announceToo: config.p2pAnnounceToo, neverBan: isHub, isRelay: isHub, reservations: isReachedByRelay ? federation.hubs.length : 0, upnp: config.upnp,
@@ -160,14 +161,12 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
     await announcer.leave()
   }
   const lending: NodeLending | undefined = ledger !== undefined ? undefined : await createNodeLending({
-    config, system, host, requests, hardware, models: () => provider.models().map((model) => model.id), onLeft: () => { void withdraw() },
+    config, system, host, requests, shaper, hardware, models: () => provider.models().map((model) => model.id), onLeft: () => { void withdraw() },
+    onChange: (refusal) => {
+      announcer.changedNow()
+      if (refusal !== undefined) queue.refuseWaiting(refusal)
+    },
     jobs: () => ({ running: queue.running, queued: queue.waiting, served: executor.counts.served, failed: executor.counts.failed, slots: provider.slots }),
-  })
-
-  lending?.gate?.onChange(() => {
-    announcer.changedNow()
-    const refusal = lending.gate?.refusal()
-    if (refusal !== undefined) queue.refuseWaiting(refusal)
   })
 
   // What makes it a hub, or a node that asks hubs.

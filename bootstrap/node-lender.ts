@@ -3,11 +3,16 @@ import { createDayHours } from '../node/lending/day-hours.ts'
 import { createLender, type Lender, type LenderComponents } from '../node/lending/lender.ts'
 import { createLendingGate, type LendingGate } from '../node/lending/lending-gate.ts'
 import type { LendingStore } from '../node/lending/settings.ts'
+import type { SocketShaper } from '../node/net/socket-shaper.ts'
 import { toTriforceError } from '../protocol/errors.ts'
 import type { NodeConfig } from './config.ts'
 import { openLendingFile } from './lending-file.ts'
 import { createLentDayFile } from './lent-day-file.ts'
 import type { System } from './system.ts'
+
+export interface NodeLenderParts extends Pick<LenderComponents, 'account' | 'checkOwner' | 'jobs'> {
+  readonly shaper: SocketShaper
+}
 
 export interface NodeLender {
   readonly lender: Lender
@@ -18,12 +23,21 @@ export interface NodeLender {
 
 const SAVE_MS = 300_000
 
-export async function openNodeLender(config: NodeConfig, { clock, log }: System, parts: Pick<LenderComponents, 'account' | 'checkOwner' | 'jobs'>): Promise<NodeLender> {
+const bytesPerSecond = (mbits: number | undefined) => mbits === undefined ? undefined : mbits * 125_000
+
+export async function openNodeLender(config: NodeConfig, { clock, log }: System, { shaper, ...parts }: NodeLenderParts): Promise<NodeLender> {
   const store = await openLendingFile({ clock }, config.dir)
   const dayFile = createLentDayFile(config.dir)
   const hours = createDayHours({ clock, known: await dayFile.load() })
   const gate = createLendingGate({ clock, store, hours, inUseBy: () => undefined })
   let cancelSave = (): void => {}
+
+  function hold(): void {
+    const { uploadMbits, downloadMbits } = store.settings.controls
+    shaper.bound({ sendPerSecond: bytesPerSecond(uploadMbits), readPerSecond: bytesPerSecond(downloadMbits) })
+  }
+  hold()
+  store.onChange(hold)
 
   async function save(): Promise<void> {
     // Without a bound nobody asks for it.

@@ -9,12 +9,12 @@ import { createRegistrar, type Registrar } from '../node/contributor/registrar.t
 import { measureUpload, type LineSpeed } from '../node/contributor/speed.ts'
 import type { LifecyclePart } from '../node/lifecycle.ts'
 import type { Host } from '../node/net/host.ts'
+import type { SocketShaper } from '../node/net/socket-shaper.ts'
 import type { Requests } from '../node/net/requests.ts'
 import { apiKeySigner } from '../protocol/api-key.ts'
-import { toTriforceError } from '../protocol/errors.ts'
+import { toTriforceError, type TriforceError } from '../protocol/errors.ts'
 import type { HardwareClaim } from '../protocol/messages/contributor.ts'
 import type { Lender } from '../node/lending/lender.ts'
-import type { LendingGate } from '../node/lending/lending-gate.ts'
 import type { Machine } from '../providers/hardware.ts'
 import type { NodeConfig } from './config.ts'
 import { openNodeLender } from './node-lender.ts'
@@ -26,9 +26,12 @@ export interface NodeLendingParts {
   readonly system: System
   readonly host: Host
   readonly requests: Requests
+  readonly shaper: SocketShaper
   readonly hardware: LentHardware
   readonly models: () => readonly string[]
   readonly jobs: () => LocalLending['jobs']
+  /** It lends no more, for this reason, or again. */
+  readonly onChange: (refusal: TriforceError | undefined) => void
   /** Takes the offer of this machine back. */
   readonly onLeft: () => void
 }
@@ -40,7 +43,6 @@ export interface NodeLending {
   readonly onRefused: (code: string) => void
   /** Nodes that lend: what their operator lets them do. */
   readonly lender: Lender | undefined
-  readonly gate: LendingGate | undefined
   readonly part: LifecyclePart
 }
 
@@ -53,19 +55,19 @@ const MEASURE_EVERY_MS = 24 * 3_600_000
 const REFUSED_CODES_MAX = 64
 
 export async function createNodeLending(parts: NodeLendingParts): Promise<NodeLending> {
-  const { config, system, host, requests, hardware, models, jobs, onLeft } = parts
+  const { config, system, host, requests, hardware, models, jobs, onChange, onLeft } = parts
   const { clock, random, log } = system
   const { federation, identity: { signer } } = config
   const isConnected = (peer: string) => host.isConnected(peer)
   const writer = createOrderWriter({ clock }, { network: federation.network })
   const ask = createHubAsker({ requests, isConnected }, { hubs: federation.hubs })
-  if (config.mode === 'consumer') return { gateway: createContributorGateway({ ask, writer }), registrar: undefined, onRefused: () => {}, lender: undefined, gate: undefined, part: { name: 'lending' } }
+  if (config.mode === 'consumer') return { gateway: createContributorGateway({ ask, writer }), registrar: undefined, onRefused: () => {}, lender: undefined, part: { name: 'lending' } }
 
   const refused = new Map<string, number>()
   let line: LineSpeed | undefined
   let cancelMeasure = (): void => {}
   const { lender, gate, store, part: controls } = await openNodeLender(config, system, {
-    jobs,
+    jobs, shaper: parts.shaper,
     account: () => registrar.answers.find(({ info }) => info !== undefined)?.info?.account,
     checkOwner: (principal) => gateway.checkOwner(principal),
   })
@@ -77,6 +79,7 @@ export async function createNodeLending(parts: NodeLendingParts): Promise<NodeLe
   host.onConnect((peer) => { if (federation.hubs.some((hub) => hub.peerId === peer)) registrar.changed() })
 
   store.onChange(() => registrar.changed())
+  gate.onChange(() => onChange(gate.refusal()))
 
   function local(): LocalLending {
     return {
@@ -112,7 +115,6 @@ export async function createNodeLending(parts: NodeLendingParts): Promise<NodeLe
     gateway,
     registrar,
     lender,
-    gate,
     onRefused(code) {
       if (refused.has(code) || refused.size < REFUSED_CODES_MAX) refused.set(code, (refused.get(code) ?? 0) + 1)
     },

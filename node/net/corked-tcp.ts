@@ -5,37 +5,39 @@
 import { Socket } from 'node:net'
 import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 import { tcp, type TCPComponents, type TCPOptions } from '@libp2p/tcp'
+import type { SocketShaper } from './socket-shaper.ts'
 
-export function corkedTcp(options: TCPOptions): (components: TCPComponents) => Transport {
+/** `shaper`: holds a bound on what the sockets carry. */
+export function corkedTcp(options: TCPOptions, shaper?: SocketShaper): (components: TCPComponents) => Transport {
   const create = tcp(options)
   return (components) => {
     const transport = create(components)
     const dial = transport.dial.bind(transport)
     const createListener = transport.createListener.bind(transport)
-    transport.dial = (address, dialOptions) => dial(address, { ...dialOptions, upgrader: corking(dialOptions.upgrader) })
-    transport.createListener = (listenOptions) => createListener({ ...listenOptions, upgrader: corking(listenOptions.upgrader) })
+    transport.dial = (address, dialOptions) => dial(address, { ...dialOptions, upgrader: corking(dialOptions.upgrader, shaper) })
+    transport.createListener = (listenOptions) => createListener({ ...listenOptions, upgrader: corking(listenOptions.upgrader, shaper) })
     return transport
   }
 }
 
 /** The upgrader gets each new connection first: the one place where its socket can be reached. */
-function corking(upgrader: Upgrader): Upgrader {
+function corking(upgrader: Upgrader, shaper: SocketShaper | undefined): Upgrader {
   return {
     createInboundAbortSignal: (signal) => upgrader.createInboundAbortSignal(signal),
     getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
     getStreamMuxers: () => upgrader.getStreamMuxers(),
     upgradeOutbound(connection, upgradeOptions) {
-      cork(connection)
+      cork(connection, shaper)
       return upgrader.upgradeOutbound(connection, upgradeOptions)
     },
     upgradeInbound(connection, upgradeOptions) {
-      cork(connection)
+      cork(connection, shaper)
       return upgrader.upgradeInbound(connection, upgradeOptions)
     },
   }
 }
 
-function cork(connection: MultiaddrConnection): void {
+function cork(connection: MultiaddrConnection, shaper: SocketShaper | undefined): void {
   // Not part of the interface: where a later version names it otherwise, everything works as before, only slower.
   const { socket } = connection as MultiaddrConnection & { readonly socket?: Socket }
   if (socket === undefined) return
@@ -52,4 +54,5 @@ function cork(connection: MultiaddrConnection): void {
     }
     return write(chunk)
   }
+  shaper?.shape(socket)
 }

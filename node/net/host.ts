@@ -27,6 +27,7 @@ import { createHeldBytes } from './held-bytes.ts'
 import { createMisconduct } from './misconduct.ts'
 import { createRelayClient } from './relay-client.ts'
 import { createRelayServer, type RelayServer, type RelayServerOptions } from './relay-server.ts'
+import type { SocketShaper } from './socket-shaper.ts'
 import { createStreamChannel } from './stream-channel.ts'
 import { createTraffic, type JobPath, type Traffic } from './traffic.ts'
 import { createTurnEnd, type TurnEnd } from './turn-end.ts'
@@ -37,6 +38,8 @@ export interface HostComponents {
   readonly log: Log
   /** Default: one of its own. */
   readonly turnEnd?: TurnEnd
+  /** Holds a bound on what this node sends and gets. */
+  readonly shaper?: SocketShaper
 }
 
 export interface HostOptions {
@@ -142,7 +145,7 @@ export async function createHost(components: HostComponents, options: HostOption
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     nodeInfo: { name: 'triforce', version: options.version },
     addresses: { listen, appendAnnounce: [...options.announceToo ?? []], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
-    transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 }), ...(hub ? [] : [relayClient.transport])],
+    transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 }, components.shaper), ...(hub ? [] : [relayClient.transport])],
     connectionEncrypters: [turnNoise(turnEnd)],
     streamMuxers: [yamux({
       keepAliveInterval: 20_000,
