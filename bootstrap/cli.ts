@@ -16,6 +16,7 @@ import { addKeyCommand } from './commands/key.ts'
 import { addLendingCommands } from './commands/lending.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addReceiptsCommand } from './commands/receipts.ts'
+import { addRouteCommand } from './commands/route.ts'
 import { addStartCommand } from './commands/start.ts'
 import { addStatementCommand } from './commands/statement.ts'
 import { addStatusCommand } from './commands/status.ts'
@@ -54,7 +55,7 @@ export function createProgram(context: CommandContext): Command {
     })
   // Settings above go over to the commands that are added below.
   for (const add of [
-    addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
+    addUpCommand, addStartCommand, addChatCommand, addModelsCommand, addRouteCommand, addStatusCommand, addCreditsCommand, addStatementCommand, addReceiptsCommand,
     addAccountCommand, addVendorKeyCommand, addKeyCommand, addFederationCommand, addContributorCommand, addLendingCommands, addAdminCommand, addEngineCommand, addDoctorCommand,
   ]) add(program, context)
   return program

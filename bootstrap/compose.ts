@@ -312,6 +312,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const dispatcher = createDispatcher({
     tierOf, limits: createTierLimits({ clock, tierOf }),
     table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch, checks: checks.honesty, distrusts: checks.honesty.distrusts,
+    ownPeers: lending.ownPeers,
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)

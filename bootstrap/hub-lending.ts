@@ -43,6 +43,8 @@ export interface HubLending {
   /** Counts why machines are passed by. */
   readonly watch: PlacementWatch
   readonly isNodeKey: (publicKey: Uint8Array) => boolean
+  /** Machines of an account, for its own jobs. */
+  readonly ownPeers: (account: Uint8Array) => readonly string[]
   readonly answer: (peer: string, question: Extract<ControlQuestion, { t: 'contributor' | 'speed' | 'checks' }>) => Promise<Uint8Array>
 }
 
@@ -81,7 +83,8 @@ export function createHubLending(parts: HubLendingParts): HubLending {
       // Who asks over HTTP has been checked by the bridge; the order carries that account's own signature.
       ask: async (act, order) => decode(contributorTells[act], await desk.answer(`http:${toHex(order.key)}`, { t: 'contributor', order })) as never,
     }),
-    watch: createPlacementWatch({ table, passedBy, clock, coolingDown, distrusts: (peer) => honesty.distrusts(peer) }),
+    watch: createPlacementWatch({ table, passedBy, clock, coolingDown, distrusts: (peer) => honesty.distrusts(peer), isReachable: (peer) => isSelf(peer) || isConnected(peer) }),
+    ownPeers: (account) => registry.peersOf(account),
     isNodeKey: (publicKey) => registry.isNodeKey(publicKey),
     async answer(peer, question) {
       if (question.t === 'contributor') return await desk.answer(peer, question)

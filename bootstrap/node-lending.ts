@@ -67,7 +67,7 @@ export async function createNodeLending(parts: NodeLendingParts): Promise<NodeLe
   let line: LineSpeed | undefined
   let cancelMeasure = (): void => {}
   const { lender, gate, store, part: controls } = await openNodeLender(config, system, {
-    jobs, shaper: parts.shaper,
+    jobs, shaper: parts.shaper, hardware,
     account: () => registrar.answers.find(({ info }) => info !== undefined)?.info?.account,
     checkOwner: (principal) => gateway.checkOwner(principal),
   })

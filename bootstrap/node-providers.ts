@@ -29,6 +29,8 @@ export interface LentHardware {
   machine(): Promise<Machine>
   /** Engines that answer, with their version where it is known. */
   engines(): readonly string[]
+  /** Memory of the GPUs that models may use. Gives whether that is held, in a sentence. */
+  limitVram(gib: number | undefined): { readonly held: boolean; readonly text: string } | undefined
 }
 
 const DEMO_MODEL = fileURLToPath(new URL('../providers/demo-model/triforce-demo.gguf', import.meta.url))
@@ -38,8 +40,9 @@ export async function openProviders(config: NodeConfig, system: System): Promise
   const slots = config.slots === undefined ? {} : { slots: config.slots }
   const providers: Provider[] = []
   const models = await embeddedModels(config)
+  let embedded: EmbeddedProvider | undefined
   if (config.embedded && models.length > 0) {
-    const embedded = createEmbeddedProvider({ clock, random, log }, { models, engine: await engineFor(system), dataDir: config.dir, ...slots })
+    embedded = createEmbeddedProvider({ clock, random, log }, { models, engine: await engineFor(system), dataDir: config.dir, ...slots })
     providers.push(embedded)
     await startEmbedded(embedded, system)
   }
@@ -49,7 +52,7 @@ export async function openProviders(config: NodeConfig, system: System): Promise
     await ollama.start()
   }
   if (config.benchSource) providers.push(createBenchSource({ clock }, slots))
-  return { provider: createProviderRegistry({ providers }), hardware: probeHardware(config, system, providers) }
+  return { provider: createProviderRegistry({ providers }), hardware: { ...probeHardware(config, system, providers), limitVram: (gib) => limitVram(embedded, config, gib) } }
 }
 
 async function startEmbedded(embedded: EmbeddedProvider, { log }: System): Promise<void> {
@@ -86,7 +89,17 @@ async function engineFor({ log }: System): Promise<EngineLocation | undefined> {
 
 const engineNames: Readonly<Record<string, string>> = { embedded: `llama.cpp (node-llama-cpp ${ENGINE_VERSION})`, ollama: 'Ollama' }
 
-function probeHardware(config: NodeConfig, { clock }: System, providers: readonly Provider[]): LentHardware {
+const GIB = 1024 ** 3
+
+function limitVram(embedded: EmbeddedProvider | undefined, { ollamaHost }: NodeConfig, gib: number | undefined): ReturnType<LentHardware['limitVram']> {
+  void embedded?.limitVram(gib === undefined ? undefined : gib * GIB)
+  if (gib === undefined) return undefined
+  const ofOllama = ollamaHost === undefined ? '' : ' Ollama is not held by it: set OLLAMA_GPU_OVERHEAD where Ollama starts, in bytes that it leaves free.'
+  if (embedded === undefined) return { held: false, text: `The bound of ${gib} GB of GPU memory is not held: no llama.cpp engine runs here.${ofOllama}` }
+  return { held: true, text: `llama.cpp loads models into the GPUs until ${gib} GB of them are in use, and leaves the rest of a model to the processor.${ofOllama}` }
+}
+
+function probeHardware(config: NodeConfig, { clock }: System, providers: readonly Provider[]): Omit<LentHardware, 'limitVram'> {
   const probe = createHardwareProbe({ clock }, { dataDir: config.dir })
   let hardware: Machine | undefined
   // A probe can take seconds and never rejects; the node does not wait for it.

@@ -8,6 +8,7 @@ import type {
 import type { AnswerDelta, CompletionRequest, DetailedUsage, EmbeddingRequest, FinishReason } from '../protocol/completion.ts'
 import type { CheckLabel, ModelCapability } from '../protocol/messages/capacity.ts'
 import type { ReceiptSummary } from '../protocol/messages/control.ts'
+import type { RouteView } from '../protocol/messages/route.ts'
 import type { KeyTerms } from '../protocol/key-terms.ts'
 import type { Signer } from '../protocol/ports.ts'
 import type { OwnKey, Usage, UsageRow } from './settlement/key-desk.ts'
@@ -25,6 +26,12 @@ export interface Principal {
   readonly terms?: KeyTerms
   /** Signs requests to hubs; the key's text is not kept. */
   readonly signer: Signer
+}
+
+export interface RouteQuestion {
+  readonly model: string
+  readonly needs: readonly ModelCapability[]
+  readonly routing?: RoutingWishes
 }
 
 export interface ModelInfo {
@@ -164,6 +171,8 @@ export interface Gateway {
   /** Throws INVALID_API_KEY, or NO_HUB where it cannot be found out. */
   authenticate(apiKey: string): Promise<Principal>
   models(principal: Principal): Promise<readonly ModelInfo[]>
+  /** Where a request would go now. */
+  route(principal: Principal, order: RouteQuestion): Promise<RouteView>
   /**
    * Runs one completion. Throws a TriforceError; before the first `text` everything that can be retried was.
    * Aborting `signal` cancels the host's engine; the iterator then ends with an error of code CANCELLED.

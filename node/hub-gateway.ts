@@ -8,7 +8,9 @@ import type { CapacityTable } from './capacity/table.ts'
 import { listModels } from './capacity/model-list.ts'
 import type { AccountInfo, AdminGateway, CompleteOptions, Gateway, NodeStatus, Principal } from './gateway.ts'
 import type { CloudMarket } from './jobs/candidates.ts'
+import { ROUTE_HOSTS_MAX } from '../protocol/messages/route.ts'
 import type { Dispatcher } from './jobs/dispatcher.ts'
+import { routeView } from './jobs/route-view.ts'
 import type { JobOrder } from './jobs/job-order.ts'
 import type { RemoteJobs } from './jobs/remote-job.ts'
 import { collectEmbeddings } from './jobs/vectors.ts'
@@ -66,6 +68,10 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, keys, jobs
       return { account: account.id, accountName: account.name, tier: account.tier, signer, ...(terms === undefined ? {} : { terms }) }
     },
     models: ({ terms }) => Promise.resolve(listModels(table, clouds).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
+    async route({ account, terms }, { model, needs, routing }) {
+      checkModel(terms, model)
+      return routeView(await dispatcher.explain({ account, model, needs, routing, privacy: terms?.privacy, wanted: ROUTE_HOSTS_MAX }))
+    },
     complete(principal, request, options) {
       const order = orderOf(principal, request, options)
       // One log counts a budget. Where its hub is away, what is free is served here all the same.

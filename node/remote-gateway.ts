@@ -28,6 +28,9 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
     async models(principal) {
       return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
     },
+    async route(principal, { model, needs, routing }) {
+      return (await client.ask(principal.signer, 'route', { model, needs: [...needs], ...(routing === undefined ? {} : { routing }) })).answer
+    },
     complete: (principal, request, options) => jobs.run(principal.signer, request, keptWithin(principal, options)),
     embed: (principal, request, options) => collectEmbeddings(jobs.run(principal.signer, request, keptWithin(principal, options)), request.inputs.length, options),
     async account(principal) {

@@ -12,6 +12,7 @@ import { messagesRequestSchema, promptSchema } from './anthropic/request.ts'
 import { leaveQuery, registerBody, updateBody } from './contributor.ts'
 import { controlsBody, orderBody, pauseBody } from './lender.ts'
 import { anthropicModelsQuery } from './models.ts'
+import { routeQuery } from './route.ts'
 import { ollamaEmbedSchema, ollamaEmbeddingsSchema } from './ollama/embed.ts'
 import { ollamaChatSchema, ollamaGenerateSchema } from './ollama/request.ts'
 import { ollamaNameSchema } from './ollama/routes.ts'
@@ -44,6 +45,7 @@ export const routeDocs: Readonly<Record<string, RouteDocs>> = {
   'POST /v1/embeddings': { summary: 'Vectors of texts', body: embeddingsRequestSchema },
   'GET /v1/models': { summary: "The models that are offered now; in Anthropic's form where anthropic-version is sent", query: anthropicModelsQuery },
   'GET /v1/models/*': { summary: 'One model' },
+  'GET /v1/route': { summary: 'Where a request for a model would go now, and why elsewhere not', query: routeQuery },
   'POST /v1/messages': { summary: "Anthropic's messages", body: messagesRequestSchema, stream: EVENTS },
   'POST /v1/messages/count_tokens': { summary: "An estimate of a prompt's tokens", body: promptSchema },
   'POST /api/chat': { summary: "Ollama's chat", body: ollamaChatSchema, stream: LINES },

@@ -39,6 +39,7 @@ import { routeResponses } from './openai/responses.ts'
 import { routeApiDocs, watchApi } from './openapi.ts'
 import { createReplays } from './replays.ts'
 import { createRequestIds } from './request-ids.ts'
+import { routeRoute } from './route.ts'
 import { createRunningAnswers, type RunningAnswersOptions } from './running-answers.ts'
 import { routeVendorKeys, type VendorKeysComponents } from './vendor-keys.ts'
 
@@ -150,6 +151,7 @@ export function createBridge(components: BridgeComponents, options: BridgeOption
   routeAnthropicMessages(app, { runner, requireKey })
   routeOllama(app, { gateway, runner, embeddings, requireKey, clock })
   routeModels(app, { gateway, requireKey })
+  routeRoute(app, { gateway, requireKey })
   routeApiDocs(app, { routes, version: () => gateway.status().version })
   // Who runs the node must see how it is without an account, and while no hub is there to check a key.
   const operatorKey = loopback ? undefined : requireKey

@@ -9,6 +9,7 @@ import { capacitySchema, type Capacity, type OfferedModel } from '../../protocol
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { GossipVerdict } from '../net/host.ts'
+import { createModelIndex, type HostGroup, type ModelHost } from './model-index.ts'
 
 export interface CapacityRow {
   readonly peer: string
@@ -19,7 +20,7 @@ export interface CapacityRow {
 export interface CapacityTableOptions {
   /** The demo model is offered in a local federation only; elsewhere such an announcement is refused. */
   readonly demoAllowed: boolean
-  /** Only a hub may offer vendors; from others such an announcement is refused. Default: nobody. */
+  /** Only a hub may say that it is one, or offer vendors; from others such an announcement is refused. Default: nobody. */
   readonly isHub?: (peer: string) => boolean
   /** Rows; the oldest is dropped. 20,000 rows of about 1 KiB are 20 MB. Default 20,000. */
   readonly rowsMax?: number
@@ -33,6 +34,10 @@ export interface CapacityTable {
   /** The valid row of a peer. */
   get(peer: string): CapacityRow | undefined
   fresh(): CapacityRow[]
+  /** Hosts of a model, some of which may have expired: ask `isFresh` of each that is used. */
+  groups(model: string): Iterable<HostGroup<CapacityRow>>
+  host(peer: string, model: string): ModelHost<CapacityRow> | undefined
+  isFresh(row: CapacityRow): boolean
   forget(peer: string): void
   /** Unix milliseconds since when a model is known here. */
   firstSeenAt(model: string): number
@@ -43,6 +48,7 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
   const { clock } = components
   const { demoAllowed, isHub = () => false, rowsMax = 20_000 } = options
   const rows = new Map<string, CapacityRow>()
+  const index = createModelIndex<CapacityRow>()
   const modelsSeen = new Map<string, number>()
   const listeners = new Set<() => void>()
 
@@ -51,12 +57,30 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
     return clock.now() < Math.min(row.capacity.validUntil + CLOCK_SKEW_MS_MAX, row.receivedAt + CAPACITY_VALID_MS)
   }
 
+  function drop(peer: string): boolean {
+    index.remove(peer)
+    return rows.delete(peer)
+  }
+
+  /** For each row that comes the two oldest are looked at, so that the expired ones go before they pile up. */
+  function sweep(): void {
+    let left = 2
+    for (const row of rows.values()) {
+      if (left === 0 || isFresh(row)) return
+      drop(row.peer)
+      left -= 1
+    }
+  }
+
   function put(capacity: Capacity): void {
     const peer = peerIdOf(capacity.peer)
     // Deleting first keeps the map in order of arrival, so its first row is the oldest.
     rows.delete(peer)
-    if (rows.size >= rowsMax) rows.delete(rows.keys().next().value!)
-    rows.set(peer, { peer, capacity, receivedAt: clock.now() })
+    sweep()
+    if (rows.size >= rowsMax) drop(rows.keys().next().value!)
+    const row = { peer, capacity, receivedAt: clock.now() }
+    rows.set(peer, row)
+    index.put(row)
     for (const model of capacity.models) {
       if (!modelsSeen.has(model.id) && modelsSeen.size < rowsMax) modelsSeen.set(model.id, clock.now())
     }
@@ -72,7 +96,8 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
         return 'reject'
       }
       if (!bytesEqual(capacity.peer, from)) return 'reject'
-      if ((capacity.clouds ?? []).length > 0 && !isHub(peerIdOf(from))) return 'reject'
+      // A hub is trusted more and asked first: who is one stands in the federation file.
+      if ((capacity.mode === 'hub' || (capacity.clouds ?? []).length > 0) && !isHub(peerIdOf(from))) return 'reject'
       if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return 'reject'
       if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return 'ignore'
       const known = rows.get(peerIdOf(from))
@@ -89,13 +114,16 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
       const valid: CapacityRow[] = []
       for (const row of rows.values()) {
         if (isFresh(row)) valid.push(row)
-        else rows.delete(row.peer)
+        else drop(row.peer)
       }
       return valid
     },
     forget(peer) {
-      if (rows.delete(peer)) for (const listener of listeners) listener()
+      if (drop(peer)) for (const listener of listeners) listener()
     },
+    groups: (model) => index.groups(model),
+    host: (peer, model) => index.host(peer, model),
+    isFresh,
     firstSeenAt: (model) => modelsSeen.get(model) ?? clock.now(),
     onChange(listener) {
       listeners.add(listener)

@@ -11,11 +11,13 @@ import type { PlacementWatch } from '../jobs/dispatcher.ts'
 import type { PassedByTable } from './passed-by.ts'
 
 export interface PlacementWatchComponents {
-  readonly table: Pick<CapacityTable, 'fresh'>
+  readonly table: Pick<CapacityTable, 'groups' | 'isFresh'>
   readonly passedBy: PassedByTable
   readonly coolingDown: (peer: string) => boolean
   /** Machines that failed their checks. */
   readonly distrusts: (peer: string) => boolean
+  /** The hub could ask it. */
+  readonly isReachable: (peer: string) => boolean
   readonly clock: Clock
 }
 
@@ -31,11 +33,10 @@ interface Waiting {
   count: number
   readonly got: Map<string, number>
   needs: readonly ModelCapability[]
-  able: ReadonlySet<string>
 }
 
 export function createPlacementWatch(components: PlacementWatchComponents, options: PlacementWatchOptions = {}): PlacementWatch {
-  const { table, passedBy, coolingDown, distrusts, clock } = components
+  const { table, passedBy, coolingDown, distrusts, isReachable, clock } = components
   const { lookMs = 100, modelsMax = 256 } = options
   const waiting = new Map<string, Waiting>()
   let lookedAtMs = -Infinity
@@ -44,22 +45,22 @@ export function createPlacementWatch(components: PlacementWatchComponents, optio
   function look(): void {
     lookedAtMs = clock.monotonicMs()
     cancel = undefined
-    for (const row of table.fresh()) {
-      for (const model of row.capacity.models) {
-        const placements = waiting.get(model.id)
-        if (placements === undefined) continue
-        const passed = placements.count - (placements.got.get(row.peer) ?? 0)
-        if (passed > 0) passedBy.passed(row.peer, reasonOf(row, model.capabilities, placements), passed)
+    for (const [model, placements] of waiting) {
+      for (const { hosts } of table.groups(model)) {
+        for (const { row, model: { capabilities } } of hosts) {
+          const passed = placements.count - (placements.got.get(row.peer) ?? 0)
+          if (passed > 0 && table.isFresh(row)) passedBy.passed(row.peer, reasonOf(row, capabilities, placements), passed)
+        }
       }
     }
     waiting.clear()
   }
 
-  function reasonOf({ peer, capacity }: CapacityRow, capabilities: readonly ModelCapability[], { needs, able }: Waiting): PassedByReason {
+  function reasonOf({ peer, capacity }: CapacityRow, capabilities: readonly ModelCapability[], { needs }: Waiting): PassedByReason {
     if (capacity.draining) return 'draining'
     if (!needs.every((need) => capabilities.includes(need))) return 'missing_capability'
     if (distrusts(peer)) return 'failed_checks'
-    if (!able.has(peer)) return 'unreachable'
+    if (!isReachable(peer)) return 'unreachable'
     if (coolingDown(peer)) return 'failed_lately'
     return capacity.slots.busy + capacity.slots.queued >= capacity.slots.total ? 'busy' : 'others_were_freer'
   }
@@ -71,14 +72,12 @@ export function createPlacementWatch(components: PlacementWatchComponents, optio
       passedBy.got(model, first)
       const known = waiting.get(model)
       if (known === undefined && waiting.size >= modelsMax) return
-      const placements = known ?? { count: 0, got: new Map<string, number>(), needs, able: new Set(order) }
+      const placements = known ?? { count: 0, got: new Map<string, number>(), needs }
       placements.count += 1
       placements.got.set(first, (placements.got.get(first) ?? 0) + 1)
       waiting.set(model, placements)
-      // What is true now counts for the first of a row; a burst is looked at when it is over the time.
-      const dueMs = lookedAtMs + lookMs - clock.monotonicMs()
-      if (dueMs <= 0) look()
-      else cancel ??= clock.after(dueMs, look)
+      // Never at once: a job does not wait for the report about it.
+      cancel ??= clock.after(Math.max(0, lookedAtMs + lookMs - clock.monotonicMs()), look)
     },
     failed(peer) {
       passedBy.passed(peer, 'refused')

@@ -9,6 +9,7 @@ import { TriforceError, toTriforceError } from '../../protocol/errors.ts'
 import { idField, timeField } from '../../protocol/fields.ts'
 import { REGISTRATIONS_LISTED_MAX } from '../../protocol/limits.ts'
 import { contributorOrderSchema, type ContributorOrder } from '../../protocol/messages/contributor.ts'
+import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Log } from '../../protocol/ports.ts'
 import { signedSchema, type Signed } from '../../protocol/signed.ts'
 import { z } from 'zod'
@@ -38,6 +39,8 @@ export interface Registration {
 export interface Registry {
   get(id: Uint8Array): Registration | undefined
   ofNode(publicKey: Uint8Array): Registration | undefined
+  /** Peer ids of its machines that have not left. */
+  peersOf(account: Uint8Array): readonly string[]
   /** Without those that have left, the newest first. */
   ofAccount(account: Uint8Array): readonly Registration[]
   /** True for the key of a machine that is or was registered here: it lends, and may not spend. */
@@ -118,6 +121,11 @@ export async function openRegistry({ store, log }: { readonly store: Registratio
   return {
     get: (id) => all.get(toHex(id)),
     ofNode: (publicKey) => all.get(nodeId(publicKey)),
+    peersOf(account) {
+      // Most accounts lend nothing, and this is asked for every job.
+      if (byAccount.size === 0) return []
+      return machinesOf(account).flatMap(({ node }) => node === undefined ? [] : [peerIdOf(node)])
+    },
     ofAccount: (account) => machinesOf(account).sort((a, b) => b.registeredAt - a.registeredAt),
     isNodeKey: (publicKey) => all.has(nodeId(publicKey)),
     put(registration) {

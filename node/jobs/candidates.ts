@@ -10,7 +10,9 @@ import type { CloudHosts } from '../clouds/cloud-hosts.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { ModelHosts } from '../discovery/model-hosts.ts'
 import type { TokenPrice } from '../gateway.ts'
+import type { ProviderPeer } from '../net/host.ts'
 import type { HostRecord } from './host-record.ts'
+import { sampleHosts, type SampledHost } from './host-sample.ts'
 import type { RouteOffer } from './router.ts'
 
 export interface HostCandidate {
@@ -35,7 +37,9 @@ export interface Asker {
 }
 
 export interface CandidatesComponents {
-  readonly table: Pick<CapacityTable, 'fresh'>
+  readonly table: Pick<CapacityTable, 'fresh' | 'groups' | 'host' | 'isFresh'>
+  /** Machines of an account, if it lends any. */
+  readonly ownPeers?: (account: Uint8Array) => readonly string[]
   readonly modelHosts: Pick<ModelHosts, 'find'>
   readonly record: Pick<HostRecord, 'load' | 'coolingDown'>
   readonly isConnected: (peer: string) => boolean
@@ -70,28 +74,65 @@ export function needsOf(request: JobRequest): ModelCapability[] {
   ]
 }
 
-/** Everybody who offers what `modelId` names, reachable or not. */
-export async function findOffers(components: CandidatesComponents, asker: Asker, modelId: string): Promise<HostOffer[]> {
-  return [...await findPeers(components, asker, modelId), ...findClouds(components, modelId)]
+export interface OffersOrder extends Asker {
+  readonly model: string
+  readonly needs: readonly ModelCapability[]
+  /** Host that has the beginning of the prompt in its memory. */
+  readonly affine?: string | undefined
+  /** Hosts that may take the job, of the hubs and of the pool each; Infinity: all. */
+  readonly wanted: number
+  readonly allows: (offer: HostOffer) => boolean
 }
 
-async function findPeers(components: CandidatesComponents, asker: Asker, modelId: string): Promise<HostOffer[]> {
+export interface FoundOffers {
+  /** Some that may take the job, and some of those that may not. */
+  readonly offers: readonly HostOffer[]
+  /** Of all hosts, those that were not looked at included. */
+  readonly known: number
+}
+
+/** Who offers what `model` names, reachable or not. */
+export async function findOffers(components: CandidatesComponents, order: OffersOrder, unit: () => number): Promise<FoundOffers> {
+  const peers = await findPeers(components, order, unit)
+  const clouds = findClouds(components, order.model)
+  return clouds.length === 0 ? peers : { offers: [...peers.offers, ...clouds], known: peers.known + clouds.length }
+}
+
+async function findPeers(components: CandidatesComponents, { model: modelId, needs, affine, wanted, allows, ...asker }: OffersOrder, unit: () => number): Promise<FoundOffers> {
   const { record, isConnected, isSelf, privacyOf, distrusts } = components
-  const recorded = new Map((await components.modelHosts.find(modelId)).map((host) => [host.peer, host.addresses]))
-  return components.table.fresh().flatMap((row): HostOffer[] => {
+  const recorded = addressesByPeer(await components.modelHosts.find(modelId))
+  const offers: HostOffer[] = []
+  const close = [asker.account, ...asker.friends ?? []].flatMap((account) => components.ownPeers?.(account) ?? [])
+  const first = affine === undefined ? close : [...close, affine]
+  const known = sampleHosts(components.table, { model: modelId, needs, first, wanted, take }, unit)
+  return { offers, known }
+
+  function take({ row, model }: SampledHost): boolean {
     const { peer, capacity } = row
-    const model = capacity.models.find((one) => one.id === modelId)
-    if (model === undefined) return []
     const addresses = recorded.get(peer) ?? []
-    return [{
+    const offer: HostOffer = {
       row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(asker, row),
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
       loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
-      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true,
-    }]
-  })
+      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true, ...(peer === affine ? { affine: true } : {}),
+    }
+    offers.push(offer)
+    return allows(offer)
+  }
 }
+
+/** One map for each lookup: its answer is the same object until the next. */
+function addressesByPeer(hosts: readonly ProviderPeer[]): ReadonlyMap<string, readonly string[]> {
+  let known = addressMaps.get(hosts)
+  if (known === undefined) {
+    known = new Map(hosts.map(({ peer, addresses }) => [peer, addresses]))
+    addressMaps.set(hosts, known)
+  }
+  return known
+}
+
+const addressMaps = new WeakMap<object, ReadonlyMap<string, readonly string[]>>()
 
 function findClouds({ clouds, isConnected, isSelf, record }: CandidatesComponents, modelId: string): HostOffer[] {
   return clouds.resolve(modelId).flatMap((id) => clouds.hosts.find(id).map(({ row, offer, model }): HostOffer => ({

@@ -7,7 +7,8 @@ import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import { modelKin } from '../clouds/same-model.ts'
 import { findOffers, type Asker, type CandidatesComponents, type HostOffer } from './candidates.ts'
-import { narrower, route, type RouteDecision } from './router.ts'
+import { isFull } from './placement.ts'
+import { narrower, reasonAgainst, route, type RouteDecision } from './router.ts'
 
 export interface PlanOrder extends Asker {
   readonly model: string
@@ -15,21 +16,31 @@ export interface PlanOrder extends Asker {
   readonly routing?: RoutingWishes | undefined
   readonly privacy?: PrivacyClass | undefined
   readonly exclude?: readonly string[]
+  /** Host that has the beginning of the prompt in its memory. */
+  readonly affine?: string | undefined
+  /** Hosts to consider, of the hubs and of the pool each. Default: as many as will be asked, and some to choose from. */
+  readonly wanted?: number
 }
 
 export interface RoutePlan extends RouteDecision<HostOffer> {
-  /** Hosts that offer one of the models, also those that were left out. */
+  /** Hosts that offer one of the models, also those that were left out or not looked at. */
   readonly offers: number
 }
 
+/** Twice as many as are asked of one model, so that there is something to choose from. */
+const WANTED = 8
+
 export async function planRoute(components: CandidatesComponents, order: PlanOrder, unit: () => number): Promise<RoutePlan> {
-  const { account, friends, needs, exclude = [], routing: wishes = {} } = order
+  const { account, friends, needs, affine, exclude = [], routing: wishes = {} } = order
   const privacy = narrower(order.privacy ?? 'cloud', wishes.privacy ?? 'cloud')
   const alike = privacy === 'cloud' && (wishes.privacy ?? order.privacy) === 'cloud' ? sameAtVendors(components, order.model) : []
   const models = [...new Set([order.model, ...wishes.fallbackModels ?? [], ...alike])]
-  const offers = await Promise.all(models.map((model) => findOffers(components, { account, friends }, model)))
-  const decision = route(offers, { needs, wishes, privacy, exclude }, unit)
-  return { ...decision, steps: beforeQueues(decision.steps, new Set(alike)), offers: offers.reduce((sum, { length }) => sum + length, 0) }
+  const filter = { needs, wishes, privacy, exclude }
+  const wanted = wishes.sort !== undefined || wishes.order !== undefined ? Infinity : order.wanted ?? WANTED
+  const allows = (offer: HostOffer) => reasonAgainst(offer, filter) === undefined
+  const found = await Promise.all(models.map((model) => findOffers(components, { account, friends, model, needs, affine, wanted, allows }, unit)))
+  const decision = route(found.map(({ offers }) => offers), filter, unit)
+  return { ...decision, steps: beforeQueues(decision.steps, alike), offers: found.reduce((sum, { known }) => sum + known, 0) }
 }
 
 /** The same weights at a vendor: only for who said `cloud` in so many words, for they cost credits and the prompt leaves the federation. */
@@ -49,9 +60,9 @@ function sameAtVendors({ clouds }: CandidatesComponents, model: string): readonl
 const kinOf = new WeakMap<object, ReadonlyMap<string | undefined, readonly string[]>>()
 
 /** A vendor is asked before a host at which the job would only wait. */
-function beforeQueues(steps: readonly HostOffer[], alike: ReadonlySet<string>): readonly HostOffer[] {
-  if (!steps.some(({ model }) => alike.has(model))) return steps
-  const waits = (step: HostOffer) => step.cloud === undefined && Math.max(step.announcedLoad, step.ownLoad) >= step.slotsTotal
+function beforeQueues(steps: readonly HostOffer[], alike: readonly string[]): readonly HostOffer[] {
+  if (alike.length === 0 || !steps.some(({ model }) => alike.includes(model))) return steps
+  const waits = (step: HostOffer) => step.cloud === undefined && isFull(step)
   return [...steps.filter((step) => !waits(step)), ...steps.filter(waits)]
 }
 

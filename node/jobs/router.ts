@@ -2,14 +2,15 @@
  * Where a request may go, and in which order: a pure function of what is offered, what the client wishes and who may see
  * the prompt. What was left out stands in the decision with its reason, so that it can be explained.
  *
- * Of the hosts of one model the order is: those that the client named first, then by its `sort`, else by the plan: small
- * models at hubs and large ones in the pool while these have a free slot, then whoever has one, then whoever is left. A
- * vendor comes after the hosts of the federation, for it costs credits. Other models come after all hosts of the first.
+ * Of the hosts of one model the order is: those that the client named first, then by its `sort`, else the account's own
+ * machines, then the plan: small models at hubs and large ones in the pool while these have a free slot, then whoever has
+ * one, then whoever is left. A vendor comes after the hosts of the federation, for it costs credits. Other models come after
+ * all hosts of the first.
  */
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import type { TokenPrice } from '../gateway.ts'
-import { expectedLoad, placeJob, type PlacementCandidate } from './placement.ts'
+import { expectedWaitMs, isFull, loadShare, placeJob, type PlacementCandidate } from './placement.ts'
 
 /** One model at one host. */
 export interface RouteOffer extends PlacementCandidate {
@@ -21,9 +22,6 @@ export interface RouteOffer extends PlacementCandidate {
   readonly privacy: PrivacyClass
   readonly capabilities: readonly ModelCapability[]
   readonly quantization: string
-  /** 0 where unknown. */
-  readonly parameters: number
-  readonly tokensPerSecond: number
   readonly draining: boolean
   readonly reachable: boolean
   /** It failed its checks. */
@@ -86,7 +84,8 @@ function leaveOut({ model, peer, name, cloud }: RouteOffer, reason: LeftOutReaso
   return { model, peer, name, ...(cloud === undefined ? {} : { vendor: cloud.vendor }), reason }
 }
 
-function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclude = [] }: RouteOrder): LeftOutReason | undefined {
+/** Undefined where the host may be asked. */
+export function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclude = [] }: RouteOrder): LeftOutReason | undefined {
   const { order, only, ignore, allowFallbacks, quantizations, dataCollection, maxPrice } = wishes
   if (offer.draining) return 'draining'
   if (!offer.reachable) return 'unreachable'
@@ -138,19 +137,22 @@ function rank<Offer extends RouteOffer>(offers: readonly Offer[], wishes: Routin
 }
 
 /** After all groups of `planGroup`. */
-const CLOUD_GROUP = 8
+const CLOUD_GROUP = 16
 
-/** 0 to 7: one that failed a moment ago comes last, one without a free slot before it, and of the rest the plan's first. */
-function planGroup(offer: RouteOffer): number {
+/**
+ * 0 to 15: one that failed a moment ago comes last, one without a free slot before it, and of the rest the account's own,
+ * then friends', then the plan's.
+ */
+export function planGroup(offer: RouteOffer): number {
   const isSmall = offer.parameters > 0 && offer.parameters <= SMALL_MODEL_PARAMETERS_MAX
   const isPlanned = offer.parameters === 0 || offer.isHub === isSmall
-  const isFull = Math.max(offer.announcedLoad, offer.ownLoad) >= offer.slotsTotal
-  return (offer.coolingDown ? 4 : 0) + (isFull ? 2 : 0) + (isPlanned ? 0 : 1)
+  const closeness = offer.privacy === 'own' ? 0 : offer.privacy === 'friends' ? 1 : isPlanned ? 2 : 3
+  return (offer.coolingDown ? 8 : 0) + (isFull(offer) ? 4 : 0) + closeness
 }
 
 function withinGroup<Offer extends RouteOffer>(group: readonly Offer[], unit: () => number): readonly Offer[] {
   const [clouds, peers] = [group.filter(({ cloud }) => cloud !== undefined), group.filter(({ cloud }) => cloud === undefined)]
-  const placed = placeJob(peers, unit).map((peer) => peers.find((offer) => offer.peer === peer)!)
+  const placed = placeJob(peers, unit)
   // The cheaper vendor, then this hub's own key: it saves a leg.
   const order = clouds.map((offer) => ({ offer, tie: unit() }))
     .sort((a, b) => Number(a.offer.coolingDown) - Number(b.offer.coolingDown) || compare(costOf(a.offer), costOf(b.offer)) || keyed(a.offer) - keyed(b.offer) || a.tie - b.tie)
@@ -168,7 +170,7 @@ function sorted<Offer extends RouteOffer>(offers: readonly Offer[], { sort }: Ro
     switch (sort) {
       case 'price': return compare(costOf(a), costOf(b))
       case 'throughput': return b.tokensPerSecond - a.tokensPerSecond
-      case 'latency': return expectedLoad(a) - expectedLoad(b)
+      case 'latency': return expectedWaitMs(a) - expectedWaitMs(b) || loadShare(a) - loadShare(b)
       case undefined: return 0
     }
   })

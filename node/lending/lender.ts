@@ -12,7 +12,7 @@ import type { LendingSettings, LendingStore, SettingsChange } from './settings.t
 
 /** A bound that the system or the driver must hold: whether it does, in a sentence. */
 export interface AppliedBound {
-  readonly what: 'bandwidth' | 'vram' | 'power' | 'yield'
+  readonly what: 'vram' | 'power'
   readonly held: boolean
   readonly text: string
 }
@@ -33,6 +33,8 @@ export interface LenderComponents {
   readonly lentTodayMs: () => number
   readonly jobs: () => { readonly running: number; readonly queued: number }
   readonly bounds: () => readonly AppliedBound[]
+  /** Resolves when the bounds of the last change are held, or are known not to be. */
+  readonly settled?: () => Promise<void>
   /** The account that the machine earns for, as far as it is known. */
   readonly account: () => Uint8Array | undefined
   /** Throws FORBIDDEN where the machine is not the account's. */
@@ -67,7 +69,10 @@ export function createLender(components: LenderComponents): Lender {
       const { running, queued } = jobs()
       return { settings: store.settings, state: gate.state, lentTodayMs: lentTodayMs(), running, waiting: queued, bounds: bounds() }
     },
-    change: (change) => store.change(change),
+    async change(change) {
+      await store.change(change)
+      await components.settled?.()
+    },
     pause: ({ untilMs }) => store.change({ controls: { pause: { sinceMs: clock.now(), ...(untilMs === undefined ? {} : { untilMs }) } } }),
     drain: () => gate.drain(true),
     async resume() {

@@ -3,7 +3,7 @@
  * counts that crosses the line. What is sent waits here in order; what comes is read no faster, and TCP then slows the
  * other side down. Bytes that the system had taken in before stay within its receive buffer of the bound.
  */
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Clock } from '../../protocol/ports.ts'
 import { createTokenBucket, type TokenBucket } from './token-bucket.ts'
 
@@ -50,7 +50,7 @@ export function createSocketShaper({ clock }: { readonly clock: Clock }): Socket
     let cancel: (() => void) | undefined
     let needsDrain = false
     let ending = false
-    const write = socket.write.bind(socket) as (chunk: Uint8Array) => boolean
+    const write: (chunk: Uint8Array | string) => boolean = socket.write.bind(socket)
     const destroySoon = socket.destroySoon.bind(socket)
 
     function pump(): void {
@@ -85,7 +85,7 @@ export function createSocketShaper({ clock }: { readonly clock: Clock }): Socket
     }
 
     socket.write = (chunk: Uint8Array | string): boolean => {
-      if (send === undefined && waitingBytes === 0) return write(chunk as Uint8Array)
+      if (send === undefined && waitingBytes === 0) return write(chunk)
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
       waiting.push(bytes)
       waitingBytes += bytes.byteLength

@@ -8,6 +8,7 @@ import { decode, encode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { accountActions, MODELS_LISTED_MAX, RECEIPTS_LISTED_MAX, STATEMENT_FILE_CHARS_MAX, type ControlAsk } from '../../protocol/messages/control.ts'
 import { receiptIdOf } from '../../protocol/messages/receipt.ts'
+import { ROUTE_HOSTS_MAX } from '../../protocol/messages/route.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
@@ -17,6 +18,7 @@ import { listModels, modelToWire } from '../capacity/model-list.ts'
 import type { JobWatch } from '../honesty/job-watch.ts'
 import type { CloudMarket } from '../jobs/candidates.ts'
 import type { Dispatcher } from '../jobs/dispatcher.ts'
+import { routeView } from '../jobs/route-view.ts'
 import type { RelayRights } from '../jobs/relay-rights.ts'
 import type { Traffic } from '../net/traffic.ts'
 import type { AccountGate } from './account-gate.ts'
@@ -32,7 +34,7 @@ export interface AccountDeskComponents {
   readonly ledger: HubLedger
   readonly table: CapacityTable
   readonly clouds: CloudMarket
-  readonly dispatcher: Pick<Dispatcher, 'place'>
+  readonly dispatcher: Pick<Dispatcher, 'place' | 'explain'>
   /** Whoever gets a ticket may also reach its contributor through this hub. */
   readonly relayRights: Pick<RelayRights, 'grant'>
   /** True where a circuit between the two goes through this hub, or did until a moment ago. */
@@ -97,6 +99,13 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
     return encode({ file: await ledger.receiptFile(id) })
   }
 
+  async function route(account: Account, key: ApiKeyRecord, body: Uint8Array): Promise<Uint8Array> {
+    const { model, needs, routing } = decode(accountActions.route.ask, body)
+    checkModel(key.terms, model)
+    const { privacy } = jobTermsOf(key)
+    return encode(routeView(await dispatcher.explain({ account: account.id, model, needs, routing, privacy, wanted: ROUTE_HOSTS_MAX })))
+  }
+
   async function ticket(peer: string, account: Account, key: ApiKeyRecord, body: Uint8Array): Promise<Uint8Array> {
     const ask = decode(accountActions.ticket.ask, body)
     for (const model of [ask.model, ...ask.routing?.fallbackModels ?? []]) checkModel(key.terms, model)
@@ -157,6 +166,7 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
         }
         case 'usage': return encode(usageToWire(await keys.usage(account.id, decode(accountActions.usage.ask, question.body))))
         case 'models': return models()
+        case 'route': return route(account, key, question.body)
         case 'receipts': return receipts(account, question.body)
         case 'receipt': return receipt(account, question.body)
         case 'credits': return encode(creditsToWire(await readCredits(ledger, account, clock.now())))

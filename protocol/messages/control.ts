@@ -9,6 +9,7 @@ import { usageSchema, finishReasonSchema } from '../completion.ts'
 import { bytesField, countField, hashField, idField, microCreditsField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
 import { routingWishesSchema } from '../routing.ts'
 import { keyTermsSchema } from '../key-terms.ts'
+import { routeViewSchema } from './route.ts'
 import { signedSchema } from '../signed.ts'
 import { checkLabelSchema, modelCapabilitySchema, vendorField } from './capacity.ts'
 import { catalogueAskSchema } from './catalogue.ts'
@@ -132,6 +133,11 @@ export const accountActions = {
         vendor: vendorField.optional(), name: shortText.optional(), outputTokensMax: countField.optional(), price: priceSchema.optional(),
       })).max(MODELS_LISTED_MAX),
     }),
+  },
+  /** Where a request would go now; nothing is placed. */
+  route: {
+    ask: z.object({ model: modelIdField, needs: z.array(modelCapabilitySchema).max(16), routing: routingWishesSchema.optional() }),
+    tell: routeViewSchema,
   },
   receipts: {
     ask: z.object({ limit: z.number().int().min(1).max(RECEIPTS_LISTED_MAX), before: timeField.optional(), after: cursorField.optional() }),

@@ -201,7 +201,7 @@ export const accountRequestSchema = z.object({
   network: z.string().max(64),
   /** The hub that is asked, so that another hub cannot replay it. */
   hub: publicKeyField,
-  action: z.enum(['relay', 'ticket', 'settle', 'account', 'models', 'receipts', 'receipt', 'credits', 'statement', 'statementFile', 'keys', 'addKey', 'revokeKey', 'usage']),
+  action: z.enum(['relay', 'ticket', 'settle', 'account', 'models', 'route', 'receipts', 'receipt', 'credits', 'statement', 'statementFile', 'keys', 'addKey', 'revokeKey', 'usage']),
   bodyHash: hashField,
   nonce: idField,
   sentAt: timeField,

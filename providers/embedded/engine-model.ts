@@ -156,6 +156,8 @@ async function load(message: LoadMessage, send: (message: FromEngine) => void): 
   const llama = await library.getLlama({
     build: 'never', logLevel: library.LlamaLogLevel.error, gpu: message.gpu,
     ...(message.threads === undefined ? {} : { maxThreads: message.threads }),
+    // What is kept free is not there for the layers of a model; those that do not fit stay with the processor.
+    ...(message.vramBytesMax === undefined ? {} : { vramPadding: (total: number) => Math.max(0, total - message.vramBytesMax!) }),
   })
   let sentPart = 0
   const model = await llama.loadModel({

@@ -15,7 +15,9 @@ export interface ModelHostComponents {
 
 export interface ModelHostOptions {
   readonly file: ModelFile
-  readonly engine: Omit<EngineProcessOptions, 'path' | 'onPart' | 'onExit'>
+  readonly engine: Omit<EngineProcessOptions, 'path' | 'onPart' | 'onExit' | 'vramBytesMax'>
+  /** Asked at each start. */
+  readonly vramBytesMax?: () => number | undefined
   /** Start the process again by itself when it has died. */
   readonly keepLoaded: boolean
   readonly loadMsMax: number
@@ -141,8 +143,10 @@ export function createModelHost(components: ModelHostComponents, options: ModelH
       await until(mayStartAtMs)
       if (stopped) throw new TriforceError('STOPPING')
       const startedAtMs = clock.monotonicMs()
+      const vramBytesMax = options.vramBytesMax?.()
       const process: EngineProcess = createEngineProcess({
         ...options.engine,
+        ...(vramBytesMax === undefined ? {} : { vramBytesMax }),
         path: file.path,
         onPart: (part) => onParts.forEach((tell) => tell(part)),
         onExit: () => leave(process, startedAtMs),

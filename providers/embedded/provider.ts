@@ -71,6 +71,8 @@ export interface EmbeddedProvider extends Provider {
   start(): Promise<void>
   /** An engine that was installed after the start. */
   useEngine(engine: EngineLocation): Promise<void>
+  /** Memory of the GPUs that models may use. Holds for what is loaded from now on; what is loaded is loaded anew when it has no work. */
+  limitVram(bytes: number | undefined): Promise<void>
   /** Process of this model, or of any loaded model. */
   enginePid(model?: string): number | undefined
 }
@@ -87,6 +89,9 @@ export function createEmbeddedProvider(components: EmbeddedProviderComponents, o
   const running = new Map<ModelHost, number>()
   /** Files that are not served, by model id, with the reason. */
   const leftOut = new Map<string, string>()
+  /** Loaded under another bound than the present one. */
+  const outdated = new Set<ModelHost>()
+  let vramBytesMax: number | undefined
   let engine = settings.engine
   let closed = false
 
@@ -102,6 +107,12 @@ export function createEmbeddedProvider(components: EmbeddedProviderComponents, o
     },
     async start() {
       if (engine !== undefined) await addModels(engine)
+    },
+    async limitVram(bytes) {
+      if (bytes === vramBytesMax) return
+      vramBytesMax = bytes
+      for (const host of hosts.values()) if (host.pid !== undefined) outdated.add(host)
+      await Promise.all([...outdated].map(renew))
     },
     async useEngine(location) {
       if (engine !== undefined) return
@@ -149,7 +160,7 @@ export function createEmbeddedProvider(components: EmbeddedProviderComponents, o
       const { contextTokensMax, slots: sequences, windowTokens, gpu, threads, loadMsMax } = settings
       const env = settings.env ?? process.env
       hosts.set(file.id, createModelHost({ clock, log }, {
-        file, loadMsMax, keepLoaded: option.keepLoaded ?? false, onChange: changed,
+        vramBytesMax: () => vramBytesMax, file, loadMsMax, keepLoaded: option.keepLoaded ?? false, onChange: changed,
         engine: { entry: location.entry, contextTokensMax, sequences, windowTokens, gpu, env, ...(threads === undefined ? {} : { threads }) },
       }))
     } catch (error) {
@@ -215,7 +226,17 @@ export function createEmbeddedProvider(components: EmbeddedProviderComponents, o
     } finally {
       running.set(host, (running.get(host) ?? 1) - 1)
       release()
+      await renew(host)
     }
+  }
+
+  /** Loads a model anew that nobody uses, where its bound has changed. */
+  async function renew(host: ModelHost): Promise<void> {
+    if (!outdated.has(host) || (running.get(host) ?? 0) > 0) return
+    outdated.delete(host)
+    await host.unload()
+    const isKept = settings.models.some((option) => option.keepLoaded === true && option.path === host.path)
+    if (isKept && !closed) await host.ready(() => undefined).catch(() => undefined)
   }
 
   /** Stops the model that was idle longest where too many are loaded. */

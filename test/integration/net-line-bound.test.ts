@@ -6,6 +6,7 @@ import { createSocketShaper } from '../../node/net/socket-shaper.ts'
 import { protocolIds } from '../../protocol/ids.ts'
 import { testKey } from '../support/federation.ts'
 import { quietLog } from '../support/quiet-log.ts'
+import { until } from '../support/until.ts'
 
 const ids = protocolIds('test-net')
 /** 2 Mbit/s. */
@@ -21,13 +22,13 @@ describe('node/net: a bound on the line', function () {
   const shaper = createSocketShaper({ clock })
   let bounded: Host
   let other: Host
-  let received = 0
+  const counted = { received: 0 }
   before(async () => {
     bounded = await createHost({ clock, log: quietLog(), shaper }, { seed: testKey().seed, ids, hub: false, listen: [], version: 'test' })
     other = await createHost({ clock, log: quietLog() }, { seed: testKey().seed, ids, hub: true, listen: ['/ip4/127.0.0.1/tcp/0'], version: 'test' })
     for (const host of [bounded, other]) {
       host.handle(ids.job, async (channel) => {
-        for (let frame = await channel.read(); frame !== undefined; frame = await channel.read()) received += frame.byteLength
+        for (let frame = await channel.read(); frame !== undefined; frame = await channel.read()) counted.received += frame.byteLength
       })
       await host.start()
     }
@@ -40,11 +41,11 @@ describe('node/net: a bound on the line', function () {
 
   /** Bytes a second at which `from` gets BYTES over to the other end, without what may pass at once. */
   async function rate(from: Host, to: Host): Promise<number> {
-    received = 0
+    counted.received = 0
     const startMs = performance.now()
     const channel = await from.open(to.peerId, ids.job, { signal: AbortSignal.timeout(10_000) })
     for (let sent = 0; sent < BYTES; sent += FRAME_BYTES) if (!channel.send(new Uint8Array(FRAME_BYTES))) await channel.drained()
-    while (received < BYTES) await new Promise((resolve) => { setTimeout(resolve, 5) })
+    await until('all of it has come', () => counted.received >= BYTES, 30_000)
     const seconds = (performance.now() - startMs) / 1_000
     channel.close()
     return (BYTES - BURST_BYTES) / seconds

@@ -33,15 +33,15 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
 
   async function megabits(from: Host, to: Host): Promise<number> {
     const channel = await from.open(to.peerId, ids.job, { signal: AbortSignal.timeout(10_000) })
-    let stopped = false
+    const stop = new AbortController()
     const sending = (async () => {
-      while (!stopped) if (!channel.send(new Uint8Array(FRAME_BYTES))) await channel.drained()
+      while (!stop.signal.aborted) if (!channel.send(new Uint8Array(FRAME_BYTES))) await channel.drained()
     })().catch(() => {})
     await new Promise((resolve) => { setTimeout(resolve, 1_000) })
     const [before, startMs] = [received, performance.now()]
     await new Promise((resolve) => { setTimeout(resolve, SECONDS * 1_000) })
     const rate = (received - before) * 8 / 1_000 / (performance.now() - startMs)
-    stopped = true
+    stop.abort()
     channel.abort(new TriforceError('CANCELLED'))
     await sending
     return rate

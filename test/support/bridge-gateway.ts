@@ -118,6 +118,10 @@ export function createScriptedGateway(): ScriptedGateway {
       if (apiKey !== TEST_KEY) throw new TriforceError('INVALID_API_KEY')
       return gateway.terms === undefined ? principal : { ...principal, terms: gateway.terms }
     },
+    async route(_principal, { model }) {
+      checkFailure()
+      return { known: 0, candidates: [], leftOut: [{ model, peer: '12D3KooWAway', name: 'away', reason: 'unreachable' }] }
+    },
     async models() {
       checkFailure()
       return ['demo', 'hf.co/org/model:Q4_K_M'].map((id) => ({

@@ -161,7 +161,7 @@ export async function startLender({ kind, dir, seed, apiKey }: Omit<LenderOrder,
   const node = await composeNode(config, system, {
     provider: createPlayedProvider(kind, { isCheck: looksMadeUp }), clouds, vendorAdmin, ownKeys: await openOwnKeys(config, system), generations: await openGenerationFile(system, { dir }),
     hardware: {
-      gpus: () => gpus, devices: () => devicesOf(gpus).map(({ device }) => device), engines: () => ['llama.cpp'],
+      gpus: () => gpus, devices: () => devicesOf(gpus).map(({ device }) => device), limitVram: () => undefined, engines: () => ['llama.cpp'],
       machine: () => Promise.resolve({ gpus, cpu: 'played', cores: 8, ramBytes: 64e9, diskFreeBytes: 1e12, platform: 'linux x64', driver: '', cuda: '', slowTools: [] }) as never,
     },
   })

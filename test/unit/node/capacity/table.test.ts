@@ -7,7 +7,7 @@ import { aCapacity, aModel } from '../../../support/completions.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
 import { testKey } from '../../../support/federation.ts'
 
-function setUp(options: { demoAllowed?: boolean; rowsMax?: number } = {}) {
+function setUp(options: { demoAllowed?: boolean; rowsMax?: number; isHub?: () => boolean } = {}) {
   const clock = fakeClock()
   const table = createCapacityTable({ clock }, { demoAllowed: true, ...options })
   const key = testKey()
@@ -32,6 +32,11 @@ describe('node/capacity/table', () => {
     expect(say({ models: Array.from({ length: 33 }, () => aModel()) })).to.equal('reject')
     expect(say({}, testKey())).to.equal('reject')
     expect(table.fresh()).to.have.length(0)
+  })
+
+  it('refuses who says that it is a hub and is none: a hub is trusted more and asked first', () => {
+    expect(setUp().say({ mode: 'hub' })).to.equal('reject')
+    expect(setUp({ isHub: () => true }).say({ mode: 'hub' })).to.equal('accept')
   })
 
   it('refuses the demo model outside a local federation', () => {

@@ -54,22 +54,25 @@ describe('node/contributor/placement-watch', () => {
     const table = createCapacityTable({ clock }, { demoAllowed: true })
     const passedBy = createPassedBy({ clock })
     const cooling = new Set<string>()
+    const away = new Set<string>()
     let reads = 0
-    const watch = createPlacementWatch({ table: { fresh: () => { reads += 1; return table.fresh() } }, passedBy, clock, coolingDown: (peer) => cooling.has(peer), distrusts: () => false })
+    const watch = createPlacementWatch({ table: { isFresh: table.isFresh, groups: (model) => { reads += 1; return table.groups(model) } }, passedBy, clock, coolingDown: (peer) => cooling.has(peer), distrusts: () => false, isReachable: (peer) => !away.has(peer) })
     const host = (part: Parameters<typeof aCapacity>[0] | object = {}): string => {
       const key = testKey()
       table.put(aCapacity({ peer: key.signer.publicKey, ...part }, clock.now()))
       return key.peerId
     }
-    return { clock, passedBy, cooling, watch, host, reads: () => reads, why: (peer: string) => passedBy.of(peer, ['tiny']).reasons }
+    return { clock, passedBy, cooling, away, watch, host, reads: () => reads, why: (peer: string) => passedBy.of(peer, ['tiny']).reasons }
   }
 
   it('gives each machine the reason that is true for it', () => {
-    const { watch, host, cooling, why, passedBy } = setUp()
+    const { clock, watch, host, cooling, away, why, passedBy } = setUp()
     const [first, other, failed, full] = [host(), host(), host(), host({ slots: { total: 2, busy: 1, queued: 1 } })]
     const [draining, unable, unreached, elsewhere] = [host({ draining: true }), host({ models: [aModel({ capabilities: ['chat'] })] }), host(), host({ models: [aModel({ id: 'other' })] })]
     cooling.add(failed)
-    watch.placed('tiny', ['chat', 'json'], [first, other, failed, full])
+    away.add(unreached)
+    watch.placed('tiny', ['chat', 'json'], [first, other])
+    clock.advance(0)
     expect([first, other, failed, full, draining, unable, unreached, elsewhere].map((peer) => why(peer).map(({ reason }) => reason).join()))
       .to.deep.equal(['', 'others_were_freer', 'failed_lately', 'busy', 'draining', 'missing_capability', 'unreachable', ''])
     expect(passedBy.of(first, ['tiny'])).to.deep.include({ asked: 1, got: 1 })
@@ -81,13 +84,21 @@ describe('node/contributor/placement-watch', () => {
     const { clock, watch, host, why, reads, passedBy } = setUp()
     const [one, two] = [host(), host()]
     for (let count = 0; count < 1_000; count += 1) watch.placed('tiny', ['chat'], count % 4 === 0 ? [two, one] : [one, two])
+    expect(reads()).to.equal(0)
+    clock.advance(0)
     expect(reads()).to.equal(1)
-    clock.advance(100)
-    expect(reads()).to.equal(2)
-    expect([passedBy.of(one, ['tiny']).got, passedBy.of(two, ['tiny']).got]).to.deep.equal([750, 250])
-    expect([why(one), why(two)]).to.deep.equal([[{ reason: 'others_were_freer', count: 250 }], [{ reason: 'others_were_freer', count: 750 }]])
     clock.advance(10_000)
+    expect(reads()).to.equal(1)
+    watch.placed('tiny', ['chat'], [one])
+    watch.placed('tiny', ['chat'], [one])
+    clock.advance(0)
+    watch.placed('tiny', ['chat'], [one])
+    clock.advance(99)
     expect(reads()).to.equal(2)
+    clock.advance(1)
+    expect(reads()).to.equal(3)
+    expect([passedBy.of(one, ['tiny']).got, passedBy.of(two, ['tiny']).got]).to.deep.equal([753, 250])
+    expect([why(one), why(two)]).to.deep.equal([[{ reason: 'others_were_freer', count: 250 }], [{ reason: 'others_were_freer', count: 753 }]])
   })
 
   it('says nothing where nobody can take the job', () => {

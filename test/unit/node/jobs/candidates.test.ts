@@ -1,4 +1,6 @@
 import { expect } from 'chai'
+import { createModelIndex } from '../../../../node/capacity/model-index.ts'
+import type { CapacityRow } from '../../../../node/capacity/table.ts'
 import { cloudRecordName, findOffers, needsOf, type CloudMarket } from '../../../../node/jobs/candidates.ts'
 import type { Capacity } from '../../../../protocol/messages/capacity.ts'
 import { aCloudModel, cloudMarket, noClouds } from '../../../support/cloud-market.ts'
@@ -13,14 +15,19 @@ interface World {
 
 const row = (peer: string, part: Partial<Capacity> = {}) => ({ peer, capacity: aCapacity({ peer: new Uint8Array(32), name: `n-${peer}`, ...part }, 1), receivedAt: 0 })
 
-function find(rows: Readonly<Record<string, Partial<Capacity>>>, world: World = {}, model = 'tiny') {
-  return findOffers({
-    table: { fresh: () => Object.entries(rows).map(([peer, part]) => row(peer, part)) },
+async function find(parts: Readonly<Record<string, Partial<Capacity>>>, world: World = {}, model = 'tiny') {
+  const rows = Object.entries(parts).map(([peer, part]) => row(peer, part))
+  const index = createModelIndex<CapacityRow>()
+  for (const one of rows) index.put(one)
+  const { offers } = await findOffers({
+    table: { ...index, fresh: () => rows, isFresh: () => true },
     modelHosts: { find: () => Promise.resolve(Object.entries(world.recorded ?? {}).map(([peer, addresses]) => ({ peer, addresses }))) },
     record: { load: () => 3, coolingDown: (peer) => peer === world.coolingDown },
     isConnected: (peer) => (world.connected ?? []).includes(peer), isSelf: (peer) => peer === 'self',
     privacyOf: (_asker, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds,
-  }, { account: new Uint8Array(16) }, model)
+  }, { account: new Uint8Array(16), model, needs: [], wanted: Infinity, allows: () => true }, () => 0)
+  const names = Object.keys(parts)
+  return offers.toSorted((a, b) => names.indexOf(a.peer) - names.indexOf(b.peer))
 }
 
 describe('node/jobs/candidates', () => {

@@ -53,6 +53,7 @@ function setUp({ relayed = false } = {}) {
     relayRights, hasRelayed: (peer, host) => peer === 'peer' && host === contributor.peerId && relayed, traffic,
     gate: createAccountGate({ ledger, clock }, { network: 'net', hub: hub.signer.publicKey }),
     dispatcher: {
+      explain: (order) => Promise.resolve({ steps: [], leftOut: [{ model: order.model, peer: 'p', name: order.needs.join(), reason: 'draining' }], offers: 1 }),
       place(order) {
         placed.push(order)
         return Promise.resolve({ labels: {}, issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })

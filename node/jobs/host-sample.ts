@@ -1,0 +1,87 @@
+/**
+ * Some hosts of a model out of any number: those of the account itself and the one that knows the prompt, and a random few
+ * of the hubs and of the pool, free ones before full ones. A placement costs the same among ten hosts and ten thousand.
+ */
+import type { ModelCapability } from '../../protocol/messages/capacity.ts'
+import type { CapacityRow, CapacityTable } from '../capacity/table.ts'
+import type { HostGroup, ModelHost } from '../capacity/model-index.ts'
+
+export type SampledHost = ModelHost<CapacityRow>
+
+export interface SampleOrder {
+  readonly model: string
+  readonly needs: readonly ModelCapability[]
+  /** Peers that are looked at whatever comes out of the rest. */
+  readonly first: readonly string[]
+  /** Good hosts of the hubs, and as many of the pool; Infinity: all. */
+  readonly wanted: number
+  /** False: this one does not count towards `wanted`. Called once for each host. */
+  readonly take: (host: SampledHost) => boolean
+}
+
+/** Hosts that are shown to `take` though they cannot be chosen, so that a refusal can say why. */
+const LEFT_OUT_MAX = 256
+
+/** Gives how many hosts of the model are known, with those that were not looked at. */
+export function sampleHosts(table: Pick<CapacityTable, 'groups' | 'host' | 'isFresh'>, order: SampleOrder, unit: () => number): number {
+  const { model, needs, wanted, first } = order
+  const shown = new Set<string>()
+  let good = 0
+
+  function show(host: SampledHost): boolean {
+    if (shown.has(host.row.peer) || !table.isFresh(host.row)) return false
+    shown.add(host.row.peer)
+    const isGood = order.take(host)
+    if (isGood) good += 1
+    return isGood
+  }
+
+  for (const peer of first) {
+    const host = table.host(peer, model)
+    if (host !== undefined) show(host)
+  }
+  const groups = [...table.groups(model)]
+  const fits = (group: HostGroup<CapacityRow>) => !group.draining && needs.every((need) => group.capabilities.has(need))
+  for (const isHub of [true, false]) {
+    let left = wanted
+    for (const isFull of [false, true]) {
+      for (const group of groups) {
+        if (group.isHub !== isHub || group.isFull !== isFull || !fits(group)) continue
+        for (const host of inRandomOrder(group.hosts, unit)) {
+          if (left <= 0) break
+          if (show(host)) left -= 1
+        }
+      }
+    }
+  }
+  if (good === 0 || wanted === Infinity) {
+    let left = LEFT_OUT_MAX
+    for (const group of groups) {
+      if (fits(group)) continue
+      for (const host of group.hosts) {
+        if (left <= 0) break
+        show(host)
+        left -= 1
+      }
+    }
+  }
+  return Math.max(shown.size, good === 0 ? 0 : groups.reduce((sum, { hosts }) => sum + hosts.length, 0))
+}
+
+/** Each once, from a random one on in random strides. */
+function* inRandomOrder<Item>(items: readonly Item[], unit: () => number): Generator<Item> {
+  const count = items.length
+  if (count === 0) return
+  let at = Math.floor(unit() * count)
+  let stride = 1 + Math.floor(unit() * (count - 1))
+  while (greatestCommonDivisor(stride, count) !== 1) stride += 1
+  for (let seen = 0; seen < count; seen += 1) {
+    yield items[at]!
+    at = (at + stride) % count
+  }
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  while (b !== 0) [a, b] = [b, a % b]
+  return a
+}

@@ -1,0 +1,31 @@
+/** A route plan as it is shown to people: candidates with their scores, and the others with the reason. Pure. */
+import { ROUTE_HOSTS_MAX, type RouteView } from '../../protocol/messages/route.ts'
+import { expectedMs, isFull } from './placement.ts'
+import type { RoutePlan } from './route-plan.ts'
+import { SMALL_MODEL_PARAMETERS_MAX, type RouteOffer } from './router.ts'
+
+export function routeView({ steps, leftOut, offers }: RoutePlan): RouteView {
+  return {
+    known: Math.max(offers, steps.length + leftOut.length),
+    candidates: steps.slice(0, ROUTE_HOSTS_MAX).map((step) => ({
+      ...nameOf(step), hub: step.isHub, privacy: step.privacy, slots: step.slotsTotal, load: Math.max(step.announcedLoad, step.ownLoad), loaded: step.loaded,
+      tokensPerSecond: step.tokensPerSecond, expectedMs: expectedMs(step), coolingDown: step.coolingDown, because: becauseOf(step),
+    })),
+    leftOut: leftOut.slice(0, ROUTE_HOSTS_MAX).map(({ reason, ...host }) => ({ ...host, reason })),
+  }
+}
+
+function nameOf({ model, peer, name, cloud }: RouteOffer): Pick<RouteView['candidates'][number], 'model' | 'peer' | 'name' | 'vendor'> {
+  return { model, peer, name, ...(cloud === undefined ? {} : { vendor: cloud.vendor }) }
+}
+
+function becauseOf(step: RouteOffer): string {
+  if (step.coolingDown) return 'it failed a moment ago, so it is asked last'
+  if (step.cloud !== undefined) return 'a vendor costs credits, so it comes after the hosts of the federation'
+  if (isFull(step)) return 'all its slots are taken: the job would wait'
+  if (step.privacy === 'own') return 'a machine of the account itself'
+  if (step.parameters === 0) return 'it has a free slot'
+  const isSmall = step.parameters <= SMALL_MODEL_PARAMETERS_MAX
+  const kind = isSmall ? 'a small model belongs on hubs' : 'a large model belongs in the pool'
+  return step.isHub === isSmall ? `${kind}, and it has a free slot` : `${kind}, but this one has a free slot`
+}
