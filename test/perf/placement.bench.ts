@@ -61,7 +61,7 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
   const record = createHostRecord({ clock })
   const plain = new Map(hosts.map(({ author }, index) => [author.toString(), index]))
   const peers = [...plain.keys()]
-  const watch = createPlacementWatch({ table, passedBy: createPassedBy({ clock }), clock, coolingDown: record.coolingDown, isReachable: () => true })
+  const watch = createPlacementWatch({ table, passedBy: createPassedBy({ clock }), clock, coolingDown: record.coolingDown, distrusts: () => false, isReachable: () => true })
   const components = {
     table, record, isConnected: () => true, isSelf: () => false, clouds: noClouds, modelHosts: { find: () => Promise.resolve([]) },
     privacyOf: createHostPrivacy({ ledger: { apiKey: (key: Uint8Array) => keys.get(toHex(key)) } as never, isProven: () => true }), ownPeers: () => [peers[7]!],
