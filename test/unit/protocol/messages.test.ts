@@ -15,6 +15,7 @@ import { catalogueAskSchema } from '../../../protocol/messages/catalogue.ts'
 import { contributorAskSchema, speedAskSchema } from '../../../protocol/messages/contributor.ts'
 import { LOG_MESSAGE_FRAMES_MAX } from '../../../protocol/messages/ledger-fields.ts'
 import { observationSchema, receiptHalfSchema, receiptIdOf, signedHalfSchema, ticketHashOf } from '../../../protocol/messages/receipt.ts'
+import { ROUTE_HOSTS_MAX } from '../../../protocol/messages/route.ts'
 import { ticketSchema } from '../../../protocol/messages/ticket.ts'
 import { signDocument, signedSchema } from '../../../protocol/signed.ts'
 import { codeOf } from '../../support/code-of.ts'
@@ -194,6 +195,21 @@ const vectors: Readonly<Record<string, Vector>> = {
   },
   'ask account': { schema: accountActions.account.ask, good: [{}], bad: {} },
   'tell account': { schema: accountActions.account.tell, good: [{ account: b16, name: 'n', tier: 'free', balance: '-12345678901234567890' }], bad: { 'balance as a number': { balance: 5 }, 'balance of no number': { balance: '1.5' }, 'endless balance': { balance: '1'.repeat(21) } } },
+  'ask route': {
+    schema: accountActions.route.ask, good: [{ model: 'tiny', needs: ['chat'] }, { model: 'tiny', needs: [], routing: { privacy: 'any' } }],
+    bad: { 'unknown capability': { needs: ['magic'] }, 'empty model': { model: '' } },
+  },
+  'tell route': {
+    schema: accountActions.route.tell,
+    good: [
+      { known: 0, candidates: [], leftOut: [] },
+      {
+        known: 2, leftOut: [{ model: 'tiny', peer: 'p', name: 'n', reason: 'draining' }],
+        candidates: [{ model: 'tiny', peer: 'p', name: 'n', vendor: 'groq', hub: true, privacy: 'cloud', slots: 1, load: 0, loaded: true, tokensPerSecond: 0, expectedMs: 12_800, coolingDown: false, because: 'b' }],
+      },
+    ],
+    bad: { 'more hosts than ROUTE_HOSTS_MAX': { leftOut: Array.from({ length: ROUTE_HOSTS_MAX + 1 }, () => ({ model: 'tiny', peer: 'p', name: 'n', reason: 'draining' })) }, 'known below 0': { known: -1 } },
+  },
   'ask models': { schema: accountActions.models.ask, good: [{}], bad: {} },
   'tell models': {
     schema: accountActions.models.tell, good: [{ models: [{ id: 'm', hosts: 1, contextTokens: 1, capabilities: ['chat'], quantizations: ['Q8'], demo: false, firstSeenAt: 1 }] }],
