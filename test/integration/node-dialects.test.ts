@@ -40,8 +40,8 @@ describe('clients of a contributor over whole nodes', function () {
           expect(first).to.deep.include({ text: 'Let me look.', usage: { prompt: 26, completion: 39 } })
           expect(first.calls.map(({ name: tool, input }) => ({ tool, input }))).to.deep.equal([{ tool: 'weather', input: { city: 'Paris' } }, { tool: 'weather', input: { city: 'Rome' } }])
 
-          ollama.behaviour.messages = [{ content: 'Rain,' }, { content: ' and sun.' }]
-          expect((await client.second(MODEL, stream, first)).text).to.equal('Rain, and sun.')
+          ollama.behaviour.messages = [{ content: 'Rain in Paris,' }, { content: ' and sun in Rome.' }]
+          expect((await client.second(MODEL, stream, first)).text).to.equal('Rain in Paris, and sun in Rome.')
           const messages = ollama.chats.at(-1)!['messages'] as { role: string; tool_call_id?: string; tool_calls?: { id: string }[] }[]
           const [paris, rome] = first.calls.map(({ id }) => id)
           expect(messages.flatMap(({ tool_calls: calls }) => calls?.map(({ id }) => id) ?? [])).to.deep.equal([paris, rome])
