@@ -3,7 +3,7 @@
  * What was signed is kept and passed on as the bytes that came; it is never encoded again.
  *
  * Our own reader and writer know the plain values of which nearly everything is made. At whatever they do not know they
- * give up, and @ipld/dag-cbor decides: so what is allowed, and what it means, is what that says (decision 0017).
+ * give up, and @ipld/dag-cbor decides: so what is allowed, and what it means, is what that says (decision 0016).
  */
 import * as dagCbor from '@ipld/dag-cbor'
 import type { z } from 'zod'
