@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { startCheatFederation, type CheatFederation, type Lender } from '../support/cheat-federation.ts'
+import { POLL_MS, startCheatFederation, type CheatFederation, type Lender } from '../support/cheat-federation.ts'
 import { until } from '../support/until.ts'
 
 /** Three hubs and machines with all their parts, in this process; the models are played. All cheats as processes: npm run test:cheats. */
@@ -35,7 +35,7 @@ describe('honesty', function () {
     await until('the other hubs find it too', async () => (await Promise.all([1, 2].map(async (hub) => (await test.checkOf(cheat, hub))?.state))).every((state) => state === 'failed'), 60_000)
     // What was logged before has arrived; nothing is added.
     let earned = ''
-    await until('nothing is added', async () => earned === (earned = await earnedOf(cheat)))
+    await until('nothing is added', async () => earned === (earned = await earnedOf(cheat)), 8_000, POLL_MS)
     await test.job(cheat, { allowsChecks: false }).catch(() => undefined)
     expect(await earnedOf(cheat)).to.equal(earned)
   })

@@ -56,6 +56,9 @@ export interface CheatFederation {
 /** Waits between checks that fit a test: a second stands for some minutes. A machine that runs all tests at once is overloaded by design. */
 const checks = { asks: true, seriesMs: 150, drawnMs: 100, idleMs: 2_000, lookMs: 50, spellMs: 500, incidents: { lagMsMax: 60_000 } } as const
 
+/** A hub takes so many orders about machines in a minute and no more. */
+export const POLL_MS = 500
+
 export async function startCheatFederation({ processes, seed = 1 }: { readonly processes: boolean; readonly seed?: number }): Promise<CheatFederation> {
   const dir = await temporaryDir()
   const ports = await freePorts(3)
@@ -107,7 +110,7 @@ export async function startCheatFederation({ processes, seed = 1 }: { readonly p
       await until('the hubs hear of it', async () => (await Promise.all(hubs.map(async (_, hub) => {
         const { data } = await (await ask('/v1/contributor/registrations', { key: order.apiKey, hub })).json() as { data: readonly { connected: boolean }[] }
         return data.length === 1 && data[0]!.connected
-      }))).every(Boolean), 60_000)
+      }))).every(Boolean), 60_000, POLL_MS)
       return lender
     },
     async job(lender, { allowsChecks }) {
