@@ -125,7 +125,7 @@ describe('contributors that break', function () {
     await mortal.stop({ signal: AbortSignal.abort() })
     for (const { what, stream, outcome } of await Promise.all(asked)) {
       expect(outcome.error, what).to.be.instanceOf(Error)
-      expect(outcome.text, what).to.equal(stream ? outcome.text : '')
+      if (!stream) expect(outcome.text, what).to.equal('')
     }
   })
 })
