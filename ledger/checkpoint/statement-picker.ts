@@ -106,7 +106,7 @@ export function createStatementPicker(account: AccountId, accountOfHold: (hold: 
       const reserved = reservedBy([...found.values()].flat())
       return chains.toSorted((a, b) => compareLogNames(a.log, b.log)).flatMap((chain) => {
         const candidates = (found.get(chain.log) ?? []).filter(({ entry }) => entry.k !== 'GiveReturn' || gives.has(toHex(entry.give)))
-        const picked = pickChain(withoutVoid(candidates, reserved), chain)
+        const picked = pickChain(withoutVoid(candidates, reserved), chain) ?? pickChain(candidates, chain)
         if (picked !== undefined) return framesOf(picked)
         throw new TriforceError('INTERNAL', { log: chain.log }, { detail: `the entries of an account in log ${chain.log} cannot be told from the chain in its leaf` })
       })
@@ -133,7 +133,8 @@ function withoutVoid(found: readonly Found[], reserved: Reserved): readonly Foun
   return found.filter(({ entry }) => {
     const id = toHex(entry.eid)
     const isEnd = entry.k === 'Settle' || entry.k === 'Expire'
-    const key = isEnd ? `end of ${toHex(entry.hold)}` : id
+    // The ids of gives are told apart by the log that they stand in.
+    const key = isEnd ? `end of ${toHex(entry.hold)}` : entry.k === 'Accept' ? `${id} from ${entry.from.hub}/${entry.from.epoch}` : id
     if (seen.has(key)) return false
     seen.add(key)
     if (entry.k === 'Hold') return entry.credits > 0n || entry.quota !== undefined

@@ -218,9 +218,9 @@ function at(value: unknown, place: Place): unknown {
   return place.reduce<unknown>((inner, name) => (inner as Record<string | number, unknown> | undefined)?.[name], value)
 }
 
-/** Nothing where an earlier change took the place away. */
+/** Nothing where an earlier change took the place away. A copy of the value: a later change inside of it must not reach the good body. */
 function put(value: unknown, place: Place, other: unknown): void {
   const parent = at(value, place.slice(0, -1))
   if (typeof parent !== 'object' || parent === null) return
-  Object.defineProperty(parent, place.at(-1)!, { value: other, enumerable: true, configurable: true, writable: true })
+  Object.defineProperty(parent, place.at(-1)!, { value: structuredClone(other), enumerable: true, configurable: true, writable: true })
 }
