@@ -392,6 +392,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       await ownLog?.close()
       writer.fail(failure)
       await lane.idle()
+      files.close()
       await store.close()
     },
   }

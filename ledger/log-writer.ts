@@ -54,7 +54,7 @@ export interface LogWriterComponents {
 export interface LogWriterOptions {
   readonly network: string
   readonly hub: number
-  /** How long an idle writer waits for company before it commits. Default 1 ms. */
+  /** How long an idle writer waits for company before it commits. Default 0: what comes while it writes is company enough for the next frame. */
   readonly lingerMs?: number
   /** How long an entry that nobody waits for may wait for company. Default 200 ms. */
   readonly lazyMs?: number
@@ -71,7 +71,7 @@ export interface LogWriterOptions {
 }
 
 export const logWriterDefaults = Object.freeze({
-  lingerMs: 1, lazyMs: 200, peerWaitMs: 150, replicatedWaitMs: 2_000, queueMax: 16_384, parkedMax: 4_096, parkedMsMax: 5_000,
+  lingerMs: 0, lazyMs: 200, peerWaitMs: 150, replicatedWaitMs: 2_000, queueMax: 16_384, parkedMax: 4_096, parkedMsMax: 5_000,
 })
 
 export interface SubmitOptions {
@@ -148,6 +148,11 @@ export function createLogWriter(components: LogWriterComponents, options: LogWri
     const atMs = clock.monotonicMs() + waitMs
     if (dueMs !== undefined && dueMs <= atMs) return
     cancelDue()
+    if (waitMs === 0) {
+      dueMs = undefined
+      kick()
+      return
+    }
     dueMs = atMs
     cancelDue = clock.after(waitMs, () => {
       dueMs = undefined

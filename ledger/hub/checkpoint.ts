@@ -131,17 +131,16 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
 
   /** What is to be done next, if anything can be. */
   function nextTask(hub: HubState, nowMs: number): Task | undefined {
-    const live = liveFrames(hub.state)
     if (final !== undefined && compared < final.checkpoint.round) {
       const target = framesOf(final.checkpoint)
-      if (covers(target, fold.frames) && covers(live, target)) return { is: 'confirm', target, final }
+      if (covers(target, fold.frames) && covers(liveFrames(hub.state), target)) return { is: 'confirm', target, final }
     }
     for (const [from, proposal] of [...proposals].sort(([, a], [, b]) => b.checkpoint.round - a.checkpoint.round)) {
       const { checkpoint, frames } = proposal
       const hopeless = checkpoint.round <= Math.max(signed.round, final?.checkpoint.round ?? 0) || !covers(frames, required(hub)) || !covers(frames, fold.frames)
       if (hopeless) proposals.delete(from)
       // Else its frames, or the final checkpoint before it, are still on their way.
-      else if (bytesEqual(checkpoint.prev, final?.hash ?? NO_CHECKPOINT_HASH) && covers(live, frames)) {
+      else if (bytesEqual(checkpoint.prev, final?.hash ?? NO_CHECKPOINT_HASH) && covers(liveFrames(hub.state), frames)) {
         proposals.delete(from)
         return { is: 'check', target: frames, proposal }
       }
@@ -149,7 +148,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
     const myTurn = proposerOf(round) === me && round > signed.round && hub.connected.size > 0
     if (!myTurn || !isDue(hub, nowMs)) return undefined
     const target = joined(joined(candidateFrames(hub, me, replicated), fold.frames), required(hub))
-    return covers(live, target) ? { is: 'propose', target, round } : undefined
+    return covers(liveFrames(hub.state), target) ? { is: 'propose', target, round } : undefined
   }
 
   const isWaiting = () => saving !== undefined || loading !== undefined || snapshot !== undefined

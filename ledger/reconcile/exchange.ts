@@ -78,6 +78,9 @@ interface Link {
 /** Messages besides frames that wait for a slow stream. */
 const OUTBOX_MAX = 1_024
 
+/** Acknowledgements for which nobody waits are collected for so long. */
+const COLLECT_MS = 100
+
 /** How long a peer has to give a frame that is broken here. */
 const FETCH_MS_MAX = 3_000
 
@@ -92,8 +95,16 @@ export function createExchange(components: ExchangeComponents, options: Exchange
   /** Frames that somebody waits for, by log and number. */
   const fetches = new Map<string, (bytes: Uint8Array) => void>()
 
+  let collecting = false
+
   function run(event: SyncEvent): void {
     for (const effect of step(state, event)) perform(effect)
+    if (collecting || event.type !== 'durable' || ![...state.peers.values()].some(({ acksLater }) => acksLater.size > 0)) return
+    collecting = true
+    clock.after(COLLECT_MS, () => {
+      collecting = false
+      run({ type: 'collected' })
+    })
   }
 
   function perform(effect: SyncEffect): void {

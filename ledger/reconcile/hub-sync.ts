@@ -5,7 +5,7 @@
  * histories give equal effects. exchange.ts carries the effects out.
  *
  * - An author pushes its own logs to every peer, from where the peer's `hello` says that it stands.
- * - Every hub acknowledges what is on its disk to both others, so each knows what the others could give.
+ * - Every hub acknowledges what is on its disk to both others, so each knows what the others could give: to the author at once, to the third from time to time.
  * - A hub that lacks frames of an absent author asks a peer that has them (`want`), and so it asks for its own lost ones.
  * - On the way to one peer are at most `inFlightBytesMax` that it has not acknowledged; a slow stream stops everything
  *   but the collecting of acknowledgements, of which only the newest of each log is kept.
@@ -37,6 +37,8 @@ export type SyncEvent =
   | { readonly type: 'limits' }
   /** More authors may be acknowledged to than before. */
   | { readonly type: 'heard' }
+  /** Acknowledgements for which nobody waits have been collected for long enough. */
+  | { readonly type: 'collected' }
   /** The peer's frame `no` is said to differ from ours: ask for it as evidence. */
   | { readonly type: 'disputed'; readonly hub: number; readonly log: LogId; readonly no: number }
   /** The log was cut on our disk; `head` is its end now, undefined where nothing of it is left. */
@@ -72,6 +74,8 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
     case 'disconnected':
       state.peers.delete(event.hub)
       for (const [name, hub] of state.asked) if (hub === event.hub) state.asked.delete(name)
+      // The two that are left must know what each could give.
+      for (const peer of state.peers.values()) flushLater(peer)
       break
     case 'blocked':
     case 'drained': {
@@ -143,6 +147,9 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
       // Its own hello to them left their logs out.
       for (const [hub, peer] of state.peers) for (const [name, head] of state.heads) if (head.log.hub === hub) peer.acksDue.set(name, head)
       break
+    case 'collected':
+      for (const peer of state.peers.values()) flushLater(peer)
+      break
     case 'disputed':
       ask(state, event.hub, event.log, event.no, 1)
       break
@@ -159,6 +166,11 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
 function loadAgain(peer: Peer, hub: number, { log, from, bytesMax }: Extract<SyncMessage, { t: 'want' }>, effects: SyncEffect[]): void {
   peer.again += 1
   effects.push({ type: 'load', hub, log, from, bytesMax: Math.min(bytesMax, LOG_MESSAGE_BYTES_MAX), framesMax: LOG_MESSAGE_FRAMES_MAX, once: true })
+}
+
+function flushLater(peer: Peer): void {
+  for (const [name, head] of peer.acksLater) peer.acksDue.set(name, head)
+  peer.acksLater.clear()
 }
 
 /** Of each log only the newest question waits: who asks again has no use for the former answer. */
@@ -284,7 +296,11 @@ function takeDurable(state: SyncState, head: Head, frames: readonly Uint8Array[]
   for (const [hub, peer] of state.peers) {
     if (!peer.greeted) continue
     // Frames of our own that came back from this peer take up its window until they are acknowledged.
-    if (head.log.hub !== state.me || (peer.heads.get(name)?.no ?? 0) >= head.no) peer.acksDue.set(name, { log: head.log, no: head.no })
+    if (head.log.hub !== state.me || (peer.heads.get(name)?.no ?? 0) >= head.no) {
+      // Its author pushes it to both, so the third waits for nothing.
+      const isThird = head.log.hub !== hub && state.peers.get(head.log.hub)?.greeted === true;
+      (isThird ? peer.acksLater : peer.acksDue).set(name, { log: head.log, no: head.no })
+    }
     if (head.log.hub !== state.me) continue
     if (first) pushFrom(peer, head.log, (peer.heads.get(name)?.no ?? 0) + 1)
     // Straight from memory, where the peer has had everything before.

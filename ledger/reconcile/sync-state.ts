@@ -25,6 +25,8 @@ export interface Peer {
   readonly inFlight: Map<string, { readonly no: number; readonly bytes: number }[]>
   inFlightBytes: number
   readonly acksDue: Map<string, { readonly log: LogId; readonly no: number }>
+  /** Of logs that their author pushes to it: nobody waits for these. */
+  readonly acksLater: Map<string, { readonly log: LogId; readonly no: number }>
   readonly wantsDue: Map<string, { readonly log: LogId; readonly from: number; readonly bytesMax: number }>
   /** Loads of frames that it had already, under way. */
   again: number
@@ -97,6 +99,6 @@ export function greetedPeers(state: SyncState): number {
 export function newPeer(): Peer {
   return {
     greeted: false, blocked: false, loading: false, heads: new Map(), cursors: new Map(), inFlight: new Map(), inFlightBytes: 0,
-    acksDue: new Map(), wantsDue: new Map(), again: 0, againDue: new Map(),
+    acksDue: new Map(), acksLater: new Map(), wantsDue: new Map(), again: 0, againDue: new Map(),
   }
 }

@@ -119,6 +119,11 @@ export function eidKey(eid: Uint8Array): Uint8Array {
   return key
 }
 
+/** The id of which this is the key. */
+export function eidOf(key: Uint8Array): Uint8Array {
+  return key.subarray(1)
+}
+
 /** Position values compare as bytes in the order of logs and numbers: the smallest one counts. */
 export function positionValue({ log, no, index }: StoredPosition): Uint8Array {
   const value = Buffer.allocUnsafe(POSITION_BYTES)

@@ -11,7 +11,8 @@
  * run of the machine and the end of the own log, so that a process that starts again can tell that nothing but the
  * process was away. It is not synced: it has to outlive the process, never the machine.
  */
-import { mkdir, open, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
+import { mkdir, open, readFile, realpath, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { bytesEqual, fromHex, toHex } from '../../protocol/bytes.ts'
@@ -58,7 +59,11 @@ export interface HubFiles {
   writeAnchor(anchor: Anchor): Promise<void>
   readEpochKey(): Promise<EpochKeyFile | undefined>
   writeEpochKey(file: EpochKeyFile): Promise<void>
+  close(): void
 }
+
+/** Of the marker's text, filled up with blanks: it has some 300, and the name of a network may be long. */
+const MARKER_BYTES = 512
 
 type AnchorFields = Anchor & { readonly network: string; readonly hub: number }
 
@@ -95,6 +100,7 @@ export async function openHubFiles(
   // One folder, one marker: a copy of the folder elsewhere does not find it.
   const markerPath = runtimeDir === undefined ? undefined
     : join(runtimeDir, `triforce-ledger-${toHex(sha256(Buffer.from(await realpath(dir), 'utf8'))).slice(0, 24)}.json`)
+  let marker: number | undefined
   return {
     readMarker: async () => {
       if (markerPath === undefined || boot === undefined) return undefined
@@ -104,9 +110,14 @@ export async function openHubFiles(
     },
     writeMarker: async ({ epoch, no, hash }) => {
       if (markerPath === undefined || boot === undefined) return
-      const temporary = `${markerPath}.new`
-      await writeFile(temporary, JSON.stringify({ ...anchorText({ ...owner, epoch, no, hash }), boot }), { mode: 0o600 })
-      await rename(temporary, markerPath)
+      const text = JSON.stringify({ ...anchorText({ ...owner, epoch, no, hash }), boot })
+      marker ??= openSync(markerPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+      // In place and in one page, in memory: a process that is killed leaves the old text or the new one, and what is neither does not count.
+      writeSync(marker, text.padEnd(MARKER_BYTES), 0, 'utf8')
+    },
+    close: () => {
+      if (marker !== undefined) closeSync(marker)
+      marker = undefined
     },
     readAnchor,
     writeAnchor: ({ epoch, no, hash }) => replaceFile(dir, anchorPath, 0o644, anchorText({ ...owner, epoch, no, hash })),

@@ -9,12 +9,13 @@ import type { LogId } from '../../protocol/messages/ledger.ts'
 import { decodeEntry, peekEntry, type Entry } from '../entries/entry.ts'
 import { decodeFrame, type CheckedFrame, type Frame, type LogTail } from '../frame.ts'
 import {
-  blobKey, blobRange, eidKey, frameKey, keptKey, keptName, keptRange, listingRange, listingRanges, listingRow, positionOf, positionValue,
+  blobKey, blobRange, eidKey, eidOf, frameKey, keptKey, keptName, keptRange, listingRange, listingRanges, listingRow, positionOf, positionValue,
   type ListingOwner, type ListingRow, type StoredPosition,
 } from './buckets.ts'
 import { withoutSum, withSum } from './checked-value.ts'
 import { createCut, type Orphans } from './cut.ts'
 import type { StoreDatabase } from './database.ts'
+import { createEidFilter } from './eid-filter.ts'
 import { createFrameReader, damaged, type FrameReader } from './frame-reader.ts'
 import { createIndexRows, type FrameRows, type Row } from './index-rows.ts'
 import { createRowSum, type RowSum } from './row-sum.ts'
@@ -82,8 +83,11 @@ export function createLogStore(db: StoreDatabase): LogStore {
   const tails = new Map<string, LogTail>()
   const reader = createFrameReader({ db, tails })
   const { frame } = reader
+  /** Ids of all frames that count, or once did. */
+  const stored = createEidFilter()
 
   async function locate(eids: readonly Uint8Array[]): Promise<readonly (StoredPosition | undefined)[]> {
+    if (!eids.some((eid) => stored.mayHave(eid))) return eids.map(() => undefined)
     const keys = eids.map(eidKey)
     const values = await getMany(keys)
     const positions: (StoredPosition | undefined)[] = []
@@ -162,11 +166,11 @@ export function createLogStore(db: StoreDatabase): LogStore {
       const known = eids.get(name)
       if (known === undefined || Buffer.compare(row.value, known.value) < 0) eids.set(name, row)
     }
-    const wanted = [...eids.values()]
-    const stored = await getMany(wanted.map(({ key }) => key))
-    const missing: Row[] = []
-    for (const [place, row] of wanted.entries()) {
-      const value = stored[place]
+    const [known, missing] = [[] as Row[], [] as Row[]]
+    for (const row of eids.values()) (stored.mayHave(eidOf(row.key)) ? known : missing).push(row)
+    const values = known.length === 0 ? [] : await getMany(known.map(({ key }) => key))
+    for (const [place, row] of known.entries()) {
+      const value = values[place]
       if (value !== undefined && (bytesEqual(value, row.value) || await isEarlier(value, row))) continue
       missing.push(row)
     }
@@ -217,6 +221,7 @@ export function createLogStore(db: StoreDatabase): LogStore {
         ...kept.map(({ key, value }) => ({ key: keptKey(key), value: withSum(keptKey(key), value) })),
       ]
       await write(puts)
+      for (const { eids } of rows) for (const { key } of eids) stored.add(eidOf(key))
       for (const { tail } of frames) tails.set(logName(tail.log), tail)
     },
 
@@ -264,8 +269,9 @@ export function createLogStore(db: StoreDatabase): LogStore {
       const rows = frames.flatMap((frame) => frame.entryBytes.map((bytes, index) => ({
         key: eidKey(peekEntry(bytes)!.eid), value: positionValue({ log: frame.log, no: frame.header.no, index }),
       })))
-      const stored = await getMany(rows.map(({ key }) => key))
-      const wrong = rows.filter(({ value }, place) => stored[place] === undefined || !bytesEqual(stored[place], value))
+      for (const { key } of rows) stored.add(eidOf(key))
+      const values = await getMany(rows.map(({ key }) => key))
+      const wrong = rows.filter(({ value }, place) => values[place] === undefined || !bytesEqual(values[place], value))
       const puts = wrong.length === 0 ? [] : await missingRows(wrong)
       await write(puts)
       return puts.length

@@ -195,6 +195,7 @@ export function createSimDisk(
         disk.runtime.set('marker', { ...end, boot: 'run' })
         return Promise.resolve()
       },
+      close: () => {},
     }
   }
 

@@ -18,7 +18,7 @@ const hub = world.hubs[0]!.signer
 const log = { hub: 0, epoch: 1 }
 
 /** A writer over a store that is a map; `commit` plays the commit lane for one frame. */
-function writerWorld({ peers = 1, queueMax = 100, parkedMax = 10, apply = (_encoded: EncodedEntry, _at: Position) => {} } = {}) {
+function writerWorld({ peers = 1, queueMax = 100, parkedMax = 10, lingerMs = 0, apply = (_encoded: EncodedEntry, _at: Position) => {} } = {}) {
   const clock = fakeClock()
   const logged = new Map<string, StoredEntry & StoredPosition>()
   const acked = { no: 0 }
@@ -33,7 +33,7 @@ function writerWorld({ peers = 1, queueMax = 100, parkedMax = 10, apply = (_enco
       locate: (eids) => Promise.resolve(eids.map((eid) => logged.get(toHex(eid)))),
       entryAt: (position) => Promise.resolve([...logged.values()].find((entry) => entry.no === position.no && entry.index === position.index)!),
     },
-  }, { network: world.federation.network, hub: 0, queueMax, parkedMax })
+  }, { network: world.federation.network, hub: 0, queueMax, parkedMax, lingerMs })
 
   const logKey = testKey().signer
   writer.open(emptyTail(log), logKey, epochOpen(world, 0, 1, logKey))
@@ -72,8 +72,15 @@ describe('ledger/log-writer', () => {
     expect(await commit()).to.equal(undefined)
   })
 
-  it('waits for company for 1 ms, then asks for a commit once', () => {
+  it('asks for a commit at once', () => {
     const world = writerWorld()
+    const before = world.kicks
+    void world.append(grantOf('a'))
+    expect(world.kicks).to.equal(before + 1)
+  })
+
+  it('waits for company where it is told to, then asks for a commit once', () => {
+    const world = writerWorld({ lingerMs: 1 })
     const before = world.kicks
     void world.append(grantOf('a'))
     void world.append(grantOf('b'))

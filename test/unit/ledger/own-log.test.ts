@@ -36,6 +36,7 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
     readMarker: () => Promise.resolve(files.marker), writeMarker: (end) => { files.marker = { boot: 'b', ...end }; return Promise.resolve() },
     readAnchor: () => Promise.resolve(files.anchor), writeAnchor: (anchor) => { files.anchor = anchor; return Promise.resolve() },
     readEpochKey: () => Promise.resolve(files.key), writeEpochKey: (file) => { files.key = file; return Promise.resolve() },
+    close: () => {},
   }
   const peers = { connected: 0, compared: 0, heard: 2 }
   const behind: LogId[] = []

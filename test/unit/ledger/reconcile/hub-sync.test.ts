@@ -77,13 +77,28 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(loads(effects)).to.have.length(1)
   })
 
-  it("acknowledges a third hub's frames to both, so each knows what the other has", () => {
+  it('acknowledges frames to their author at once, and to the third hub from time to time, so each knows what the other has', () => {
     const state = machine()
     connect(state, 1)
     connect(state, 2)
-    const effects = durable(state, 1, 1)
-    expect(sent(effects, 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 1 }])
-    expect(sent(effects, 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 1 }])
+    for (const no of [1, 2]) {
+      const effects = durable(state, 1, no)
+      expect(sent(effects, 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no }])
+      expect(sent(effects, 2)).to.deep.equal([])
+    }
+    const effects = step(state, { type: 'collected' })
+    expect(sent(effects, 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 2 }])
+    expect(sent(effects, 1)).to.deep.equal([])
+    expect(step(state, { type: 'collected' })).to.deep.equal([])
+  })
+
+  it('tells the third hub at once what it has of an author that is gone', () => {
+    const state = machine()
+    connect(state, 1)
+    connect(state, 2)
+    durable(state, 1, 1)
+    expect(sent(step(state, { type: 'disconnected', hub: 1 }), 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 1 }])
+    expect(sent(durable(state, 1, 2), 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 2 }])
   })
 
   it("asks a peer for an absent author's frames, and not while the author is there to push", () => {
@@ -222,7 +237,8 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(sent(connect(state, 2), 2)).to.deep.equal([hello(headOf(1, 3))])
     const effects = durable(state, 1, 4)
     expect(sent(effects, 1)).to.deep.equal([])
-    expect(sent(effects, 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 4 }])
+    expect(sent(effects, 2)).to.deep.equal([])
+    expect(sent(step(state, { type: 'collected' }), 2)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 4 }])
     may = true
     expect(sent(step(state, { type: 'heard' }), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 4 }])
     expect(sent(durable(state, 1, 5), 1)).to.deep.equal([{ t: 'ack', log: logOf(1), no: 5 }])
