@@ -28,9 +28,8 @@ export function createAudit({ hub, store }: AuditComponents, context: FrameConte
     return frames
   }
 
-  async function load(log: LogId, from: number, to: number): Promise<readonly Uint8Array[]> {
-    // Every signature is checked when they are folded.
-    const frames = await store.frameBytes(log, from, { bytesMax: CHUNK_BYTES, framesMax: Math.min(CHUNK_FRAMES, to - from + 1), forFold: true })
+  async function load({ log, from, to }: { readonly log: LogId; readonly from: number; readonly to: number }, { forFold }: { readonly forFold: boolean }): Promise<readonly Uint8Array[]> {
+    const frames = await store.frameBytes(log, from, { bytesMax: CHUNK_BYTES, framesMax: Math.min(CHUNK_FRAMES, to - from + 1), forFold })
     if (frames.length > 0) return frames
     throw new TriforceError('NOT_FOUND', { ...log, frame: from }, {
       detail: `frame ${from} of the log ${logName(log)} is not on this hub's disk: wait until it has come, or audit up to frames that are here`,
@@ -48,7 +47,9 @@ export function createAudit({ hub, store }: AuditComponents, context: FrameConte
         problems.push(progress.problem)
         break
       }
-      const problem = fold.take(progress.log, progress.from, await load(progress.log, progress.from, progress.to))
+      // Every signature is checked when they are folded. Where one is broken, reading with signatures fetches the frame again, or says what is damaged.
+      const problem = fold.take(progress.log, progress.from, await load(progress, { forFold: true }))
+        && fold.take(progress.log, progress.from, await load(progress, { forFold: false }))
       if (problem !== undefined) {
         problems.push(`${logName(progress.log)}: ${problem}`)
         break

@@ -280,7 +280,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   async function load(id: LogId, from: number, to: number, bytesMax: number): Promise<void> {
     let frames: readonly (Uint8Array | CheckedFrame)[] = recent.range(id, from, to, bytesMax)
     try {
-      if (frames.length === 0) frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1), forFold: true })
+      if (frames.length === 0) frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1) })
     } catch (error) {
       log.error('frames cannot be read for a checkpoint', { log: logName(id), from, problem: toTriforceError(error).message })
     }

@@ -6,11 +6,14 @@
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { decodeEntry, encodeEntry, expectedEid, peekEntry, type EncodedEntry, type Entry, type EntryKind, type EntryOf } from '../entries/entry.ts'
-import type { AccountId, EntryId, LogName } from '../fold/state.ts'
+import { quotaOf } from '../fold/quota.ts'
+import { UNLIMITED_TOKENS, type AccountId, type EntryId, type LogName } from '../fold/state.ts'
 import { checkFrame, decodeFrame, type FrameContext, type LogTail } from '../frame.ts'
 import { ISLAND_RELEASE_MS } from '../rules.ts'
 import { hasFrozen, hasOpenHold } from '../fold/apply-seals.ts'
+import { priceOf } from '../tables/lookup.ts'
 import { idBytes, nothing } from './decide/common.ts'
+import { isFree } from './decide/hold.ts'
 import { decideRefund, decideResolve, decideSettle, settlementOf } from './decide/running.ts'
 import type { HubEffect, HubEvent, HubMessage, Intent } from './events.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
@@ -172,8 +175,7 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
       lost.spent.set(account, sum < 0n ? 0n : sum)
     }
     if (entry.k === 'Hold') {
-      // One of a free model costs nothing whatever becomes of it, and an island may have served any number of them.
-      if (entry.credits === 0n) return
+      if (!mayCost(hub, entry)) return
       lost.holds.set(toHex(entry.eid), toHex(entry.account))
     } else if (entry.k === 'Settle') {
       const account = lost.holds.get(toHex(entry.hold))
@@ -229,6 +231,13 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
   }
 
   return { tick, loaded, takeOrphans, restart: restartAll }
+}
+
+/** A hold of a free model, or of a tier without bound, costs nothing whatever becomes of it, and an island may have served any number of them. */
+function mayCost({ state }: HubState, { credits, quota, priceRev, priceRow }: EntryOf<'Hold'>): boolean {
+  const price = priceOf(state, priceRev, priceRow)
+  // What a quota covers at first may be extended beyond it.
+  return credits > 0n || (price === undefined || !isFree(price)) && (quota === undefined || quotaOf(state, quota.tierRev, quota.tier) !== UNLIMITED_TOKENS)
 }
 
 function isOut(hub: HubState, name: LogName): boolean {

@@ -4,8 +4,11 @@ import { Level } from 'level'
 import { cp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HubLedger } from '../../ledger/interface.ts'
+import { createAudit } from '../../ledger/audit.ts'
 import { decodeEntry } from '../../ledger/entries/entry.ts'
+import { createState } from '../../ledger/fold/state.ts'
 import { checkFrame, decodeFrame } from '../../ledger/frame.ts'
+import { createHub } from '../../ledger/hub/step.ts'
 import { frameKey } from '../../ledger/store/buckets.ts'
 import { createLogStore, logName } from '../../ledger/store/log-store.ts'
 import { openDatabase, type Database } from '../../ledger/store/open.ts'
@@ -150,6 +153,11 @@ describe('ledger: damaged disks', function () {
       expect((await store.frame(logs[victim]!, 5))!.bytes).to.deep.equal(whole[4])
       expect(repaired.toSorted((one, other) => one - other)).to.deep.equal([4, 5])
       expect(Uint8Array.from(await db.get(frameKey(logs[victim]!, 4)) ?? [])).to.deep.equal(Uint8Array.from(whole[3]!))
+      // The next header vouches for a frame whose signature is broken, so only who looks at signatures finds it.
+      await damages['a flipped bit in the signature']!(db, logs[victim]!, 3)
+      const audit = createAudit({ hub: createHub({ network, me: 0, state: createState(network, contextOf(world).hubKeys) }), store }, contextOf(world))
+      expect((await audit.audit({ heads: heads.filter(({ frames }) => frames > 0) })).problems).to.deep.equal([])
+      expect(repaired.at(-1)).to.equal(3)
       // A peer that gives another frame is not believed.
       store.repairWith(() => Promise.resolve(whole[0]), () => {})
       await db.put(frameKey(logs[victim]!, 2), new Uint8Array(200))

@@ -1,7 +1,7 @@
 /**
- * `npm run sim -- --seeds N [--seed S] [--from F] [--steps MS] [--bug NAME] [--mutants]`: runs the ledger's simulator.
+ * `npm run sim -- --seeds N [--seed S] [--from F] [--steps MS] [--processes P] [--bug NAME] [--mutants]`: runs the ledger's simulator.
  *
- * --seeds N    seeds to run, from --from F (default 1), in two processes
+ * --seeds N    seeds to run, from --from F (default 1), in --processes P (default 2)
  * --seed S     one seed, with its last events; twice, to show that it is the same run
  * --notes N    with --seed: how many of its last events, default 40
  * --only A,B   with --mutants: these bugs only
@@ -20,7 +20,6 @@ import { mutantTable, rangesOf, summaryOf } from './sim-summary.ts'
 import { simulate, type SimulateOptions } from './simulate.ts'
 import type { WorkerReport, WorkerTask } from './worker.ts'
 
-const PROCESSES = 2
 const MUTANT_SEEDS_DEFAULT = 2_000
 const REMEMBER = new URL('remember.ts', import.meta.url).href
 /** A seed takes well below a second; a machine may be shared by many. */
@@ -30,10 +29,11 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string' }, seed: { type: 'string' }, from: { type: 'string', default: '1' }, steps: { type: 'string' },
     bug: { type: 'string' }, mutants: { type: 'boolean', default: false }, only: { type: 'string' },
-    notes: { type: 'string', default: '40' },
+    notes: { type: 'string', default: '40' }, processes: { type: 'string', default: '2' },
   },
 })
 
+const processesMax = Math.max(1, Number(values.processes))
 const options: SimulateOptions = values.steps === undefined ? {} : { lengthMs: Number(values.steps) }
 
 function bugOf(name: string | undefined): PlantedBug | undefined {
@@ -76,7 +76,7 @@ async function runWorker(task: WorkerTask, onReport: (report: WorkerReport) => b
   }
 }
 
-async function runSeeds(from: number, seeds: number, bug: PlantedBug | undefined, onReport: (report: WorkerReport) => boolean, processes = PROCESSES): Promise<void> {
+async function runSeeds(from: number, seeds: number, bug: PlantedBug | undefined, onReport: (report: WorkerReport) => boolean, processes = processesMax): Promise<void> {
   await Promise.all(Array.from({ length: Math.min(processes, seeds) }, async (_, first) => {
     await runWorker({ from: from + first, every: processes, to: from + seeds, ...(bug === undefined ? {} : { bug }), options }, onReport)
   }))
@@ -86,7 +86,7 @@ async function runMutants(): Promise<boolean> {
   const results: { readonly bug: string; readonly seed?: number; readonly check?: string }[] = []
   const wanted = plantedBugs.filter((bug) => values.only === undefined || values.only.split(',').includes(bug))
   const queue = [...wanted]
-  await Promise.all(Array.from({ length: PROCESSES }, async () => {
+  await Promise.all(Array.from({ length: processesMax }, async () => {
     for (let bug = queue.shift(); bug !== undefined; bug = queue.shift()) {
       const name = bug
       let caught: { readonly seed: number; readonly check: string } | undefined

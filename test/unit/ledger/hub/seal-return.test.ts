@@ -1,0 +1,81 @@
+/** What the successor charges for the lost end of a sealed log. */
+import { expect } from 'chai'
+import { encodeEntry, expectedEid, holdEidOf, type EncodedEntry } from '../../../../ledger/entries/entry.ts'
+import { accountFor, createState, nameOf } from '../../../../ledger/fold/state.ts'
+import { createCase } from '../../../../ledger/hub/seal-case.ts'
+import { createReturns } from '../../../../ledger/hub/seal-return.ts'
+import { createHub } from '../../../../ledger/hub/step.ts'
+import { plan } from '../../../../ledger/tables/plan.ts'
+import { toHex } from '../../../../protocol/bytes.ts'
+import { contextOf, logBuilder } from '../../../support/ledger-frames.ts'
+import { testWorld } from '../../../support/ledger-world.ts'
+
+const world = testWorld()
+const context = contextOf(world)
+const log = { hub: 2, epoch: 1 }
+const account = new Uint8Array(16).fill(1)
+const START = 1_800_000_000_000
+const START_DAY = START / 86_400_000 | 0
+const FROZEN = 1_000n
+const paidRow = plan.prices.rows.find(({ promptMicroCredits }) => promptMicroCredits > 0n)!.row
+const freeRow = plan.prices.rows.find(({ promptMicroCredits, completionMicroCredits }) => promptMicroCredits + completionMicroCredits === 0n)!.row
+
+interface Spend { readonly row?: string; readonly tier?: string; readonly credits?: bigint; readonly quotaTokens?: number; readonly extended?: bigint; readonly charge: bigint }
+
+/** Entries of one request. */
+function spend(number: number, { row = paidRow, tier = 'free', credits = 0n, quotaTokens = 0, extended, charge }: Spend): EncodedEntry[] {
+  const request = new Uint8Array(16).fill(number)
+  const hold = holdEidOf(2, request)
+  return [
+    encodeEntry({
+      k: 'Hold', hub: 2, request, requestHash: new Uint8Array(32), account, priceRow: row, priceRev: 0, credits, expiresAt: START + 1,
+      ...quotaTokens === 0 ? {} : { quota: { day: START_DAY, tokens: quotaTokens, tier, tierRev: 0 } },
+    }),
+    ...extended === undefined ? [] : [encodeEntry({ k: 'Extend', hold, step: 1, credits: extended, quotaTokens: 0, expiresAt: START + 2 })],
+    encodeEntry({ k: 'Settle', hold, promptTokens: 1, completionTokens: 1, charge, quotaTokens: 0 }),
+  ]
+}
+
+/** µcr that the successor settles for these entries, which only the sealed log's hub had. */
+function settledFor(spends: readonly Spend[]): bigint {
+  const written = logBuilder(world, 2)
+  written.next()
+  const { tail } = written
+  const frames = spends.map((each, number) => written.next(spend(number, each)).bytes)
+
+  const state = createState(context.network, context.hubKeys)
+  state.logs.set(nameOf(log), {
+    log, frame: tail.no, tsMs: START, seen: { frame: 0, vector: [] }, shares: [], forked: false,
+    status: { is: 'sealed', frame: tail.no, successor: '0/1', sealedDay: START_DAY, returned: false, at: { tsMs: START, hub: 0, epoch: 1, frame: 1, seq: 1 } },
+  })
+  accountFor(state, toHex(account)).frozen.set(nameOf(log), FROZEN)
+  const hub = createHub({ network: context.network, me: 0, state, machines: [] })
+  hub.writing = { hub: 0, epoch: 1 }
+  const returns = createReturns({ me: 0, context, tailOf: () => tail })
+  const known = { ...createCase(log), certificate: { log, no: tail.no, hash: tail.hash, signatures: [] } }
+  const effects = returns.takeOrphans(hub, 2, { t: 'orphans', log, from: tail.no + 1, frames, last: true, lost: false }, known, START)
+  const eid = toHex(expectedEid({ k: 'IslandSettle', log, account, amount: 1n }))
+  for (const effect of effects) {
+    if (effect.type !== 'append' || toHex(effect.intent.eid) !== eid) continue
+    const decision = effect.intent.decide({ nowMs: START, tsMs: START, log: { hub: 0, epoch: 1 } })
+    if (decision.type !== 'entries') throw new Error(`decided: ${decision.type}`)
+    return decision.entries.reduce((sum, { entry }) => sum + (entry.k === 'IslandSettle' ? entry.amount : 0n), 0n)
+  }
+  return 0n
+}
+
+describe('ledger/hub/seal-return: what an island spent', () => {
+  it('is charged, at most what is frozen', () => {
+    expect(settledFor([{ credits: 500n, charge: 300n }])).to.equal(300n)
+    expect(settledFor([{ credits: 900n, charge: 900n }, { credits: 300n, charge: 200n }])).to.equal(FROZEN)
+  })
+
+  it('is charged too where a quota covered the hold at first, and an extension went beyond it', () => {
+    expect(settledFor([{ quotaTokens: 100, extended: 400n, charge: 250n }])).to.equal(250n)
+    expect(settledFor([{ extended: 400n, charge: 250n }]), 'a hold of nothing').to.equal(250n)
+  })
+
+  it('leaves out what costs nothing whatever comes of it', () => {
+    expect(settledFor([{ row: freeRow, charge: 0n }, { tier: 'unlimited', quotaTokens: 100, charge: 0n }])).to.equal(0n)
+  })
+})
