@@ -10,6 +10,7 @@ import { killAllRounds } from '../support/kill-all.ts'
 import { seededUnit } from '../support/seeded.ts'
 import { until } from '../support/until.ts'
 import { kill, removeDir, startUp, temporaryDir, TRIFORCE, type Up } from '../support/up.ts'
+import { SEED } from '../support/seed.ts'
 
 describe('a federation in real processes', function () {
   this.timeout(60_000)
@@ -220,7 +221,7 @@ describe('a federation killed in the middle of traffic', function () {
   this.timeout(120_000)
 
   it('has on every hub each receipt whose last chunk a client saw', async () => {
-    const seed = Number(process.env['TRIFORCE_TEST_SEED'] ?? Date.now() % 1_000_000)
+    const seed = SEED
     const dir = temporaryDir()
     try {
       const report = await killAllRounds({ dir, rounds: 2, unit: seededUnit(seed) })

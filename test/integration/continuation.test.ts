@@ -2,8 +2,9 @@ import { expect } from 'chai'
 import { chat } from '../support/chat-client.ts'
 import { offeredBy, receiptsOnAllHubs, startContinuationWorld, streamAndDisturb, wantedStreams, type ContinuationWorld, type Disturbance } from '../support/continuation.ts'
 import { seededUnit } from '../support/seeded.ts'
+import { SEED } from '../support/seed.ts'
 
-const seed = Date.now() % 1_000_000
+const seed = SEED
 
 // The whole of it, with frozen hosts and cut links, is `npm run test:continuation`.
 describe(`streams whose host is lost (seed ${seed})`, function () {

@@ -23,8 +23,9 @@ import { cryptoRandom, join2, realClock, temporaryDir, testReceipt, testWorld } 
 import { quietLog } from '../support/quiet-log.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { until } from '../support/until.ts'
+import { SEED } from '../support/seed.ts'
 
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const seed = SEED
 const random = seededRandom(seed)
 const below = (count: number) => Math.floor(random.unit() * count)
 

@@ -11,6 +11,7 @@ import { receiptIdOf } from '../../protocol/messages/receipt.ts'
 import { testKey } from '../support/federation.ts'
 import { join2, openTestLedger, temporaryDir, testReceipt, testWorld, type TestLink } from '../support/ledger-world.ts'
 import { until } from '../support/until.ts'
+import { SEED } from '../support/seed.ts'
 
 const world = testWorld()
 const { network } = world.federation
@@ -156,7 +157,7 @@ describe('ledger: three hubs', function () {
   })
 
   it('converges whatever order links are cut and joined in, under writes', async () => {
-    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+    const seed = SEED
     const hubs = await hubsWorld()
     try {
       await hubs.openAll()

@@ -1,12 +1,12 @@
 /** Three hubs as real processes under load, killed at random moments: nothing acknowledged may be lost anywhere. */
 import { expect } from 'chai'
-import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { freePorts, startHubProcess, type HubProcess } from '../support/ledger-processes.ts'
 import { openTestLedger, temporaryDir, testWorld } from '../support/ledger-world.ts'
 import { times } from '../support/thorough.ts'
 import { until } from '../support/until.ts'
+import { SEED } from '../support/seed.ts'
 
 const ROUNDS = times(5, 20)
 
@@ -24,7 +24,7 @@ function seededRandom(seed: number): () => number {
 describe('ledger: SIGKILL under load', () => {
   it(`keeps every acknowledged receipt on all hubs through ${ROUNDS} rounds of SIGKILL`, async function () {
     this.timeout(180_000)
-    const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+    const seed = SEED
     const random = seededRandom(seed)
     const world = testWorld()
     const dir = await temporaryDir()

@@ -6,9 +6,10 @@ import { ollamaChat } from '../../providers/ollama-request.ts'
 import { codeOf } from '../support/code-of.ts'
 import { chatRequest, collect, realEmbedded, type RunResult } from '../support/provider-world.ts'
 import { seededUnit } from '../support/seeded.ts'
+import { SEED } from '../support/seed.ts'
 
 const MODEL = 'triforce-demo'
-const seed = Date.now() % 1_000_000
+const seed = SEED
 const schema = JSON.stringify({ type: 'array', items: { type: 'string', minLength: 30, maxLength: 60 }, minItems: 20 })
 
 /** The request that goes on after the first `events` pieces of text. */

@@ -8,6 +8,7 @@ import { createOllamaWriter } from '../../../../node/bridge/ollama/answer.ts'
 import type { AnswerDelta } from '../../../../protocol/completion.ts'
 import { testServed } from '../../../support/bridge-gateway.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
+import { SEED } from '../../../support/seed.ts'
 
 const end: AnswerEnd = { finish: 'toolCalls', usage: { promptTokens: 7, completionTokens: 3 }, served: testServed }
 
@@ -42,7 +43,7 @@ function bodyOf(writer: AnswerWriter, pieces: readonly AnswerDelta[]): Record<st
 }
 
 describe('node/bridge: a stream and a body', () => {
-  const seed = Date.now()
+  const seed = SEED
   before(() => console.log(`      seed ${seed}`))
 
   it('say the same in Anthropic\'s dialect, and no event names a block that is not open', () => {

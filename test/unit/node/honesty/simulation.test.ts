@@ -1,8 +1,9 @@
 import { expect } from 'chai'
 import { cheats, honestHost, simulateHost } from '../../../cheats/simulate.ts'
 import { seededUnit } from '../../../support/seeded.ts'
+import { SEED } from '../../../support/seed.ts'
 
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 32))
+const seed = SEED
 
 describe(`honesty in a simulation (SEED=${seed})`, function () {
   this.timeout(60_000)
