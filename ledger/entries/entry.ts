@@ -12,6 +12,7 @@ import { sha256 } from '../../protocol/crypto.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { receiptIdOf, type Receipt, type SignedHalf } from '../../protocol/messages/receipt.ts'
 import type { Ticket } from '../../protocol/messages/ticket.ts'
+import { isPlanted } from '../planted-bugs.ts'
 import { accountOpenSchema, keyAddSchema, keyRevokeSchema, tierSetSchema } from './accounts.ts'
 import {
   approvalSchema, epochOpenSchema, equivProofSchema, handbackSchema, islandReleaseSchema, islandSettleSchema, sealEntrySchema,
@@ -95,6 +96,8 @@ export function expectedEid(entry: Unnamed<Entry>): Uint8Array {
       eid = eidOf(entry.k, entry.hold, number64(entry.step))
       break
     case 'Settle':
+      eid = isPlanted('settled-twice') ? eidOf(entry.k, entry.hold, number64(entry.completionTokens)) : eidOfOnce(entry.k, entry.hold)
+      break
     case 'Expire':
       eid = eidOfOnce(entry.k, entry.hold)
       break

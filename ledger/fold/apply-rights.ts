@@ -72,12 +72,12 @@ export function accept(scene: Scene, entry: EntryOf<'Accept'>): Effect {
   const key = keyIn(toHex(entry.give), from, ownerIn(state))
   if (key === undefined) return acceptLost(scene, entry, from)
   const given = state.gives.get(key)
-  if (given === undefined) return isPlanted('accepted-twice') ? acceptLost(scene, entry, from) : NO_EFFECT
+  if (given === undefined) return NO_EFFECT
   if (!sees(scene, given.at)) refuse('its give had not arrived')
   if (given.to !== log || given.account !== id || given.unit !== unit || given.amount !== amount) refuse('its give says otherwise')
   return {
     postings: [inflight(id, unit, -amount), arrived(id, unit, 'accepted', amount, log)],
-    after: () => { finish(state, key, from) },
+    after: () => { if (!isPlanted('accepted-twice')) finish(state, key, from) },
   }
 }
 
@@ -88,7 +88,7 @@ export function accept(scene: Scene, entry: EntryOf<'Accept'>): Effect {
 function acceptLost(scene: Scene, entry: EntryOf<'Accept'>, from: LogName): Effect {
   const { state, log } = scene
   const giver = state.logs.get(from)
-  if (giver === undefined || giver.status.is === 'live' && !isPlanted('accepted-twice')) refuse('its give is not known')
+  if (giver === undefined || giver.status.is === 'live') refuse('its give is not known')
   const id = toHex(entry.account)
   const { unit, amount } = entry
   return {

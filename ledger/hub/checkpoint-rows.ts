@@ -8,6 +8,7 @@ import { bytesUpTo } from '../../protocol/messages/ledger-fields.ts'
 import { checkpointSigned, decodeFinal, framesOf, parseCheckpoint, type Cosignature, type FinalCheckpoint, type Frontiers } from '../checkpoint/checkpoint.ts'
 import type { LedgerState, LogName } from '../fold/state.ts'
 import type { FrameContext } from '../frame.ts'
+import { isPlanted } from '../planted-bugs.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
 
 /** Rows to read from the store at the start. */
@@ -74,8 +75,9 @@ export function candidateFrames({ state, writing }: Pick<HubState, 'state' | 'wr
     const ours = seen.vector[me]
     if (log.hub !== me && ours?.epoch === writing.epoch) known = Math.max(known, ours.no)
   }
+  if (isPlanted('open-checkpoint')) known -= 1
   const here = frames.get(own)
-  if (here === undefined || known === 0) frames.delete(own)
+  if (here === undefined || known <= 0) frames.delete(own)
   else frames.set(own, Math.min(here, known))
   return frames
 }

@@ -11,6 +11,8 @@ export interface CallOptions {
   /** Codes that this caller must be ready for, beside those that any hub may give at any time. */
   readonly expected?: readonly string[]
   readonly failed?: (error: TriforceError) => void
+  /** Who is asked; default: the process that runs on the hub's own disk. */
+  readonly process?: SimProcess | undefined
 }
 
 export interface Caller {
@@ -55,8 +57,7 @@ export function createCaller(world: SimWorld, oracle: Oracle): Caller {
       const all = [...oracle.accounts.values()]
       return all[Math.min(all.length - 1, Math.floor(all.length * random.unit() ** (1 + swarm.zipf)))]
     },
-    call: (hub, name, run, onAnswer, { expected = [], failed = () => {} } = {}) => {
-      const { process } = slots[hub]!
+    call: (hub, name, run, onAnswer, { expected = [], failed = () => {}, process = slots[hub]!.process } = {}) => {
       if (process?.ledger === undefined) return false
       count(report.operations, name)
       pendingOf.set(process, (pendingOf.get(process) ?? 0) + 1)
@@ -82,12 +83,15 @@ export function createCaller(world: SimWorld, oracle: Oracle): Caller {
       return true
     },
     append: (hub, name, thing, run, options) => {
+      // Some clients reach the copy, where there is one.
+      const { twin } = slots[hub]!
+      const isCopy = twin?.ledger !== undefined && !twin.life.paused && random.unit() < 0.4
       caller.call(hub, name, run, ({ durability, known, seq, epoch, hub: at }) => {
         scheduler.note(`hub${hub + 1} ${name}: ${durability}${known ? ' known' : ''} ${at}/${epoch}:${seq}`)
         if (durability === 'local') count(report.sometimes, 'answered local')
         if (known) count(report.sometimes, 'answered known')
         told(thing, at, durability)
-      }, options)
+      }, isCopy ? { ...options, process: twin } : options)
     },
     after: (delayMs, run) => {
       running += 1

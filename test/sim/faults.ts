@@ -140,9 +140,12 @@ export function createFaults(world: SimWorld): Faults {
     },
     /** It spends alone for a while, its log is sealed meanwhile, and it comes back with what it spent. */
     island(slot) {
+      // One at a time, or there is nobody to seal it; and it has something to spend.
+      if (world.favourite !== undefined || !world.hasBegun()) return false
       const pairsOf = pairs.filter((pair) => pair.some((hub) => hub === slot.index))
       for (const [a, b] of pairsOf) network.cut(a, b, 50)
       scheduler.note(`island hub${slot.index + 1}`)
+      world.favourite = slot.index
       const given = new AbortController()
       scheduler.after(between(500, 3_000), () => {
         const other = pick(slots.filter((each) => each !== slot)).process?.ledger
@@ -150,6 +153,7 @@ export function createFaults(world: SimWorld): Faults {
       })
       scheduler.after(between(3_000, 7_000), () => {
         given.abort(new Error('the island is connected again'))
+        world.favourite = undefined
         for (const [a, b] of pairsOf) network.mend(a, b)
       })
       return true
@@ -199,7 +203,7 @@ export function createFaults(world: SimWorld): Faults {
       return true
     },
     fork(slot) {
-      if (slot.twin !== undefined || slots.some(({ forked }) => forked)) return false
+      if (slot.twin !== undefined || slots.some(({ forked }) => forked) || !world.hasBegun()) return false
       // A copy of today, which nobody can tell from the first one, or one of yesterday.
       const image = random.unit() < 0.6 ? slot.disk.image : images.get(slot.index)?.[0]
       if (image === undefined) return false

@@ -1,5 +1,6 @@
 /** Once everything is mended and all hubs have the same logs: is what stands what callers were told? */
 import { checkState } from '../../ledger/fold/invariants.ts'
+import type { LedgerState } from '../../ledger/fold/state.ts'
 import type { HubLedger } from '../../ledger/interface.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { NaiveLedger } from './naive-ledger.ts'
@@ -23,7 +24,17 @@ export function judge(oracle: Oracle, process: SimProcess, naive: NaiveLedger, c
     ...checkState(process.live!()),
     ...judgePeople(oracle, ledger, circumstances),
     ...judgeMoney(oracle, ledger, naive, circumstances),
+    ...judgeQuotas(process.live!(), naive),
   ]
+}
+
+/** Tokens that the state counts as used of each day are those that holds took. */
+function judgeQuotas({ accounts }: LedgerState, { taken }: NaiveLedger): string[] {
+  return [...accounts].flatMap(([id, { quota }]) => [...quota].flatMap(([day, { logs }]) => {
+    const used = [...logs.values()].reduce((sum, of) => sum + of.used, 0)
+    const right = taken.get(`${id} ${day}`) ?? 0
+    return used === right ? [] : [`account ${id.slice(0, 8)} has used ${used} tokens of day ${day} and should have ${right}`]
+  }))
 }
 
 function judgePeople(oracle: Oracle, ledger: HubLedger, losses: Circumstances): string[] {

@@ -8,6 +8,7 @@ import { decodeFrame, type Frame } from '../../ledger/frame.ts'
 import { leafHash, rootOfLeaves } from '../../protocol/merkle.ts'
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import { keyBytes, placeOf, type DiskImage } from './sim-disk.ts'
+import { payOfAll } from './naive-pay.ts'
 import { costOf, type Oracle, type Price } from './oracle.ts'
 
 export interface LoggedEntry {
@@ -44,6 +45,8 @@ export interface NaiveLedger {
   readonly islands: Map<string, bigint>
   /** Entries by kind. */
   readonly kinds: Map<string, number>
+  /** Tokens that holds take of a day's quota: `<account> <day>`. */
+  readonly taken: Map<string, number>
   readonly problems: string[]
 }
 
@@ -125,6 +128,8 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
   const once = new Set<string>()
   const gives = new Set<string>()
   const named = new Map<string, bigint>()
+  /** Pay by `<contributor> <device>`. */
+  const paid = new Map<string, bigint>()
   const islands = new Map<string, bigint>()
   /** Chargebacks by the purchase that they are of. */
   const charged = new Map<string, bigint>()
@@ -175,7 +180,9 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
         add(entry.account, -entry.amount)
         break
       case 'Vest':
-        if (isFirst(`vest ${toHex(entry.eid)}`)) add(entry.account, entry.delta)
+        if (!isFirst(`vest ${toHex(entry.eid)}`)) break
+        paid.set(`${toHex(entry.contributor)} ${entry.device}`, (paid.get(`${toHex(entry.contributor)} ${entry.device}`) ?? 0n) + entry.delta)
+        add(entry.account, entry.delta)
         break
       case 'IslandSettle':
         if (!isFirst(`island ${toHex(entry.eid)}`)) break
@@ -228,7 +235,15 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
     }
   }
   for (const [name, amount] of charged) if (amount > (named.get(name) ?? 0n)) problems.push(`of ${name}, ${amount} is charged back`)
-  return { totals, holds, named, islands, kinds, problems: [...problems, ...quotaProblems(holds, oracle, rules), ...grantProblems(entries, rules)] }
+  if (paid.size > 0) {
+    const worth = payOfAll(entries)
+    for (const [name, amount] of paid) if (amount > (worth.get(name) ?? 0n)) problems.push(`${name.slice(0, 8)} was paid ${amount} for work worth ${worth.get(name) ?? 0n}`)
+  }
+  const taken = takenOf(holds)
+  return {
+    totals, holds, named, islands, kinds, taken,
+    problems: [...problems, ...servedTwice(holds, oracle), ...quotaProblems(taken, oracle, rules), ...grantProblems(entries, rules)],
+  }
 }
 
 function settleProblems(hold: NaiveHold, use: { readonly charge: bigint; readonly promptTokens: number; readonly completionTokens: number; readonly hold: Uint8Array }, rules: Rules): string[] {
@@ -240,12 +255,23 @@ function settleProblems(hold: NaiveHold, use: { readonly charge: bigint; readonl
   return use.charge === right ? [] : [`hold ${name} was charged ${use.charge} for ${use.promptTokens} + ${use.completionTokens} tokens, not ${right}`]
 }
 
+/** However many hubs served a request, it is paid once. */
+function servedTwice(holds: ReadonlyMap<string, readonly NaiveHold[]>, oracle: Oracle): string[] {
+  const paid = [...holds].flatMap(([id, of]) => of.some(({ over, charge, refunded, takes }) => over === 'settled' && (charge > refunded || takes > 0)) ? [id] : [])
+  const byRequest = Map.groupBy(paid, (id) => oracle.holds.get(id)?.first ?? id)
+  return [...byRequest].filter(([, ids]) => ids.length > 1).map(([first, ids]) => `the request of hold ${first.slice(0, 8)} is paid ${ids.length} times: ${ids.map((id) => id.slice(0, 8)).join(', ')}`)
+}
+
 /** All that is taken from a day's quota, by all hubs together. */
-function quotaProblems(holds: ReadonlyMap<string, readonly NaiveHold[]>, oracle: Oracle, rules: Rules): string[] {
+function takenOf(holds: ReadonlyMap<string, readonly NaiveHold[]>): Map<string, number> {
   const taken = new Map<string, number>()
   for (const hold of [...holds.values()].flat()) {
     if (hold.day !== undefined) taken.set(`${hold.account} ${hold.day}`, (taken.get(`${hold.account} ${hold.day}`) ?? 0) + hold.takes)
   }
+  return taken
+}
+
+function quotaProblems(taken: ReadonlyMap<string, number>, oracle: Oracle, rules: Rules): string[] {
   return [...taken].flatMap(([name, tokens]) => {
     const [account = '', day] = name.split(' ')
     const tiers = [...oracle.accounts.get(account)?.tiers ?? []].map((tier) => rules.tierTokens.get(tier))

@@ -66,6 +66,7 @@ export function moneyOperations(caller: Caller, repeatables: Repeatables) {
       // A part of it, all of it, or more than was paid, which is refused.
       const amount = random.unit() < 0.7 ? paid.amount : paid.amount * BigInt(caller.between(1, 3)) / 2n
       const again = (at: number) => {
+        oracle.chargebacks += 1
         caller.append(at, 'chargeback', untold(), async (ledger) => await ledger.chargeback({ account: account.id, amountMicroCredits: amount, payment }), {
           expected: ['ENTRY_INVALID', 'ENTRY_CONFLICT'],
         })

@@ -17,6 +17,7 @@ export interface Repeatables {
   some(): { readonly again: Operation; readonly hub: number | undefined } | undefined
 }
 
+const OPEN_TRIES_MAX = 20
 const TIERS = ['free', 'contributor', 'pro', 'unlimited', 'enterprise']
 
 export function peopleOperations(caller: Caller, repeatables: Repeatables) {
@@ -30,8 +31,14 @@ export function peopleOperations(caller: Caller, repeatables: Repeatables) {
       const tier = random.unit() < 0.7 ? 'free' : caller.pick(TIERS)!
       const account = { ...untold(), publicKey, id, name: `account ${oracle.accounts.size}`, tier, tiers: new Set([tier]) }
       oracle.accounts.set(toHex(id), account)
+      let tries = 0
       const again = (at: number) => {
-        caller.append(at, 'open-account', account, async (ledger) => await ledger.openAccount({ publicKey, name: account.name, tier }))
+        caller.append(at, 'open-account', account, async (ledger) => await ledger.openAccount({ publicKey, name: account.name, tier }), { failed: later })
+      }
+      // Without it nothing else can be asked for.
+      const later = () => {
+        tries += 1
+        if (tries < OPEN_TRIES_MAX) caller.after(caller.between(100, 600), () => { again(caller.pick(caller.hubs) ?? 0) })
       }
       repeatables.add(again)
       again(caller.pick(caller.hubs)!)

@@ -17,6 +17,8 @@ interface Request {
   readonly completionTokensMax: number
   readonly completionTokensMin: number
   readonly holdMs: number
+  /** Request ids by hub, in the order in which hubs were asked. */
+  readonly asked: Map<number, Uint8Array>
 }
 
 const MODELS = [['groq', 'llama'], ['mistral', 'mistral-large-2'], ['anthropic', 'claude-opus-4'], ['openai', 'gpt-4o'], ['ollama', 'llama'], ['somebody', 'something']] as const
@@ -31,45 +33,63 @@ export function spendingOperations(caller: Caller) {
   const { report, scheduler } = world
   const chance = (share: number) => random.unit() < share
 
-  function begin(hub: number, request: Request, supersedes?: { readonly hub: number; readonly hold: Uint8Array }): void {
-    const id = random.bytes(16)
+  function begin(hub: number, request: Request): void {
+    const { account, requestHash, model: [provider, model], promptTokens, completionTokensMax, completionTokensMin, holdMs, asked } = request
+    // Whoever comes back to a hub repeats what it asked there.
+    const repeated = asked.get(hub)
+    const id = repeated ?? random.bytes(16)
+    asked.set(hub, id)
+    const [first] = [...asked].map(([at, known]) => ({ hub: at, hold: holdEidOf(at, known) }))
     const hold = holdEidOf(hub, id)
-    const record: OracleHold = { id: toHex(hold), account: toHex(request.account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, refunds: 0n }
+    const record: OracleHold = oracle.holds.get(toHex(hold)) ?? {
+      id: toHex(hold), first: toHex(first!.hold), account: toHex(account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, refunds: 0n,
+    }
     oracle.holds.set(record.id, record)
-    const { account, requestHash, model: [provider, model], promptTokens, completionTokensMax, completionTokensMin, holdMs } = request
     let answered = false
-    const attempt = () => caller.call(hub, 'hold', async (ledger) => await ledger.hold({
-      request: id, requestHash, account: account.id, provider, model, promptTokens, completionTokensMax, completionTokensMin, holdMs,
-      ...(supersedes === undefined ? {} : { supersedes }),
-    }), (result) => {
-      // A hub that was slow to answer serves all the same, for nobody.
-      if (!answered || chance(0.5)) held(record, hold, request, result)
-      answered = true
-    }, {
-      expected: [...REFUSALS, 'HOLD_OVER'],
-      failed: (error) => {
-        if (REFUSALS.includes(error.code)) {
-          count(report.sometimes, error.code === 'QUOTA_EXCEEDED' ? 'quota refused' : error.code === 'ACCOUNT_IN_DEBT' ? 'debt refused' : `hold refused: ${error.code}`)
-          // Repeats and their originals answer alike, so one refusal is the refusal.
-          if (!record.acknowledged) record.refused = true
-        }
+    const attempt = (isNew: boolean) => {
+      const inDebt = debtAt(hub, account)
+      caller.call(hub, 'hold', async (ledger) => await ledger.hold({
+        request: id, requestHash, account: account.id, provider, model, promptTokens, completionTokensMax, completionTokensMin, holdMs,
+        ...(first!.hub === hub ? {} : { supersedes: first! }),
+      }), (result) => {
+        if (isNew && inDebt()) world.violation('oracle', `hub${hub + 1} held ${record.id.slice(0, 8)} for an account in debt`)
+        // A hub that was slow to answer serves all the same, for nobody.
+        if (!answered || chance(0.5)) held(record, hold, request, result)
         answered = true
-      },
-    })
-    attempt()
-    if (chance(0.1)) caller.after(caller.between(1, 400), attempt)
+      }, {
+        expected: [...REFUSALS, 'HOLD_OVER'],
+        failed: (error) => {
+          if (REFUSALS.includes(error.code)) {
+            count(report.sometimes, error.code === 'QUOTA_EXCEEDED' ? 'quota refused' : error.code === 'ACCOUNT_IN_DEBT' ? 'debt refused' : `hold refused: ${error.code}`)
+            // Repeats and their originals answer alike, so one refusal is the refusal.
+            if (!record.acknowledged) record.refused = true
+          }
+          answered = true
+        },
+      })
+    }
+    attempt(repeated === undefined)
+    if (chance(0.1)) caller.after(caller.between(1, 400), () => { attempt(false) })
     caller.after(caller.between(150, PATIENCE_MS_MAX), () => {
       if (answered) return
       answered = true
-      retryElsewhere(hub, hold, request)
+      retryElsewhere(hub, request)
     })
   }
 
-  function retryElsewhere(hub: number, hold: Uint8Array, request: Request): void {
+  /** Says later whether the account was in debt at this hub all the time since now. Debt comes by chargebacks only. */
+  function debtAt(hub: number, { id }: OracleAccount): () => boolean {
+    const ledger = world.slots[hub]!.process?.ledger
+    const debtNow = () => ledger?.money(id)?.balance.debt ?? 0n
+    const [before, chargebacks] = [debtNow(), oracle.chargebacks]
+    return () => before > 0n && debtNow() === before && oracle.chargebacks === chargebacks
+  }
+
+  function retryElsewhere(hub: number, request: Request): void {
     const other = caller.pick(caller.hubs.filter((each) => each !== hub))
     if (other === undefined || chance(0.2)) return
     count(report.sometimes, 'asked another hub')
-    begin(other, request, { hub, hold })
+    begin(other, request)
   }
 
   function held(record: OracleHold, hold: Uint8Array, request: Request, result: HoldResult): void {
@@ -85,6 +105,7 @@ export function spendingOperations(caller: Caller) {
     let step = 0
     let extension = 0
     let mayExtend = true
+    let complaints = 0
 
     const goOn = () => {
       used = Math.min(covered, used + caller.between(0, Math.max(1, covered)))
@@ -125,22 +146,25 @@ export function spendingOperations(caller: Caller) {
         scheduler.note(`hub${hub + 1} settled ${record.id.slice(0, 8)}: ${chargeMicroCredits}`)
         if (record.charged !== undefined && record.charged !== chargeMicroCredits) world.violation('settled twice', `hold ${record.id} ${record.charged} and ${chargeMicroCredits}`)
         record.charged = chargeMicroCredits
-        if (chance(0.1)) refund()
+        if (chance(0.2)) refund()
       }, { expected: AFTER_HOLD, failed: (error) => { answered = error.code !== 'LEDGER_READ_ONLY' } })
       caller.after(PATIENCE_MS_MAX, () => {
         if (answered) return
         if (tries < 2 && chance(0.7)) settle(use, tries + 1)
         // The client never learned that it was served, and has it done again.
-        else retryElsewhere(hub, hold, request)
+        else retryElsewhere(hub, request)
       })
     }
     const refund = () => {
       const amountMicroCredits = chance(0.5) ? 'all' : BigInt(caller.between(1, 2_000_000))
       record.refunds += amountMicroCredits === 'all' ? record.charged ?? 0n : amountMicroCredits
-      const reason = `complaint ${caller.between(1, 2)}`
+      complaints += 1
+      // Half of the time the same complaint again, else another one about the same hold.
+      const reason = `complaint ${chance(0.5) ? 1 : complaints}`
       caller.call(hub, 'refund', async (ledger) => await ledger.refund({ hold, amountMicroCredits, reason }), () => { count(report.sometimes, 'paid back') }, {
         expected: [...AFTER_HOLD],
       })
+      if (complaints < 3 && chance(0.4)) caller.after(caller.between(1, 1_500), refund)
       if (chance(0.5)) {
         caller.call(hub, 'refund', async (ledger) => await ledger.refund({ hold, amountMicroCredits, reason }), () => {}, { expected: [...AFTER_HOLD] })
       }
@@ -154,7 +178,7 @@ export function spendingOperations(caller: Caller) {
     begin(hub, {
       account, requestHash: random.bytes(32), model: caller.pick(MODELS)!, promptTokens, completionTokensMax,
       completionTokensMin: chance(0.5) ? completionTokensMax : Math.floor(completionTokensMax / 4),
-      holdMs: chance(0.7) ? 600_000 : caller.between(500, 10_000),
+      holdMs: chance(0.7) ? 600_000 : caller.between(500, 10_000), asked: new Map(),
     })
   }
 
@@ -168,7 +192,7 @@ export function spendingOperations(caller: Caller) {
       const tokens = caller.between(500, 20_000)
       for (const hub of caller.hubs) {
         begin(hub, {
-          account, requestHash: random.bytes(32), model: MODELS[2], promptTokens: 10, completionTokensMax: tokens, completionTokensMin: chance(0.5) ? tokens : 1, holdMs: 600_000,
+          account, requestHash: random.bytes(32), model: MODELS[2], promptTokens: 10, completionTokensMax: tokens, completionTokensMin: chance(0.5) ? tokens : 1, holdMs: 600_000, asked: new Map(),
         })
       }
     },

@@ -27,6 +27,8 @@ export interface OracleAccount extends Told {
 
 export interface OracleHold {
   readonly id: string
+  /** The hold that was asked for first of all for the same request. */
+  readonly first: string
   readonly account: string
   readonly hub: number
   /** Refused for good: it must never be charged. */
@@ -57,12 +59,14 @@ export interface Oracle {
   readonly prices: Map<number, Map<string, Price>>
   /** Tokens a day by tier; null: no bound. The largest that any revision of the table has. */
   readonly tierTokens: Map<string, number | null>
+  /** Chargebacks that were asked for. */
+  chargebacks: number
 }
 
 export const untold = (): Told => ({ standing: 'asked', localAt: new Set(), replicatedAt: new Set() })
 
 export function createOracle(): Oracle {
-  return { accounts: new Map(), keys: new Map(), mints: new Map(), receipts: new Map(), holds: new Map(), prices: new Map(), tierTokens: new Map() }
+  return { accounts: new Map(), keys: new Map(), mints: new Map(), receipts: new Map(), holds: new Map(), prices: new Map(), tierTokens: new Map(), chargebacks: 0 }
 }
 
 export function told(thing: Told, hub: number, durability: Durability): void {

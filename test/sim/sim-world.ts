@@ -45,6 +45,8 @@ export interface SimWorld {
   readonly network: SimNetwork
   readonly slots: readonly HubSlot[]
   readonly report: SeedReport
+  /** Clients prefer this hub, whatever its network. */
+  favourite: number | undefined
   /** A stream of random numbers of its own for each purpose, so that one more draw here changes nothing there. */
   random(purpose: string): Random
   violation(check: string, detail: string): void
@@ -59,6 +61,8 @@ export interface SimWorld {
   stopTwin(slot: HubSlot): void
   /** May this hub's disk lose something now? `all`: both others must have all of it, not only one of them. */
   mayDamage(slot: HubSlot, all?: boolean): boolean
+  /** Has every disk heard of a log of every hub? Before that nobody could tell a hub's first log from another one. */
+  hasBegun(): boolean
   noteDamage(slot: HubSlot, key?: string): void
   /** Has its disk lost something and not got all of it back yet? */
   isUnrepaired(slot: HubSlot): boolean
@@ -140,8 +144,10 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     return heads
   }
 
+  const knowsAll = (heads: ReadonlyMap<string, number>) => new Set([...heads.keys()].map((name) => name.split('/')[0])).size === 3
+
   const world: SimWorld = {
-    seed, swarm, federation, scheduler, network, slots, report, random,
+    seed, swarm, federation, scheduler, network, slots, report, random, favourite: undefined,
     onEnded: () => {},
     onOpen: () => {},
     violation(check, detail) {
@@ -183,8 +189,8 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     },
     mayDamage(slot, all = false) {
       const heads = slots.map(headsOf)
-      // The federation begins with whole disks: what a hub's first log is, all must have heard.
-      if (heads.some((known) => new Set([...known.keys()].map((name) => name.split('/')[0])).size < 3)) return false
+      // The federation begins with whole disks.
+      if (!heads.every(knowsAll)) return false
       for (const name of new Set(heads.flatMap((head) => [...head.keys()]))) {
         const second = heads.map((head) => head.get(name) ?? 0).sort((a, b) => b - a)[1]!
         owed.set(name, Math.max(owed.get(name) ?? 0, second))
@@ -196,6 +202,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
       if (others.some(({ unrepaired }) => unrepaired)) return false
       return all ? others.every(({ index }) => isWhole(index)) : others.some(({ index }) => isWhole(index))
     },
+    hasBegun: () => slots.map(headsOf).every(knowsAll),
     noteDamage(slot, key) {
       slot.damaged = true
       slot.damages += 1

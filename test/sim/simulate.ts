@@ -10,6 +10,7 @@ import { addUp, entriesOf } from './naive-ledger.ts'
 import { judge, judgeReceipts } from './judge.ts'
 import { createFaults } from './faults.ts'
 import { createOracle } from './oracle.ts'
+import { finalOn, hasAll, opennessOf, type PlainCheckpoint } from './plain-checkpoint.ts'
 import { rememberSignatures } from './sim-federation.ts'
 import type { SimProcess } from './sim-hub.ts'
 import { count, emptyReport, type SeedReport } from './sim-report.ts'
@@ -32,6 +33,11 @@ const STILL_MS = 6_000
 const STEPS_MAX = 60_000
 /** All invariants of all hubs; the ledger itself checks every account that a frame touches. */
 const CHECK_EVERY_STEPS = 500
+const CHECKPOINT_EVERY_STEPS = 50
+/** Simulated time within which what all hubs have is in a final checkpoint: some rounds are skipped, and pay begins a new one. */
+const FINAL_MS_MAX = 30_000
+/** A hub signs no proposal of a hub whose clock is further from its own. */
+const CLOCKS_APART_MS_MAX = 59_000
 
 export async function simulate(seed: number, options: SimulateOptions = {}): Promise<SeedReport> {
   const startedMs = performance.now()
@@ -48,6 +54,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   const faults = createFaults(world)
   let core: readonly number[] = []
   let mended = false
+  const checked = new Set<PlainCheckpoint>()
 
   world.onEnded = (slot, process, error) => { operator(world, slot, process, error) }
   world.onOpen = (process) => { scheduler.note(`${process.name} is open`) }
@@ -73,6 +80,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
       }
       if (!await scheduler.step(endMs)) return until()
       if (scheduler.steps % CHECK_EVERY_STEPS === 0) checkLive()
+      if (scheduler.steps % CHECKPOINT_EVERY_STEPS === 0) checkFinal()
     }
     return true
   }
@@ -116,6 +124,29 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
     }
   }
 
+  /** Of every final checkpoint: what its frames rest on is in it. */
+  function checkFinal(): void {
+    for (const { disk } of slots) {
+      const final = finalOn(disk.image)
+      if (final === undefined || checked.has(final)) continue
+      checked.add(final)
+      count(report.sometimes, 'checkpoint final')
+      for (const problem of opennessOf(final, slots.map((slot) => slot.disk.image))) world.violation('open checkpoint', problem)
+    }
+  }
+
+  /** Two hubs whose clocks agree sign what all have. */
+  async function awaitFinal(): Promise<void> {
+    const clocks = slots.map(({ clock }) => clock.offsetMs).sort((a, b) => a - b)
+    if (Math.min(clocks[1]! - clocks[0]!, clocks[2]! - clocks[1]!) > CLOCKS_APART_MS_MAX) return
+    const isFinal = () => slots.every(({ disk, process }) => {
+      const final = finalOn(disk.image)
+      return final !== undefined && process?.ledger !== undefined && hasAll(final, process.ledger.heads())
+    })
+    if (await runFor(FINAL_MS_MAX, isFinal)) return
+    world.violation('no final checkpoint', slots.map(({ disk, process }) => `${JSON.stringify([...finalOn(disk.image)?.frames ?? []])} of ${process?.ledger === undefined ? '' : headsText(process.ledger)}`).join(' | '))
+  }
+
   /** Everything stands still, for longer than anything waits before it is tried again. */
   async function converge(): Promise<boolean> {
     const isStill = () => isQuiet(slots) && workload.pending === 0 && workload.running === 0
@@ -132,6 +163,7 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
         return false
       }
       await runFor(STILL_MS)
+      await awaitFinal()
       if (isStill() && headsText(slots[0]!.process!.ledger!) === before) return true
     }
   }
@@ -198,6 +230,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
         for (const problem of await whileRunning(judgeReceipts(oracle, ledger, losses))) world.violation('oracle', `${process.name}: ${problem}`)
         const audit = await whileRunning(ledger.audit({ heads }))
         for (const problem of audit.problems) world.violation('audit', `${process.name}: ${problem}`)
+        const final = finalOn(slot.disk.image)
+        if (final !== undefined && hasAll(final, heads) && final.root !== toHex(audit.root)) world.violation('audit', `${process.name}: the final checkpoint says ${final.root}, the audit ${toHex(audit.root)}`)
         roots.push(`${toHex(audit.root)} ${JSON.stringify(audit.totals, (_, value: unknown) => typeof value === 'bigint' ? String(value) : value)}`)
       } catch (error) {
         if (toTriforceError(error).code !== 'LOG_DAMAGED' || !slot.damaged) throw error
@@ -229,8 +263,11 @@ function operator(world: SimWorld, slot: HubSlot, process: SimProcess, error: Tr
   if (isForked) {
     count(world.report.sometimes, 'fork stopped a hub')
     world.stopTwin(slot)
-    sealForked(world, slot)
-    return
+    // It says so itself: where only the key is in use twice, it is started again at once; where its log has two histories, after a seal.
+    if (!error.message.includes('in use twice')) {
+      sealForked(world, slot)
+      return
+    }
   }
   const neverOpened = process.ledger === undefined && error.message.includes('is damaged on this disk')
   const again = () => {

@@ -23,8 +23,6 @@ export function countSometimes(
     if (entry.k === 'Approval' && (state.changes.get(Buffer.from(entry.change).toString('hex'))?.hubs.size ?? 0) >= 2) count(sometimes, 'change approved')
     if (entry.k === 'Settle' && naive.holds.get(Buffer.from(entry.hold).toString('hex'))?.every((hold) => hold.log !== log) === true) count(sometimes, 'settled by the successor')
   }
-  // A hub is paid by what is in a checkpoint that two hubs have signed.
-  if (naive.kinds.has('Vest')) count(sometimes, 'checkpoint final')
   const logged = new Set(entries.filter(({ entry }) => entry.k === 'JobReceipt').map(({ entry }) => toHex(entry.eid)))
   for (const receipt of images.flatMap(orphanReceipts)) if (logged.has(receipt)) count(sometimes, 'orphan receipt logged again')
   for (const hub of [0, 1, 2]) count(sometimes, 'new epoch opened', [...state.logs.values()].filter(({ log }) => log.hub === hub).length - 1)

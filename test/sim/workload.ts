@@ -37,7 +37,8 @@ export function createWorkload(world: SimWorld, oracle: Oracle): Workload {
 
   return {
     operate() {
-      const hub = caller.pick(caller.hubs)
+      const { favourite } = world
+      const hub = favourite !== undefined && caller.hubs.includes(favourite) && caller.random.unit() < 0.6 ? favourite : caller.pick(caller.hubs)
       const kind = caller.pick(world.swarm.operations)
       if (hub !== undefined && kind !== undefined) operations[kind](hub)
     },

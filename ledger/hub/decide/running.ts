@@ -123,7 +123,8 @@ export function decideSettle(hub: HubState, ask: { readonly hold: Uint8Array; re
       const found = holdHere(hub, id, moment)
       if ('refusal' in found) return found.refusal
       const { outcome } = found.hold
-      if (outcome !== undefined) return outcome.settled && sameUse(outcome) ? nothing : over(id, found.hold)
+      if (outcome?.settled === true && sameUse(outcome)) return nothing
+      if (outcome !== undefined && !isPlanted(outcome.settled ? 'settled-twice' : 'expired-settled')) return over(id, found.hold)
       const { receipt } = ask
       const settlement = settlementOf(hub, found.hold, ask)
       return log(encodeEntry({ k: 'Settle', hold: ask.hold, promptTokens, completionTokens, ...settlement, ...(receipt === undefined ? {} : { receipt }) }))
@@ -171,7 +172,8 @@ export function decideRefund(hub: HubState, { hold: holdId, amountMicroCredits, 
     decide: (moment) => {
       const found = holdHere(hub, id, moment)
       if ('refusal' in found) return found.refusal
-      const { outcome, refunded, refundedTokens, account } = found.hold
+      const { outcome, account } = found.hold
+      const { refunded, refundedTokens } = isPlanted('refunded-twice') ? { refunded: 0n, refundedTokens: 0 } : found.hold
       if (outcome?.settled !== true) return refuse('ENTRY_INVALID', { problem: 'not settled', hold: id }, 'only a settled hold can be paid back: settle it or let it expire')
       const left = outcome.charge - refunded
       const leftTokens = outcome.quotaTokens - refundedTokens
