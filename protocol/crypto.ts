@@ -9,6 +9,7 @@ import type { Signer } from './ports.ts'
 export const PUBLIC_KEY_BYTES = 32
 export const SIGNATURE_BYTES = 64
 export const SEED_BYTES = 32
+export const SHA256_BYTES = 32
 
 // RFC 8410: the fixed DER bytes in front of a raw Ed25519 key.
 const PRIVATE_KEY_DER_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
@@ -20,7 +21,11 @@ const parsedKeys = new Map<string, KeyObject>()
 
 /** Hashing one piece of memory is nearly twice as fast as a hash object that takes several. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(hash('sha256', parts.length === 1 ? parts[0]! : Buffer.concat(parts), 'buffer'))
+  // As a text of bytes: `crypto.hash` takes four times as long where it makes a Buffer (0.7 and 2.7 µs for 65 bytes, Node 24).
+  const text = hash('sha256', parts.length === 1 ? parts[0]! : Buffer.concat(parts), 'binary')
+  const bytes = new Uint8Array(SHA256_BYTES)
+  for (let at = 0; at < SHA256_BYTES; at += 1) bytes[at] = text.charCodeAt(at)
+  return bytes
 }
 
 /** A signer from a 32-byte Ed25519 seed. Throws a RangeError where the seed has another length. */

@@ -11,7 +11,7 @@
  * A proof shows the sums of neighbours, but not whose they are: it is for the holder of the account only.
  * Spec: docs/ledger.md#checkpoints
  */
-import { hash } from 'node:crypto'
+import { sha256 } from '../../protocol/crypto.ts'
 import type { AccountId, AccountState } from '../fold/state.ts'
 import { AMOUNT_BYTES, readAmount, viewOf, writeAmount } from './amounts.ts'
 import { moneyOf, noTotals, readLeaf, totalNames, writeLeaf, type StateLeaf, type StateTotals } from './state-leaf.ts'
@@ -221,7 +221,7 @@ function summedOf(row: Buffer): Summed {
 }
 
 function keyOf(account: AccountId): Uint8Array {
-  return hash('sha256', Buffer.from(account, 'hex'), 'buffer')
+  return sha256(Buffer.from(account, 'hex'))
 }
 
 function branchOf(key: Uint8Array, level: number): number {
@@ -235,7 +235,7 @@ function hashOfLeaf(bytes: Uint8Array): Uint8Array {
   if (bytes.byteLength + 1 > leafInput.byteLength) leafInput = Buffer.alloc(2 * bytes.byteLength)
   leafInput[0] = 0
   leafInput.set(bytes, 1)
-  return hash('sha256', leafInput.subarray(0, 1 + bytes.byteLength), 'buffer')
+  return sha256(leafInput.subarray(0, 1 + bytes.byteLength))
 }
 
 const nodeInput = Buffer.alloc(4 + BRANCHES * CHILD_BYTES)
@@ -253,5 +253,5 @@ function hashOfNode(children: readonly ({ readonly row: Buffer } | undefined)[],
   }
   nodeInput[1] = level
   nodeInput.writeUInt16BE(bits, 2)
-  return hash('sha256', nodeInput.subarray(0, at), 'buffer')
+  return sha256(nodeInput.subarray(0, at))
 }

@@ -2,7 +2,7 @@
  * The hash chain over an account's money entries in one log. Its head stands in the account's leaf of the state tree, so
  * a holder who has the entries can tell that none is missing.
  */
-import { hash } from 'node:crypto'
+import { sha256 } from '../../protocol/crypto.ts'
 import { LOG_ENTRY_BYTES_MAX } from '../../protocol/messages/ledger-fields.ts'
 import type { AccountChain, AccountState, LogName } from './state.ts'
 
@@ -15,7 +15,7 @@ const joined = new Uint8Array(HEAD_BYTES + LOG_ENTRY_BYTES_MAX)
 export function nextHead(head: Uint8Array | undefined, bytes: Uint8Array): Uint8Array {
   joined.set(head ?? NO_HEAD)
   joined.set(bytes, HEAD_BYTES)
-  return hash('sha256', joined.subarray(0, HEAD_BYTES + bytes.byteLength), 'buffer')
+  return sha256(joined.subarray(0, HEAD_BYTES + bytes.byteLength))
 }
 
 export function chainEntry(account: AccountState, log: LogName, bytes: Uint8Array): void {
