@@ -142,19 +142,29 @@ export async function runMoneyStress({ requests, seed }: { readonly requests: nu
       }
     }))
 
-    const settledAt = (hubs: readonly number[]) => until('nothing is held or on its way', async () => (await Promise.all(accounts.flatMap((account) => hubs.map((hub) => account.credits(hub)))))
-      .every((credits) => credits.held_micro_credits === '0' && credits.on_its_way_micro_credits === '0'), 30_000)
+    /** A hub that has not heard of another one's spend yet has other numbers than that one. */
+    const settledAt = (hubs: readonly number[]) => until('nothing is held or on its way, and hubs agree', async () => (await Promise.all(accounts.map(async (account) => {
+      const views = await Promise.all(hubs.map((hub) => account.credits(hub)))
+      const settled = views.every((credits) => credits.held_micro_credits === '0' && credits.on_its_way_micro_credits === '0')
+      return settled && new Set(views.map(({ balance_micro_credits: left, quota }) => `${left} ${quota.used_tokens}`)).size === 1
+    }))).every(Boolean), 60_000)
+    const booked = async () => {
+      const credits = await Promise.all(accounts.map((account) => account.credits()))
+      return {
+        chargedMicroCredits: credits.reduce((sum, { balance_micro_credits: left }) => sum + funds - BigInt(left), 0n),
+        billedTokens: bills.reduce((sum, tokens) => sum + tokens, 0), freeTokens: credits.reduce((sum, { quota }) => sum + quota.used_tokens, 0),
+      }
+    }
+    const due = ({ billedTokens, freeTokens }: { readonly billedTokens: number; readonly freeTokens: number }) => BigInt(billedTokens - freeTokens) * PRICE
     await settledAt([0, 1, 2])
+    const before = await booked()
+    if (before.chargedMicroCredits !== due(before)) surprises.push(`before the hub died ${before.chargedMicroCredits} µcr were charged, and ${due(before)} due`)
     await dying()
     await settledAt([0, 1])
-    const credits = await Promise.all(accounts.map((account) => account.credits()))
-    const billedTokens = bills.reduce((sum, tokens) => sum + tokens, 0)
-    const freeTokens = credits.reduce((sum, { quota }) => sum + quota.used_tokens, 0)
+    const after = await booked()
     const audits = await Promise.all([0, 1].map((hub) => world.audit(hub)))
     return {
-      requests, ended, billedTokens, freeTokens, surprises, overloaded,
-      chargedMicroCredits: credits.reduce((sum, { balance_micro_credits: left }) => sum + funds - BigInt(left), 0n),
-      dueMicroCredits: BigInt(billedTokens - freeTokens) * PRICE,
+      requests, ended, ...after, dueMicroCredits: due(after), surprises, overloaded,
       problems: audits.flatMap(({ problems }) => problems),
     }
   } finally {
