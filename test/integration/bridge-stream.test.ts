@@ -113,6 +113,21 @@ describe('bridge: streams', () => {
     expect(events.slice(0, 3)).to.deep.equal([': queued 3', ': loading 40%', ': running'])
   })
 
+  it('waits six minutes for the first token, with a comment every 15 s, and where no stream is asked for as well', async () => {
+    const { connection, run } = await open()
+    const whole = await open(chatBody)
+    for (const late of [run, whole.run]) late.emit({ type: 'waiting', state: 'placing' })
+    await until('both to be pulled', () => run.pulled === 1 && whole.run.pulled === 1)
+    for (let quarter = 1; quarter <= 24; quarter += 1) {
+      clock.advance(15_000)
+      await until(`comment ${quarter}`, () => connection.received.split(': keep-alive').length === quarter + 1)
+    }
+    expect(whole.connection.received).to.equal('')
+    for (const late of [run, whole.run]) late.answer('late')
+    expect(sseEvents(unchunk(await connection.closed)).some((event) => event.includes('"content":"late"'))).to.equal(true)
+    expect(await whole.connection.closed).to.match(/^HTTP\/1\.1 200 [^]*"content":"late"/)
+  })
+
   it('keeps a silent stream alive every 15 s and not earlier, also before a host is found', async () => {
     const { connection, run } = await open()
     run.emit({ type: 'waiting', state: 'placing' })
