@@ -3,14 +3,14 @@
  * 0, seen by no hub and written into no ledger. Everything else goes to the gateway behind it.
  */
 import type { CloudProvider, ProviderState } from '../providers/interface.ts'
-import type { CompletionRequest } from '../protocol/completion.ts'
+import type { CompletionRequest, EmbeddingRequest } from '../protocol/completion.ts'
 import { mayUseModel } from '../protocol/key-terms.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import { JOB_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/ports.ts'
 import type { OwnKey, OwnKeys } from './clouds/own-keys.ts'
 import { vendorOfModel } from './clouds/own-clouds.ts'
-import type { CompleteOptions, CompletionEvent, Gateway, Principal } from './gateway.ts'
+import type { CompleteOptions, CompletionEvent, EmbeddingsAnswer, EmbedOptions, Gateway, PlacedEvent, Principal, Served } from './gateway.ts'
 import { REQUEST_CODES } from './jobs/host-errors.ts'
 
 export interface OwnKeyGatewayComponents {
@@ -28,48 +28,92 @@ export interface OwnKeyGatewayOptions {
 
 type Answer = AsyncIterable<CompletionEvent>
 
+type Embed = NonNullable<CloudProvider['embed']>
+
+interface Found {
+  readonly own: OwnKey
+  readonly provider: CloudProvider
+}
+
 /** Only models that name their vendor (`openai/gpt-4o`) are asked for with an own key. */
 export function withOwnKeys(gateway: Gateway, { keys, vendor, clock }: OwnKeyGatewayComponents, { peerId, name }: OwnKeyGatewayOptions): Gateway {
-  function ownKeyFor(principal: Principal, request: CompletionRequest, options: CompleteOptions): { readonly own: OwnKey; readonly provider: CloudProvider } | undefined {
-    const id = vendorOfModel(request.model)
+  function ownKeyFor(principal: Principal, model: string, options: CompleteOptions): Found | undefined {
+    const id = vendorOfModel(model)
     const own = id === '' ? undefined : keys.find(principal.account, id)
     const provider = own === undefined ? undefined : vendor(id)
-    return own !== undefined && provider !== undefined && isAllowed(principal, request.model, options, provider) ? { own, provider } : undefined
+    return own !== undefined && provider !== undefined && isAllowed(principal, model, options, provider) ? { own, provider } : undefined
   }
 
-  async function* ask({ own, provider }: { readonly own: OwnKey; readonly provider: CloudProvider }, request: CompletionRequest, left: AbortSignal): Answer {
+  const placedOf = ({ own }: Found, model: string): PlacedEvent => ({ type: 'placed', host: peerId, hostName: name, attempts: 1, model, vendor: own.vendor })
+  const servedOf = (model: string): Served => ({ host: peerId, hostName: name, hub: '', durability: 'none', costMicroCredits: 0n, attempts: 1, model })
+
+  /** Aborted when the client leaves and after the longest time of a job. `end` cuts off whatever still runs. */
+  function boundedBy(left: AbortSignal): { readonly signal: AbortSignal; end(): void } {
     const cut = new AbortController()
     const onLeft = () => cut.abort(left.reason)
     if (left.aborted) onLeft()
     left.addEventListener('abort', onLeft)
     const cancelDeadline = clock.after(JOB_MS_MAX, () => cut.abort(new TriforceError('HOST_SILENT')))
+    return {
+      signal: cut.signal,
+      end: () => {
+        cancelDeadline()
+        left.removeEventListener('abort', onLeft)
+        cut.abort(new TriforceError('CANCELLED'))
+      },
+    }
+  }
+
+  async function* ask(found: Found, request: CompletionRequest, left: AbortSignal): Answer {
+    const bound = boundedBy(left)
     try {
-      yield { type: 'placed', host: peerId, hostName: name, attempts: 1, model: request.model, vendor: own.vendor }
-      for await (const event of provider.run(request, { signal: cut.signal, ownKey: own.key })) {
+      yield placedOf(found, request.model)
+      for await (const event of found.provider.run(request, { signal: bound.signal, ownKey: found.own.key })) {
         if (event.type === 'state') yield waitingOf(event.state)
         else if (event.type !== 'end') yield event
         else {
-          if (cut.signal.aborted) throw new TriforceError('CANCELLED')
+          if (bound.signal.aborted) throw new TriforceError('CANCELLED')
           yield { type: 'finish', finish: event.finish, usage: event.usage }
-          yield { type: 'settled', served: { host: peerId, hostName: name, hub: '', durability: 'none', costMicroCredits: 0n, attempts: 1, model: request.model } }
+          yield { type: 'settled', served: servedOf(request.model) }
         }
       }
     } finally {
-      cancelDeadline()
-      left.removeEventListener('abort', onLeft)
-      cut.abort(new TriforceError('CANCELLED'))
+      bound.end()
+    }
+  }
+
+  async function vectorsOf(found: Found, embed: Embed, request: EmbeddingRequest, { signal: left, onPlaced }: EmbedOptions): Promise<EmbeddingsAnswer> {
+    const bound = boundedBy(left)
+    try {
+      onPlaced?.(placedOf(found, request.model))
+      return { ...await embed(request, { signal: bound.signal, ownKey: found.own.key }), served: servedOf(request.model) }
+    } finally {
+      bound.end()
     }
   }
 
   return {
     ...gateway,
     complete(principal, request, options) {
-      const found = ownKeyFor(principal, request, options)
+      const found = ownKeyFor(principal, request.model, options)
       const behind = () => gateway.complete(principal, request, options)
       if (found === undefined) return behind()
       const own = () => ask(found, request, options.signal)
       if (options.routing?.allowFallbacks === false) return found.own.mode === 'priority' ? own() : behind()
       return found.own.mode === 'priority' ? either(own, behind, options.signal) : either(behind, own, options.signal)
+    },
+    async embed(principal, request, options) {
+      const found = ownKeyFor(principal, request.model, options)
+      const behind = () => gateway.embed(principal, request, options)
+      const embed = found?.provider.embed
+      if (found === undefined || embed === undefined) return await behind()
+      const own = () => vectorsOf(found, embed, request, options)
+      const [first, second] = found.own.mode === 'priority' ? [own, behind] : [behind, own]
+      if (options.routing?.allowFallbacks === false) return await first()
+      return await first().catch((reason: unknown) => {
+        if (isFinal(reason, options.signal)) throw reason
+        return second()
+      })
     },
   }
 }
@@ -84,10 +128,15 @@ async function* either(first: () => Answer, second: () => Answer, signal: AbortS
     }
     return
   } catch (reason) {
-    const { code } = toTriforceError(reason)
-    if (begun || signal.aborted || code === 'CANCELLED' || REQUEST_CODES.has(code)) throw reason
+    if (begun || isFinal(reason, signal)) throw reason
   }
   yield* second()
+}
+
+/** Nobody else would answer better, or nobody waits. */
+function isFinal(reason: unknown, signal: AbortSignal): boolean {
+  const { code } = toTriforceError(reason)
+  return signal.aborted || code === 'CANCELLED' || REQUEST_CODES.has(code)
 }
 
 /** The wishes and the terms of the API key hold for an own key too: it is the same vendor. */

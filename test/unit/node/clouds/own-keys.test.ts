@@ -6,7 +6,9 @@ import { openOwnKeyFile } from '../../../../bootstrap/own-key-file.ts'
 import { createOwnKeys, type OwnKey } from '../../../../node/clouds/own-keys.ts'
 import type { CompletionEvent, Gateway, Principal } from '../../../../node/gateway.ts'
 import { withOwnKeys } from '../../../../node/own-key-gateway.ts'
+import type { EmbeddingRequest } from '../../../../protocol/completion.ts'
 import { TriforceError, type ErrorCode } from '../../../../protocol/errors.ts'
+import type { CloudProvider } from '../../../../providers/interface.ts'
 import type { PrivacyClass, RoutingWishes } from '../../../../protocol/routing.ts'
 import { finishEvent, settledEvent, textEvent } from '../../../support/bridge-gateway.ts'
 import { codeOf } from '../../../support/code-of.ts'
@@ -131,6 +133,41 @@ describe('own keys at vendors', () => {
     expect([(await rich.ask()).text, rich.cloud.requests.length]).to.deep.equal(['hub', 0])
     const poor = setUp('fallback', { hubFails: 'INSUFFICIENT_CREDITS' })
     expect([(await poor.ask()).text, poor.cloud.ownKeys]).to.deep.equal(['Hello', [SECRET]])
+  })
+
+  it('make vectors too, by the same rules', async () => {
+    const request = { kind: 'embedding', model: 'openai/text-embedding-3-small', inputs: ['a', 'b'] } as unknown as EmbeddingRequest
+    const { usage } = finishEvent() as Extract<CompletionEvent, { type: 'finish' }>
+    const served = (settledEvent as Extract<CompletionEvent, { type: 'settled' }>).served
+    for (const [mode, fails, expected] of [
+      ['priority', 'none', ['own']], ['priority', 'own', ['own', 'hub']], ['fallback', 'none', ['hub']], ['fallback', 'hub', ['hub', 'own']],
+    ] as const) {
+      const asked: string[] = []
+      const behind = {
+        embed: () => {
+          asked.push('hub')
+          return fails === 'hub' ? Promise.reject(new TriforceError('INSUFFICIENT_CREDITS')) : Promise.resolve({ vectors: [], usage, served })
+        },
+      } as unknown as Gateway
+      const vendor: CloudProvider = {
+        ...scriptedCloud('openai', []),
+        embed: ({ inputs }, { ownKey }) => {
+          asked.push(ownKey === SECRET ? 'own' : 'another key')
+          return fails === 'own' ? Promise.reject(new TriforceError('VENDOR_FAILED')) : Promise.resolve({ vectors: inputs.map(() => Float32Array.of(1)), usage })
+        },
+      }
+      const keys = createOwnKeys({ store: noStore, clock: fakeClock() }, [{ account: '01'.repeat(16), vendor: 'openai', key: SECRET, mode, addedAt: 1 }])
+      const gateway = withOwnKeys(behind, { keys, vendor: () => vendor, clock: fakeClock() }, { peerId: 'self', name: 'home' })
+      const principal = { account: me, terms: {} } as Principal
+      const placed: string[] = []
+      const answer = await gateway.embed(principal, request, { signal: new AbortController().signal, onPlaced: ({ host }) => { placed.push(host) } })
+      expect(asked, `${mode}, ${fails} fails`).to.deep.equal(expected)
+      const byOwn = asked.at(-1) === 'own'
+      expect([answer.vectors.length, answer.served.costMicroCredits, answer.served.durability]).to.deep.equal(byOwn ? [2, 0n, 'none'] : [0, served.costMicroCredits, served.durability])
+      expect(placed).to.deep.equal(asked.includes('own') ? ['self'] : [])
+      const once = await codeOf(gateway.embed(principal, request, { signal: new AbortController().signal, routing: { allowFallbacks: false } }))
+      expect(once).to.equal(fails === 'none' ? 'none' : fails === 'own' ? 'VENDOR_FAILED' : 'INSUFFICIENT_CREDITS')
+    }
   })
 
   it('serve their account, their vendor and its wishes alone', async () => {
