@@ -39,12 +39,17 @@ export interface AnthropicAnswer {
   read(event: unknown): readonly AnswerPiece[]
 }
 
-/** `jsonTool`: name of a tool whose input is the text of the answer. */
-export function createAnthropicAnswer({ jsonTool }: { readonly jsonTool: string | undefined }): AnthropicAnswer {
+/**
+ * `jsonTool`: name of a tool whose input is the text of the answer. `trimmed`: blanks that the text before the answer ends with and that
+ * were not sent; where the answer begins with them, they are left out.
+ */
+export function createAnthropicAnswer({ jsonTool, trimmed = '' }: { readonly jsonTool: string | undefined; readonly trimmed?: string }): AnthropicAnswer {
   /** Indexes of the wire count all blocks, ours count calls. */
   const calls = new Map<number, number>()
   let textBlock: number | undefined
   let prompt: WireUsage = {}
+  /** What of `trimmed` may still come again. */
+  let again = trimmed
 
   return {
     read(value) {
@@ -81,7 +86,7 @@ export function createAnthropicAnswer({ jsonTool }: { readonly jsonTool: string 
       }
       case 'redacted_thinking': return [{ type: 'reasoning', text: block.data ?? '', redacted: true }]
       case 'thinking': return block.thinking === undefined || block.thinking === '' ? [] : [{ type: 'reasoning', text: block.thinking }]
-      case 'text': return block.text === undefined || block.text === '' ? [] : [{ type: 'text', text: block.text }]
+      case 'text': return text(block.text)
       default: return []
     }
   }
@@ -101,6 +106,16 @@ export function createAnthropicAnswer({ jsonTool }: { readonly jsonTool: string 
     }
   }
 
+  function text(piece = ''): AnswerPiece[] {
+    let from = 0
+    while (from < piece.length && again !== '' && again[0] === piece[from]) {
+      again = again.slice(1)
+      from += 1
+    }
+    if (from < piece.length) again = ''
+    return from === piece.length ? [] : [{ type: 'text', text: piece.slice(from) }]
+  }
+
   /** A later count of the prompt goes before the first one, where there is one. */
   function finalUsage(usage: WireUsage): Partial<DetailedUsage> {
     const told = Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null && value !== undefined)) as WireUsage
@@ -111,10 +126,6 @@ export function createAnthropicAnswer({ jsonTool }: { readonly jsonTool: string 
       ...(thinking === undefined || thinking === null ? {} : { reasoningTokens: thinking }),
     }
   }
-}
-
-function text(piece: string | undefined): AnswerPiece[] {
-  return piece === undefined || piece === '' ? [] : [{ type: 'text', text: piece }]
 }
 
 /** `input_tokens` leaves out what was read from and written to the cache; our sum holds them. */

@@ -11,6 +11,8 @@ export interface AnthropicRequest {
   readonly body: MessageCreateParamsStreaming
   /** The tool whose input is the answer; undefined where the answer is text. */
   readonly jsonTool: string | undefined
+  /** Blanks at the end of the text that the answer goes on from; the API refuses them, so it may write them again. */
+  readonly trimmed: string
 }
 
 export interface AnthropicRequestParts {
@@ -46,6 +48,7 @@ export function anthropicRequest(request: CompletionRequest, parts: AnthropicReq
   const toolChoice = jsonTool === undefined ? toolChoiceOf(request) : { type: 'tool' as const, name: JSON_TOOL, disable_parallel_tool_use: true }
   return {
     jsonTool: jsonTool === undefined ? undefined : JSON_TOOL,
+    trimmed: trimmedOf(request),
     body: {
       model, max_tokens: maxTokens, stream: true, messages: messagesOf(request),
       ...(system === '' ? {} : { system }),
@@ -134,6 +137,13 @@ function messagesOf({ messages, continueLast }: CompletionRequest): MessageParam
     else out.push({ role, content })
   }
   return out
+}
+
+function trimmedOf({ messages, continueLast }: CompletionRequest): string {
+  const last = messages.at(-1)
+  if (!continueLast || last?.role !== 'assistant') return ''
+  const text = textOf(last)
+  return text.slice(text.trimEnd().length)
 }
 
 function blocksOf(message: ChatMessage, isContinued: boolean): ContentBlockParam[] {

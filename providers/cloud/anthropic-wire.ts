@@ -34,13 +34,13 @@ export function createAnthropicWire({ baseUrl, transport }: WireComponents): Wir
 
   return {
     async* complete(request, call) {
-      const { body, jsonTool } = anthropicRequest(request, call)
+      const { body, jsonTool, trimmed } = anthropicRequest(request, call)
       const stream = await transport.stream({
         origin, path: pathname, body: JSON.stringify(body), signal: call.signal,
         headers: { accept: 'text/event-stream', 'content-type': 'application/json', 'x-api-key': call.key, 'anthropic-version': API_VERSION },
       })
       yield [{ type: 'open' }]
-      const answer = createAnthropicAnswer({ jsonTool })
+      const answer = createAnthropicAnswer({ jsonTool, trimmed })
       yield* readEvents(stream, ({ name, data }) => {
         const event: unknown = JSON.parse(data)
         if (name === 'error') throw new VendorToldError(event)
