@@ -22,6 +22,7 @@ import type { Standings } from '../node/honesty/standings.ts'
 import type { VendorAdmin } from '../node/gateway.ts'
 import { createAdminGateway, createHubGateway } from '../node/hub-gateway.ts'
 import { createDispatcher } from '../node/jobs/dispatcher.ts'
+import { createPrefixTable } from '../node/jobs/prefix-table.ts'
 import { createExecutor } from '../node/jobs/executor.ts'
 import { createHomeJobs } from '../node/jobs/home-jobs.ts'
 import { createJobQueue, type JobQueue } from '../node/jobs/job-queue.ts'
@@ -312,7 +313,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const dispatcher = createDispatcher({
     tierOf, limits: createTierLimits({ clock, tierOf }),
     table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch, checks: checks.honesty, distrusts: checks.honesty.distrusts,
-    ownPeers: lending.ownPeers,
+    ownPeers: lending.ownPeers, prefixes: createPrefixTable({ clock, random }),
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),
     lease: (candidate) => isSelf(candidate.row.peer)

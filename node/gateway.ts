@@ -170,7 +170,8 @@ export type { OwnKey, UsageRow }
 export interface Gateway {
   /** Throws INVALID_API_KEY, or NO_HUB where it cannot be found out. */
   authenticate(apiKey: string): Promise<Principal>
-  models(principal: Principal): Promise<readonly ModelInfo[]>
+  /** What is offered now; with `resting` what is not, because every host of it is paused or leaving. */
+  models(principal: Principal, options?: { readonly resting?: boolean }): Promise<readonly ModelInfo[]>
   /** Where a request would go now. */
   route(principal: Principal, order: RouteQuestion): Promise<RouteView>
   /**

@@ -5,7 +5,7 @@ import type { JobRequest } from '../protocol/completion.ts'
 import { mayUseModel } from '../protocol/key-terms.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { CapacityTable } from './capacity/table.ts'
-import { listModels } from './capacity/model-list.ts'
+import { listModels, listResting } from './capacity/model-list.ts'
 import type { AccountInfo, AdminGateway, CompleteOptions, Gateway, NodeStatus, Principal } from './gateway.ts'
 import type { CloudMarket } from './jobs/candidates.ts'
 import { ROUTE_HOSTS_MAX } from '../protocol/messages/route.ts'
@@ -67,7 +67,7 @@ export function createHubGateway({ ledger, table, clouds, dispatcher, keys, jobs
       checkExpiry(terms, clock.now())
       return { account: account.id, accountName: account.name, tier: account.tier, signer, ...(terms === undefined ? {} : { terms }) }
     },
-    models: ({ terms }) => Promise.resolve(listModels(table, clouds).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
+    models: ({ terms }, { resting = false } = {}) => Promise.resolve((resting ? listResting(table) : listModels(table, clouds)).filter(({ id }) => terms === undefined || mayUseModel(terms, id))),
     async route({ account, terms }, { model, needs, routing }) {
       checkModel(terms, model)
       return routeView(await dispatcher.explain({ account, model, needs, routing, privacy: terms?.privacy, wanted: ROUTE_HOSTS_MAX }))

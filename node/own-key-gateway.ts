@@ -150,7 +150,7 @@ function isAllowed({ terms = {} }: Principal, model: string, { routing = {} }: C
 function waitingOf(state: ProviderState): CompletionEvent {
   switch (state.state) {
     case 'queued': return { type: 'waiting', state: 'queued', at: state.position }
-    case 'loading': return { type: 'waiting', state: 'loading', at: state.part }
+    case 'loading': return { type: 'waiting', state: 'loading', ...(state.part === undefined ? {} : { at: state.part }) }
     case 'running': return { type: 'waiting', state: 'running' }
   }
 }

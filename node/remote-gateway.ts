@@ -25,8 +25,8 @@ export function createRemoteGateway({ client, jobs, status }: RemoteGatewayCompo
       const { terms } = answer
       return { account: answer.account, accountName: answer.name, tier: answer.tier, signer, ...(terms === undefined ? {} : { terms }) }
     },
-    async models(principal) {
-      return (await client.ask(principal.signer, 'models', {})).answer.models.map(modelFromWire)
+    async models(principal, { resting = false } = {}) {
+      return (await client.ask(principal.signer, 'models', resting ? { resting } : {})).answer.models.map(modelFromWire)
     },
     async route(principal, { model, needs, routing }) {
       return (await client.ask(principal.signer, 'route', { model, needs: [...needs], ...(routing === undefined ? {} : { routing }) })).answer

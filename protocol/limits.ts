@@ -95,8 +95,8 @@ export const PROGRESS_MS_MIN = 200
 /** A host that queues, loads or computes without a token says so this often. */
 export const JOB_BEAT_MS = 1_000
 
-/** A host from which nothing came for this long is silent: five missed beats. */
-export const JOB_SILENCE_MS_MAX = 5_000
+/** A host from which nothing came for this long is silent: four missed beats. The next host then has 2 s until somebody who reads along has waited for 6 s. */
+export const JOB_SILENCE_MS_MAX = 4_000
 
 /** Peers probe each other this often on the control protocol; three misses end the connection. */
 export const HEARTBEAT_MS = 10_000

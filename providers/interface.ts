@@ -7,8 +7,8 @@ import type { Gpu, ModelCapability, OfferedModel } from '../protocol/messages/ca
 /** What an engine does while there is no text yet. */
 export type ProviderState =
   | { readonly state: 'queued'; readonly position: number }
-  /** `part` is 0 to 1. */
-  | { readonly state: 'loading'; readonly part: number }
+  /** `part` is 0 to 1; absent where the engine does not tell. */
+  | { readonly state: 'loading'; readonly part?: number }
   | { readonly state: 'running' }
 
 export type ProviderEvent =

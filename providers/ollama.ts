@@ -165,7 +165,7 @@ export function createOllamaProvider(components: OllamaProviderComponents, optio
     const release = await slots.acquire({ signal: leaving, onPosition: (position) => box.state({ state: 'queued', position }) })
     try {
       // Ollama tells nothing while it loads: a model that it does not list as running is said to load until its first frame.
-      box.state(loaded.has(model.id) ? { state: 'running' } : { state: 'loading', part: 0 })
+      box.state(loaded.has(model.id) ? { state: 'running' } : { state: 'loading' })
       box.started(estimatePromptTokens(request))
       await stream(chat, model, request, box, AbortSignal.any([leaving, closing.signal]))
     } catch (error) {

@@ -78,5 +78,8 @@ async function firstModel(client: ApiClient): Promise<string> {
   const { data } = await client.json(modelListSchema, '/v1/models')
   const [first] = data
   if (first !== undefined) return first.id
+  // The node says of a model by name why nobody lends it now, and what to do.
+  const [resting] = (await client.json(modelListSchema, '/v1/models?resting=true')).data
+  if (resting !== undefined) return resting.id
   throw new CommandError('no peer of the federation offers a model now; look at "triforce status", or start a contributor')
 }

@@ -1,5 +1,6 @@
 /** `triforce contributor`: the machines that an account lends, and what a machine earns and why. */
 import type { Command } from 'commander'
+import { parseTimes } from '../../node/lending/schedule.ts'
 import { doneSchema } from '../api-schemas.ts'
 import { usageError } from '../command-error.ts'
 import { lendingReportSchema, registeredSchema, registrationListSchema, registrationSchema, type RegistrationView } from '../lending-schemas.ts'
@@ -52,7 +53,7 @@ export function addContributorCommand(program: Command, context: CommandContext)
 function withWishFlags(command: Command): Command {
   return command
     .option('--hours <count>', 'hours a day', argumentOf('--hours', parseNumber(0, 24)))
-    .option('--schedule <times>', 'such as 18:00-02:00')
+    .option('--schedule <times>', 'such as 18:00-02:00', argumentOf('--schedule', parseTimes))
     .option('--models <id>', 'model it can serve; may be given several times', collect)
 }
 

@@ -1,6 +1,6 @@
 /** `triforce pause`, `resume` and `drain`, `contributor set` and `contributor controls`: a machine that lends, while it runs. */
 import type { Command } from 'commander'
-import { parseDays } from '../../node/lending/schedule.ts'
+import { parseDays, parseTimes, parseTimeZone } from '../../node/lending/schedule.ts'
 import type { ApiRequest } from '../api-client.ts'
 import { usageError } from '../command-error.ts'
 import { findLenders, type FoundLender } from '../find-lender.ts'
@@ -35,7 +35,7 @@ export function addControlCommands(contributor: Command, context: CommandContext
     .argument('<what>', Object.keys(settings).join(', '))
     .argument('<value>', 'such as 18:00-02:00 for hours, 8 for hours-per-day, 20 (Mbit/s) for upload')
     .option('--days <days>', 'with hours: such as mon-fri or sat,sun', argumentOf('--days', parseDays))
-    .option('--time-zone <zone>', 'with hours: such as Europe/Berlin; else that of the machine'))
+    .option('--time-zone <zone>', 'with hours: such as Europe/Berlin; else that of the machine', argumentOf('--time-zone', parseTimeZone)))
     .action(async (what: string, value: string, flags: SetFlags) => runEach(flags, context, '/v1/contributor/controls', { method: 'PATCH', body: changeOf(what, value, flags) }))
 }
 
@@ -48,7 +48,7 @@ const number = (min: number, max: number) => (what: string, text: string) => arg
 
 /** Names of settings for people, with what each changes in the body of the API. */
 const settings: Readonly<Record<string, (what: string, text: string) => object>> = {
-  'hours': (_, schedule) => ({ schedule }),
+  'hours': (what, text) => ({ schedule: argumentOf(what, parseTimes)(text) }),
   'hours-per-day': (what, text) => ({ hours_per_day: number(0, 24)(what, text) }),
   'upload': (what, text) => ({ upload_mbits: number(0.2, 100_000)(what, text) }),
   'download': (what, text) => ({ download_mbits: number(0.2, 100_000)(what, text) }),

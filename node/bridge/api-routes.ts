@@ -11,7 +11,7 @@ import { auditBody, changeBody, sealBody } from './admin-ledger.ts'
 import { messagesRequestSchema, promptSchema } from './anthropic/request.ts'
 import { leaveQuery, registerBody, updateBody } from './contributor.ts'
 import { controlsBody, orderBody, pauseBody } from './lender.ts'
-import { anthropicModelsQuery } from './models.ts'
+import { modelsQuery } from './models.ts'
 import { routeQuery } from './route.ts'
 import { ollamaEmbedSchema, ollamaEmbeddingsSchema } from './ollama/embed.ts'
 import { ollamaChatSchema, ollamaGenerateSchema } from './ollama/request.ts'
@@ -43,7 +43,7 @@ export const routeDocs: Readonly<Record<string, RouteDocs>> = {
   'POST /v1/responses': { summary: "OpenAI's responses, without a memory", body: responsesRequestSchema, stream: EVENTS },
   'POST /v1/completions': { summary: "OpenAI's old completions", body: completionsRequestSchema, stream: EVENTS },
   'POST /v1/embeddings': { summary: 'Vectors of texts', body: embeddingsRequestSchema },
-  'GET /v1/models': { summary: "The models that are offered now; in Anthropic's form where anthropic-version is sent", query: anthropicModelsQuery },
+  'GET /v1/models': { summary: "The models that are offered now; in Anthropic's form where anthropic-version is sent", query: modelsQuery },
   'GET /v1/models/*': { summary: 'One model' },
   'GET /v1/route': { summary: 'Where a request for a model would go now, and why elsewhere not', query: routeQuery },
   'POST /v1/messages': { summary: "Anthropic's messages", body: messagesRequestSchema, stream: EVENTS },

@@ -16,16 +16,22 @@ export interface ModelsComponents {
 const PREFIX = '/v1/models/'
 
 /** Pages of Anthropic's list; OpenAI's has none. */
-export const anthropicModelsQuery = z.object({
+const anthropicModelsQuery = z.object({
   limit: z.coerce.number().int().min(1).max(1_000).default(20), after_id: z.string().max(256).optional(), before_id: z.string().max(256).optional(),
 })
+
+/** `resting`: models that are not offered now because every host of them is paused or leaving. */
+export const modelsQuery = anthropicModelsQuery.extend({ resting: z.enum(['true', 'false']).default('false') })
 
 export function routeModels(app: FastifyInstance, components: ModelsComponents): void {
   const { gateway, requireKey } = components
 
   app.get('/v1/models', { onRequest: requireKey }, async (request) => {
-    const models = await gateway.models(principalOf(request))
-    if (dialectOf(request.url, request.headers) === 'anthropic') return anthropicPage(models, checkBody(anthropicModelsQuery, request.query))
+    const isAnthropic = dialectOf(request.url, request.headers) === 'anthropic'
+    // Pages are Anthropic's alone; who speaks OpenAI's form may say anything else.
+    const { resting, ...page } = checkBody(isAnthropic ? modelsQuery : modelsQuery.pick({ resting: true }), request.query)
+    const models = await gateway.models(principalOf(request), { resting: resting === 'true' })
+    if (isAnthropic) return anthropicPage(models, anthropicModelsQuery.parse(page))
     return { object: 'list', data: models.map(modelBody) }
   })
 

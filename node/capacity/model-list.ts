@@ -4,15 +4,35 @@ import type { accountActions } from '../../protocol/messages/control.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { ModelInfo } from '../gateway.ts'
 import type { CloudMarket } from '../jobs/candidates.ts'
-import type { CapacityTable } from './table.ts'
+import type { CapacityRow, CapacityTable } from './table.ts'
 
 type ModelWire = z.output<typeof accountActions.models.tell>['models'][number]
 
+type ModelTable = Pick<CapacityTable, 'fresh' | 'firstSeenAt'>
+
 /** Hosts' models first, then the vendors' where they are asked for, each by id. */
-export function listModels(table: Pick<CapacityTable, 'fresh' | 'firstSeenAt'>, clouds?: Pick<CloudMarket, 'hosts' | 'priceOf'>): ModelInfo[] {
+export function listModels(table: ModelTable, clouds?: Pick<CloudMarket, 'hosts' | 'priceOf'>): ModelInfo[] {
+  const models = modelsOfHosts(table, (row) => !row.capacity.draining)
+  const ofHosts = [...models.values()].sort(byId)
+  if (clouds === undefined) return ofHosts
+  return [...ofHosts, ...clouds.hosts.models().filter(({ model }) => !models.has(model.id)).map(({ model, vendor, hosts, firstSeenAt }): ModelInfo => ({
+    id: model.id, hosts, contextTokens: model.contextTokens, capabilities: model.capabilities, quantizations: [], demo: false, firstSeenAt,
+    vendor, name: model.name, outputTokensMax: model.outputTokensMax, price: clouds.priceOf(vendor, ownIdOf(model.id)),
+  }))]
+}
+
+/** Models of which every host is paused or leaving, so that they are in no list of what is offered. */
+export function listResting(table: ModelTable): ModelInfo[] {
+  const offered = modelsOfHosts(table, (row) => !row.capacity.draining)
+  return [...modelsOfHosts(table, (row) => row.capacity.draining).values()].filter(({ id }) => !offered.has(id)).sort(byId)
+}
+
+const byId = (a: ModelInfo, b: ModelInfo) => a.id.localeCompare(b.id)
+
+function modelsOfHosts(table: ModelTable, isWanted: (row: CapacityRow) => boolean): Map<string, ModelInfo> {
   const models = new Map<string, ModelInfo>()
   for (const row of table.fresh()) {
-    if (row.capacity.draining) continue
+    if (!isWanted(row)) continue
     for (const offer of row.capacity.models) {
       const known = models.get(offer.id)
       models.set(offer.id, {
@@ -26,12 +46,7 @@ export function listModels(table: Pick<CapacityTable, 'fresh' | 'firstSeenAt'>, 
       })
     }
   }
-  const ofHosts = [...models.values()].sort((a, b) => a.id.localeCompare(b.id))
-  if (clouds === undefined) return ofHosts
-  return [...ofHosts, ...clouds.hosts.models().filter(({ model }) => !models.has(model.id)).map(({ model, vendor, hosts, firstSeenAt }): ModelInfo => ({
-    id: model.id, hosts, contextTokens: model.contextTokens, capabilities: model.capabilities, quantizations: [], demo: false, firstSeenAt,
-    vendor, name: model.name, outputTokensMax: model.outputTokensMax, price: clouds.priceOf(vendor, ownIdOf(model.id)),
-  }))]
+  return models
 }
 
 export function modelToWire({ price, capabilities, quantizations, ...model }: ModelInfo): ModelWire {

@@ -147,10 +147,10 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
 
   const stateOf = (contributor: string): CheckState => checkStateOf(standings.of(contributor), { elsewhere: standings.othersSay(contributor), nowMs: clock.now(), asks })
 
-  /** What runs and waits there, the check included. */
+  /** What runs there, the check included; who waits takes nothing from it. */
   function streamsAt(peer: string): number | undefined {
     const slots = table.get(peer)?.capacity.slots
-    return slots === undefined ? undefined : Math.max(1, slots.busy + slots.queued)
+    return slots === undefined ? undefined : Math.max(1, slots.busy)
   }
 
   const ownerOf = (node: Uint8Array): string => {

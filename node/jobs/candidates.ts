@@ -113,7 +113,7 @@ async function findPeers(components: CandidatesComponents, { model: modelId, nee
     const offer: HostOffer = {
       row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(asker, row),
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
-      loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
+      loaded: model.loaded, draining: capacity.draining, ...(capacity.pause === undefined ? {} : { notLending: capacity.pause.why }), reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
       coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true, ...(peer === affine ? { affine: true } : {}),
     }

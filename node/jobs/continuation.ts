@@ -29,6 +29,8 @@ export interface EndedPart {
 }
 
 export interface Continuation {
+  /** What was passed on as text so far. */
+  readonly text: string
   /** An event of the host that answers now, as the client is to see it. */
   pass(event: JobEvent): JobEvent
   /** Digest of the weights that made the tokens so far; undefined where they are not known, or not of one kind. */
@@ -103,6 +105,7 @@ export function createContinuation(asked: JobRequest, wishes: RoutingWishes | un
   }
 
   return {
+    get text() { return text },
     get digest() { return digest },
     get isFull() { return request?.maxTokens !== undefined && tokens >= request.maxTokens },
     get isPromptPaid() { return usageBefore.promptTokens > 0 },

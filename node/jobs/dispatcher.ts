@@ -3,7 +3,7 @@
  * first text it goes on to the next host, after it another host goes on with the answer (go-on.ts); a job that was cancelled
  * is followed to its exact end in the background.
  */
-import type { JobRequest } from '../../protocol/completion.ts'
+import { isEmbedding, type JobRequest } from '../../protocol/completion.ts'
 import { toTriforceError, TriforceError, type ErrorCode } from '../../protocol/errors.ts'
 import { JOB_MS_MAX } from '../../protocol/limits.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
@@ -17,6 +17,7 @@ import { createContinuation } from './continuation.ts'
 import { goOn, type Broken, type BrokenJob, type GoOnComponents } from './go-on.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
 import type { JobOrder } from './job-order.ts'
+import type { PrefixTable } from './prefix-table.ts'
 import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
 import type { IssuedTicket, TicketOrder } from './tickets.ts'
 import { FIRST_TEXT_MS_MAX } from './job-run.ts'
@@ -27,6 +28,8 @@ export interface DispatcherComponents extends AttemptComponents, Omit<Candidates
   /** Hears of every placement, for the report of why jobs pass a machine by. */
   readonly watch?: PlacementWatch
   readonly limits: TierLimits
+  /** Which host knows the beginning of a prompt; absent: that is not looked at. */
+  readonly prefixes?: PrefixTable
 }
 
 export interface DispatcherOptions {
@@ -81,7 +84,7 @@ export interface Dispatcher {
 }
 
 export function createDispatcher(components: DispatcherComponents, options: DispatcherOptions): Dispatcher {
-  const { clock, random, limits, tierOf } = components
+  const { clock, random, limits, tierOf, prefixes } = components
   const log = components.log.child('dispatcher')
   const { network, hubName, attemptsMax = 4, attemptsInAllMax = 12, runningMax = 2_000, firstTextMsMax = FIRST_TEXT_MS_MAX } = options
   const attempts = createAttempts({ ...components, log }, { network, hubName, firstTextMsMax })
@@ -106,20 +109,27 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
 
   async function follow(order: JobOrder<JobRequest>, handoff: Handoff<JobEvent>, pulse: Pulse): Promise<void> {
     const answer = createContinuation(order.request, order.routing)
-    const told: Told = { handoff: { offer: (event) => handoff.offer(answer.pass(event)) }, pulse, settled: () => answer.settled() }
+    let host: string | undefined
+    const offer = (event: JobEvent) => {
+      if (event.type === 'placed') host = event.vendor === undefined && event.model === order.request.model ? event.host : undefined
+      return handoff.offer(answer.pass(event))
+    }
+    const told: Told = { handoff: { offer }, pulse, settled: () => answer.settled() }
     const job: BrokenJob = { order, answer, told, hubName, broke: new Map(), asked: 0 }
     let broken = await askInTurn(job)
     while (broken !== undefined) {
       if (broken.step.cloud === undefined) components.watch?.failed(broken.step.peer)
       broken = await goOn(resuming, job, broken)
     }
+    if (host !== undefined && !isEmbedding(order.request)) prefixes?.answered(order.account, order.request, answer.text, host)
     counts.served += 1
   }
 
   /** Undefined: the answer is complete. Throws the last error where nobody answered. */
   async function askInTurn(job: BrokenJob): Promise<Broken | undefined> {
     const { order, told } = job
-    const { steps } = await plan(planOf(order))
+    const affine = isEmbedding(order.request) ? undefined : prefixes?.hostOf(order.account, order.request)
+    const { steps } = await plan({ ...planOf(order), affine })
     const perModel = new Map<string, number>()
     const unpaid = new Set<string>()
     let lastError: TriforceError | undefined
@@ -199,7 +209,10 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       if (host.cloud !== undefined || host.model !== order.model) return undefined
       return { host, labels: attempts.labelsOf(host), issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
     },
-    explain: (order) => planRoute(components, order, () => random.unit()),
+    async explain(order) {
+      const planned = await planRoute(components, order, () => random.unit())
+      return prefixes === undefined ? planned : { ...planned, steps: planned.steps.map((step) => ({ ...step, remembers: prefixes.countAt(order.account, step.model, step.peer) })) }
+    },
     idle() {
       if (counts.running === 0) return Promise.resolve()
       return new Promise((resolve) => {

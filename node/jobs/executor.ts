@@ -70,6 +70,8 @@ export function createExecutor(components: ExecutorComponents): Executor {
   const log = components.log.child('executor')
   const counts: ExecutorCounts = { served: 0, failed: 0 }
 
+  const nowMs = () => Math.floor(clock.monotonicMs())
+
   function refuse(channel: Channel, reason: unknown): void {
     const error = toTriforceError(reason)
     components.onRefused?.(error.code)
@@ -112,13 +114,15 @@ export function createExecutor(components: ExecutorComponents): Executor {
 
       const { cut, release } = cutAfter(signal, clock, ticket.msMax)
       const output = createHash('sha256')
-      const startMs = Math.floor(clock.monotonicMs())
+      /** When it began to compute: neither its turn nor the loading of the model is paid as work. */
+      let startMs = nowMs()
+      let isLoading = false
       let usage = NO_USAGE
       let finish: FinishReason = 'error'
       /** The half is signed with those of other jobs that end in this turn, and the frame leaves with the last text. */
       const halfNow = (hash: Hash, as: FinishReason): ReceiptHalf => ({
-        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot, startMs,
-        endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())), usage, outputHash: new Uint8Array(hash.digest()), finish: as,
+        v: 1, ticketHash: ticketHashOf(ask.ticket), jobId: ticket.jobId, modelDigest: model.digest, ...namesOf(devices()), boot,
+        ...(isLoading ? { startMs: nowMs(), endMs: nowMs() } : { startMs, endMs: Math.max(startMs, Math.ceil(clock.monotonicMs())) }), usage, outputHash: new Uint8Array(hash.digest()), finish: as,
       })
       const tellWithHalf = (frame: Extract<JobTell, { t: 'end' | 'fail' }>): Promise<void> => new Promise((resolve) => {
         accept()
@@ -134,6 +138,8 @@ export function createExecutor(components: ExecutorComponents): Executor {
         await pipe(provider.run(request, { signal: cut }), coalesce(clock, { waitMsMax: () => chunkWaitMs(queue.running) }), async (events) => {
           for await (const event of events) {
             if (event.type === 'state') {
+              if (isLoading && event.state.state === 'running') startMs = nowMs()
+              isLoading = event.state.state === 'loading'
               beats.say(beatOf(event.state))
               continue
             }

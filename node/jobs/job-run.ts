@@ -77,6 +77,8 @@ export const PIECE_MS_MAX = 30_000
 
 /** A load that does not move for so long is not waited for; its host goes on loading. */
 const LOADING_STILL_MS_MAX = 60_000
+/** The same where the host cannot say how far it is: Ollama itself gives a load up after this time (OLLAMA_LOAD_TIMEOUT). */
+const LOADING_UNKNOWN_MS_MAX = 300_000
 
 /** After a cancel the host gets this long for its end frame: an engine may be inside a batch of prompt tokens. */
 const CANCEL_MS_MAX = 5_000
@@ -119,7 +121,7 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
     loaded = beat.at ?? loaded
     isLoading = true
     cancelLoading()
-    cancelLoading = clock.after(LOADING_STILL_MS_MAX, () => channel.abort(stillLoading(loaded)))
+    cancelLoading = clock.after(beat.at === undefined ? LOADING_UNKNOWN_MS_MAX : LOADING_STILL_MS_MAX, () => channel.abort(stillLoading(beat.at === undefined ? undefined : loaded)))
   }
 
   /** Beats show that a host runs; only pieces show that its engine does. Time in which our own reader was behind does not count. */
@@ -223,10 +225,10 @@ export async function runJob(channel: Channel, clock: Clock, options: RunJobOpti
   }
 }
 
-/** `thousandths` of the model are loaded. */
-function stillLoading(thousandths: number): TriforceError {
-  const percent = Math.round(thousandths / 10)
-  return new TriforceError('MODEL_LOADING', { progress: thousandths / 1_000 }, {
-    retryAfterMs: 15_000, detail: `the model is still being loaded (${percent}%); try again in a moment`,
+/** `thousandths` of the model are loaded; undefined where the host cannot say. */
+function stillLoading(thousandths: number | undefined): TriforceError {
+  const part = thousandths === undefined ? '' : ` (${Math.round(thousandths / 10)}%)`
+  return new TriforceError('MODEL_LOADING', thousandths === undefined ? {} : { progress: thousandths / 1_000 }, {
+    retryAfterMs: 15_000, detail: `the model is still being loaded${part}; try again in a moment`,
   })
 }

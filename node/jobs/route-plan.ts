@@ -8,7 +8,7 @@ import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import { modelKin } from '../clouds/same-model.ts'
 import { findOffers, type Asker, type CandidatesComponents, type HostOffer } from './candidates.ts'
 import { isFull } from './placement.ts'
-import { narrower, reasonAgainst, route, type RouteDecision } from './router.ts'
+import { isResting, narrower, reasonAgainst, route, type LeftOut, type LeftOutReason, type RouteDecision } from './router.ts'
 
 export interface PlanOrder extends Asker {
   readonly model: string
@@ -76,7 +76,8 @@ export function nothingFor({ model }: Pick<PlanOrder, 'model'>, { offers, leftOu
   const reasons = [...new Set(leftOut.map(({ reason }) => reason))]
   const only = reasons.length === 1 ? reasons[0] : undefined
   if (only === 'incapable') return new TriforceError('CAPABILITY_MISSING', { model }, { detail: `no host of "${model}" can do what the request asks for` })
-  if (reasons.every((reason) => PASSING.has(reason))) {
+  if (reasons.every(isResting)) return new TriforceError('NO_HOST', { model }, { retryAfterMs: 5_000, detail: restingText(model, offers, leftOut) })
+  if (reasons.every((reason) => isResting(reason) || PASSING.has(reason))) {
     return new TriforceError('NO_HOST', { model }, { retryAfterMs: 5_000, detail: `the hosts of "${model}" cannot be reached, are leaving, or were asked already` })
   }
   return new TriforceError('NO_ALLOWED_HOST', { model, reasons: reasons.join(', ') }, {
@@ -85,4 +86,11 @@ export function nothingFor({ model }: Pick<PlanOrder, 'model'>, { offers, leftOu
 }
 
 /** Another moment may be better. */
-const PASSING: ReadonlySet<string> = new Set(['draining', 'unreachable', 'excluded'])
+const PASSING: ReadonlySet<LeftOutReason> = new Set(['unreachable', 'excluded'])
+
+function restingText(model: string, offers: number, leftOut: RoutePlan['leftOut']): string {
+  const [{ name, reason }] = leftOut as readonly [LeftOut, ...LeftOut[]]
+  if (offers > 1) return `none of the ${offers} hosts of "${model}" lends now: ${[...new Set(leftOut.map((one) => one.reason))].join(', ')}; "triforce route --model ${model} --explain" lists them`
+  const wayOut = reason === 'paused' || reason === 'draining' ? '; "triforce resume" on that machine lends it again' : ''
+  return `the only host of "${model}" does not lend now: ${name} is ${reason === 'draining' ? 'leaving or drained' : reason}${wayOut}`
+}

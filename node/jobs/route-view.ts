@@ -9,7 +9,7 @@ export function routeView({ steps, leftOut, offers }: RoutePlan): RouteView {
     known: Math.max(offers, steps.length + leftOut.length),
     candidates: steps.slice(0, ROUTE_HOSTS_MAX).map((step) => ({
       ...nameOf(step), hub: step.isHub, privacy: step.privacy, slots: step.slotsTotal, load: Math.max(step.announcedLoad, step.ownLoad), loaded: step.loaded,
-      tokensPerSecond: step.tokensPerSecond, expectedMs: expectedMs(step), coolingDown: step.coolingDown, because: becauseOf(step),
+      tokensPerSecond: step.tokensPerSecond, expectedMs: expectedMs(step), coolingDown: step.coolingDown, because: `${becauseOf(step)}${rememberedOf(step)}`,
     })),
     leftOut: leftOut.slice(0, ROUTE_HOSTS_MAX).map(({ reason, ...host }) => ({ ...host, reason })),
   }
@@ -17,6 +17,11 @@ export function routeView({ steps, leftOut, offers }: RoutePlan): RouteView {
 
 function nameOf({ model, peer, name, cloud }: RouteOffer): Pick<RouteView['candidates'][number], 'model' | 'peer' | 'name' | 'vendor'> {
   return { model, peer, name, ...(cloud === undefined ? {} : { vendor: cloud.vendor }) }
+}
+
+/** Where a prompt goes on from one of them, this host comes first while it has a free slot and takes no more than twice the time. */
+function rememberedOf({ remembers = 0, cloud }: RouteOffer): string {
+  return remembers === 0 || cloud !== undefined ? '' : `; it has ${remembers} ${remembers === 1 ? 'beginning' : 'beginnings'} of your prompts in its memory, and what goes on from there comes here first`
 }
 
 function becauseOf(step: RouteOffer): string {

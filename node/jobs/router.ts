@@ -7,7 +7,7 @@
  * one, then whoever is left. A vendor comes after the hosts of the federation, for it costs credits. Other models come after
  * all hosts of the first.
  */
-import type { ModelCapability } from '../../protocol/messages/capacity.ts'
+import type { ModelCapability, NotLendingWhy } from '../../protocol/messages/capacity.ts'
 import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import type { TokenPrice } from '../gateway.ts'
 import { expectedWaitMs, isFull, loadShare, placeJob, type PlacementCandidate } from './placement.ts'
@@ -23,15 +23,31 @@ export interface RouteOffer extends PlacementCandidate {
   readonly capabilities: readonly ModelCapability[]
   readonly quantization: string
   readonly draining: boolean
+  /** Where it drains and stays: why. */
+  readonly notLending?: NotLendingWhy
   readonly reachable: boolean
+  /** Beginnings of prompts of who asks that it has in its memory; known only where a route is explained. */
+  readonly remembers?: number
   /** It failed its checks. */
   readonly distrusted?: boolean
   /** Of a vendor's model; the peer is the hub that has the key. */
   readonly cloud?: { readonly vendor: string; readonly price: TokenPrice; readonly keepsPrompts: boolean; readonly isSelf: boolean }
 }
 
+/** By what holds the machine; `draining` is also one that leaves. */
+const notLendingReasons = {
+  paused: 'paused', draining: 'draining', schedule: 'outside its hours', hours: 'lent enough today', in_use: 'in use by its owner', settings: 'held by its settings',
+} as const satisfies Record<NotLendingWhy, string>
+
+type RestingReason = typeof notLendingReasons[NotLendingWhy]
+
 export type LeftOutReason =
-  | 'draining' | 'unreachable' | 'failed checks' | 'incapable' | 'excluded' | 'privacy' | 'not in only' | 'ignored' | 'not in order' | 'quantization' | 'keeps prompts' | 'too dear'
+  | RestingReason | 'unreachable' | 'failed checks' | 'incapable' | 'excluded' | 'privacy' | 'not in only' | 'ignored' | 'not in order' | 'quantization' | 'keeps prompts' | 'too dear'
+
+/** True where the host is there and does not lend now. */
+export function isResting(reason: LeftOutReason): reason is RestingReason {
+  return Object.values<LeftOutReason>(notLendingReasons).includes(reason)
+}
 
 export interface LeftOut {
   readonly model: string
@@ -87,7 +103,7 @@ function leaveOut({ model, peer, name, cloud }: RouteOffer, reason: LeftOutReaso
 /** Undefined where the host may be asked. */
 export function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclude = [] }: RouteOrder): LeftOutReason | undefined {
   const { order, only, ignore, allowFallbacks, quantizations, dataCollection, maxPrice } = wishes
-  if (offer.draining) return 'draining'
+  if (offer.draining) return notLendingReasons[offer.notLending ?? 'draining']
   if (!offer.reachable) return 'unreachable'
   if (offer.distrusted === true) return 'failed checks'
   if (exclude.includes(offer.peer)) return 'excluded'
@@ -102,13 +118,19 @@ export function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclu
   return undefined
 }
 
-/** Names are vendors, peer ids and names of nodes; -1 where none fits. */
+/**
+ * Names are vendors, peer ids and names of nodes; -1 where none fits. Everybody names their own node, so a name that has the form of
+ * a peer id is no name: it would be asked in the place of the peer that was meant.
+ */
 function placeIn(names: readonly string[], { peer, name, cloud }: RouteOffer): number {
   return names.findIndex((wished) => {
+    if (wished === peer) return true
     const text = wished.toLowerCase()
-    return wished === peer || text === name.toLowerCase() || (cloud !== undefined && text === cloud.vendor)
+    return !PEER_ID_FORM.test(text) && (text === name.toLowerCase() || (cloud !== undefined && text === cloud.vendor))
   })
 }
+
+const PEER_ID_FORM = /^12d3koo[1-9a-z]{45}$/
 
 /** `unknown`, as OpenRouter calls it, is what a vendor does not tell. */
 function isQuantization(wished: string, { quantization }: RouteOffer): boolean {

@@ -7,10 +7,10 @@ import { sendTell } from './frames.ts'
 
 type Beat = Omit<Extract<JobTell, { t: 'beat' }>, 't'>
 
-export function beatOf(state: { state: 'queued'; position: number } | { state: 'loading'; part: number } | { state: 'running' }): Beat {
+export function beatOf(state: { state: 'queued'; position: number } | { state: 'loading'; part?: number } | { state: 'running' }): Beat {
   switch (state.state) {
     case 'queued': return { state: 'queued', at: state.position }
-    case 'loading': return { state: 'loading', at: Math.round(state.part * 1_000) }
+    case 'loading': return { state: 'loading', ...(state.part === undefined ? {} : { at: Math.round(state.part * 1_000) }) }
     case 'running': return { state: 'running' }
   }
 }

@@ -35,16 +35,36 @@ export function scheduleOf({ schedule, days, timeZone }: Availability): Schedule
   const zone = timeZone ?? ownTimeZone()
   if (!isTimeZone(zone)) throw invalid('time_zone', `"${zone}" is no time zone; give one such as Europe/Berlin, or UTC`)
   if (schedule === undefined && days === undefined) return undefined
-  const [, fromHour, fromMinute, toHour, toMinute] = FORM.exec(schedule ?? '00:00-24:00') ?? []
-  if (fromHour === undefined || (toHour === '24' && toMinute !== '00')) throw invalid('schedule', 'must be two times of the day, such as 18:00-02:00')
+  const times = timesOf(schedule ?? '00:00-24:00')
+  if (times === undefined) throw invalid('schedule', TIMES_WANTED)
   return {
-    zone, fromMinute: Number(fromHour) * 60 + Number(fromMinute), toMinute: Number(toHour) * 60 + Number(toMinute),
+    zone, ...times,
     days: new Set(days === undefined ? weekdays.keys() : days.map((day) => weekdays.indexOf(day))),
   }
 }
 
+const TIMES_WANTED = 'must be two times of the day, such as 18:00-02:00'
+
+function timesOf(schedule: string): Pick<Schedule, 'fromMinute' | 'toMinute'> | undefined {
+  const [, fromHour, fromMinute, toHour, toMinute] = FORM.exec(schedule) ?? []
+  if (fromHour === undefined || (toHour === '24' && toMinute !== '00')) return undefined
+  return { fromMinute: Number(fromHour) * 60 + Number(fromMinute), toMinute: Number(toHour) * 60 + Number(toMinute) }
+}
+
+/** `18:00-02:00` as it is; throws RangeError. */
+export function parseTimes(text: string): string {
+  if (timesOf(text) === undefined) throw new RangeError(TIMES_WANTED)
+  return text
+}
+
+/** `Europe/Berlin` as it is; throws RangeError. */
+export function parseTimeZone(text: string): string {
+  if (!isTimeZone(text)) throw new RangeError('must be a time zone such as Europe/Berlin, or UTC')
+  return text
+}
+
 function invalid(param: string, problem: string): TriforceError {
-  return new TriforceError('BAD_REQUEST', { param: `availability.${param}` }, { detail: `availability.${param}: ${problem}` })
+  return new TriforceError('BAD_REQUEST', { param }, { detail: `${param}: ${problem}` })
 }
 
 export function stateAt(schedule: Schedule, atMs: number): ScheduleState {

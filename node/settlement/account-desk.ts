@@ -14,7 +14,7 @@ import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import { openDocument } from '../../protocol/signed.ts'
 import type { CapacityTable } from '../capacity/table.ts'
-import { listModels, modelToWire } from '../capacity/model-list.ts'
+import { listModels, listResting, modelToWire } from '../capacity/model-list.ts'
 import type { JobWatch } from '../honesty/job-watch.ts'
 import type { CloudMarket } from '../jobs/candidates.ts'
 import type { Dispatcher } from '../jobs/dispatcher.ts'
@@ -62,8 +62,9 @@ export interface AccountDesk {
 export function createAccountDesk(components: AccountDeskComponents): AccountDesk {
   const { gate, ledger, table, clouds, dispatcher, keys, signer, clock } = components
 
-  async function models(): Promise<Uint8Array> {
-    return encode({ models: listModels(table, clouds).slice(0, MODELS_LISTED_MAX).map(modelToWire) })
+  async function models(body: Uint8Array): Promise<Uint8Array> {
+    const { resting = false } = decode(accountActions.models.ask, body)
+    return encode({ models: (resting ? listResting(table) : listModels(table, clouds)).slice(0, MODELS_LISTED_MAX).map(modelToWire) })
   }
 
   async function receipts(account: Account, body: Uint8Array): Promise<Uint8Array> {
@@ -165,7 +166,7 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
           return encode({})
         }
         case 'usage': return encode(usageToWire(await keys.usage(account.id, decode(accountActions.usage.ask, question.body))))
-        case 'models': return models()
+        case 'models': return models(question.body)
         case 'route': return route(account, key, question.body)
         case 'receipts': return receipts(account, question.body)
         case 'receipt': return receipt(account, question.body)

@@ -123,8 +123,9 @@ export const accountActions = {
       complete: z.boolean(),
     }),
   },
+  /** `resting`: in place of what is offered, what is not because every host of it is paused or leaving. */
   models: {
-    ask: z.object({}),
+    ask: z.object({ resting: z.boolean().optional() }),
     tell: z.object({
       models: z.array(z.object({
         id: modelIdField, hosts: countField, contextTokens: countField, capabilities: z.array(modelCapabilitySchema).max(16),

@@ -1,29 +1,31 @@
 /**
- * `npm run test:continuation -- [--streams 100] [--seed S] [--how SIGKILL,SIGSTOP,cut,reset] [--path hub,direct] [--requests 24]`
+ * `npm run test:continuation -- [--streams 100] [--together 4] [--seed S] [--how SIGKILL,SIGSTOP,cut,reset] [--path hub,direct] [--requests 24]`
  *
  * Greedy streams of 300 tokens from two contributors in processes of their own. At a random place the one that answers is
  * killed, frozen, cut off, or has its connections reset; the client must get exactly the text of an undisturbed run, with
- * one bill, and each host its receipt on three hubs. Then the price of a frozen host: the same requests, in turn, with one healthy
+ * one bill, and each host its receipt on three hubs. Some streams run together, and all of them that the host serves are
+ * broken at once. Then the price of a frozen host: the same requests, in turn, with one healthy
  * host alone and with a frozen one beside it.
  */
 import { parseArgs } from 'node:util'
-import { disturbances, offeredBy, receiptsOnAllHubs, startContinuationWorld, streamAndDisturb, wantedStreams, type ContinuationWorld, type Disturbance, type StreamAsk } from '../support/continuation.ts'
+import { disturbances, offeredBy, receiptsOnAllHubs, startContinuationWorld, streamsAndDisturb, wantedStreams, type ContinuationWorld, type Disturbance, type StreamAsk } from '../support/continuation.ts'
 import { chat } from '../support/chat-client.ts'
 import { seededUnit } from '../support/seeded.ts'
 
 const { values } = parseArgs({
   options: {
-    streams: { type: 'string', default: '100' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) }, requests: { type: 'string', default: '24' },
+    streams: { type: 'string', default: '100' }, together: { type: 'string', default: '4' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) }, requests: { type: 'string', default: '24' },
     how: { type: 'string', default: disturbances.join(',') }, path: { type: 'string', default: 'hub,direct' },
   },
 })
 const streams = Number(values.streams)
+const together = Number(values.together)
 const seed = Number(values.seed)
 const requests = Number(values.requests)
 const hows = values.how.split(',').filter((how): how is Disturbance => (disturbances as readonly string[]).includes(how))
 const paths = values.path.split(',').filter((path) => path === 'hub' || path === 'direct')
-if (![streams, seed, requests].every((count) => Number.isInteger(count) && count >= 0) || hows.length === 0 || paths.length === 0) {
-  process.stderr.write('usage: npm run test:continuation -- [--streams 100] [--seed S] [--how SIGKILL,SIGSTOP,cut,reset] [--path hub,direct] [--requests 24]\n')
+if (![streams, seed, requests].every((count) => Number.isInteger(count) && count >= 0) || !(together >= 1) || hows.length === 0 || paths.length === 0) {
+  process.stderr.write('usage: npm run test:continuation -- [--streams 100] [--together 4] [--seed S] [--how SIGKILL,SIGSTOP,cut,reset] [--path hub,direct] [--requests 24]\n')
   process.exit(2)
 }
 
@@ -47,20 +49,25 @@ async function disturbMany(world: ContinuationWorld, path: string, how: Disturba
   const gaps: number[] = []
   let [ran, exact, oneBill] = [0, 0, 0]
   // A stream that was over before the disturbance reached its host proves nothing, so another is run in its place.
-  while (gaps.length < streams && ran < streams * 3 + 10) {
-    const which = ran % asks.length
-    const [ask, whole] = [asks[which]!, undisturbed[which]!]
-    ran += 1
-    const { seen, gapMs, disturbed } = await streamAndDisturb(world, ask, Math.floor(whole.text.length * 0.8 * unit()), how)
-    const isExact = seen.text === whole.text && seen.done && seen.finish === whole.finish
-    if (!isExact) say(`  ${path} ${how} stream ${ran}: ${seen.error ?? `differs after ${commonLength(seen.text, whole.text)} characters`}`)
+  while (gaps.length < streams && ran < streams * 5 + 20) {
+    const first = ran
+    const chosen = Array.from({ length: together }, (_, index) => (first + index) % asks.length)
+    ran += together
+    const chars = Math.floor(undisturbed[chosen[0]!]!.text.length * 0.8 * unit())
+    const done = await streamsAndDisturb(world, chosen.map((which) => asks[which]!), chars, how)
     await offeredBy(world.nodes, world.lenders)
-    if (disturbed || !isExact) {
+    await Promise.all(done.map(async ({ seen, gapMs, disturbed }, index) => {
+      const whole = undisturbed[chosen[index]!]!
+      const name = `${path} ${how} stream ${first + index + 1} (${asks[chosen[index]!]!.model})`
+      const isExact = seen.text === whole.text && seen.done && seen.finish === whole.finish
+      if (!isExact) say(`  ${name}: ${seen.error ?? `differs after ${commonLength(seen.text, whole.text)} characters`}`)
+      if ((!disturbed && isExact) || gaps.length >= streams) return
       gaps.push(gapMs)
+      if (gapMs > gapMsMax[how]) say(`  ${name}: ${Math.round(gapMs)} ms of silence`)
       exact += isExact ? 1 : 0
-      await receiptsOnAllHubs(world, seen).catch((error: unknown) => say(`  ${path} ${how} stream ${ran}: ${String(error)}`))
-      oneBill += isBilledOnce(seen, whole) ? 1 : 0
-    }
+      const isReceipted = await receiptsOnAllHubs(world, seen).then(() => true, (error: unknown) => { say(`  ${name}: ${String(error)}`) })
+      oneBill += isReceipted === true && isBilledOnce(seen, whole) ? 1 : 0
+    }))
   }
   const sorted = gaps.toSorted((a, b) => a - b)
   const isGood = gaps.length === streams && exact === streams && oneBill === streams && percentile(sorted, 0.99) <= gapMsMax[how]

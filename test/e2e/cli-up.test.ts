@@ -115,6 +115,20 @@ describe('e2e: triforce up and the commands around it', function () {
     expect((await ask(up.report.hubs[0]!.api, '/v1/credits', apiKeyFromSeed(fromHex(key.seed)!))).status).to.equal(401)
   })
 
+  it('says that the only machine is paused, to a question and to who asks for the way, and goes on when it is resumed', async () => {
+    expect((await run(['pause'])).stdout).to.include('It does not lend now: it is paused.')
+    await until('the hub hears of it', async () => (await run(['models'])).stderr.includes('no peer offers a model now'), 20_000, 200)
+    for (const words of [['chat', 'hi'], ['chat', '--model', 'triforce-demo', 'hi']]) {
+      const { code, stderr } = await run(words)
+      expect([code, stderr.trimEnd().split('\n').at(-1)]).to.deep.equal([1, 'triforce: the only host of "triforce-demo" does not lend now: contributor-1 is paused; "triforce resume" on that machine lends it again'])
+    }
+    expect((await run(['route', '--model', 'triforce-demo', '--explain'])).stdout).to.match(/contributor-1 +triforce-demo +paused/)
+    const wrong = await run(['contributor', 'set', 'hours', 'nights'])
+    expect([wrong.code, wrong.stderr]).to.deep.equal([2, 'triforce: hours must be two times of the day, such as 18:00-02:00\n'])
+    expect((await run(['resume'])).stdout).to.include('It lends now')
+    await until('it answers again', async () => (await run(['chat', '--max-tokens', '4', 'hi'])).code === 0, 20_000, 200)
+  })
+
   it('makes a key for a new account, and makes it worthless again', async () => {
     const made = await run(['key', 'create', '--name', 'alice', '--credits', '2.5', '--json'])
     const { apiKey } = JSON.parse(made.stdout) as { apiKey: string }

@@ -43,7 +43,7 @@ describe('bridge: controls of a machine', () => {
   it('refuses what cannot be, names the field, and changes nothing', async () => {
     const before = (await call('GET', 'controls')).body['settings']
     for (const [wrong, problem] of [
-      [{ schedule: 'nights' }, /schedule: must be two times/], [{ time_zone: 'Berlin' }, /time_zone: "Berlin" is no time zone/], [{ hours_per_day: 25 }, /hours_per_day/],
+      [{ schedule: 'nights' }, /^schedule: must be two times/], [{ time_zone: 'Berlin' }, /time_zone: "Berlin" is no time zone/], [{ hours_per_day: 25 }, /hours_per_day/],
       [{ upload_mbits: 0 }, /upload_mbits/], [{ friends: ['bob'] }, /friends/], [{ power_watts: -1 }, /power_watts/], [{ bandwidth: 3 }, /bandwidth/], [{ days: ['someday'] }, /days/],
     ] as const) {
       const { status, body } = await call('PATCH', 'controls', wrong)

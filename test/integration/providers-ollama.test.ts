@@ -207,7 +207,7 @@ describe('providers/ollama against its native wire format', () => {
     server.behaviour.loadMs = 30
     await start()
     const { events } = await collect(provider, chatRequest(MODEL, { maxTokens: 2 }))
-    expect(events.slice(0, 2)).to.deep.equal([{ type: 'state', state: { state: 'loading', part: 0 } }, { type: 'state', state: { state: 'running' } }])
+    expect(events.slice(0, 2)).to.deep.equal([{ type: 'state', state: { state: 'loading' } }, { type: 'state', state: { state: 'running' } }])
     expect(provider.models()[0]?.loaded).to.equal(true)
   })
 

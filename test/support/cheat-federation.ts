@@ -54,7 +54,7 @@ export interface CheatFederation {
 }
 
 /** Waits between checks that fit a test: a second stands for some minutes. A machine that runs all tests at once is overloaded by design. */
-const checks = { asks: true, seriesMs: 150, drawnMs: 100, idleMs: 2_000, lookMs: 50, spellMs: 500, incidents: { lagMsMax: 60_000 } } as const
+const checks = { asks: true, seriesMs: 300, drawnMs: 200, idleMs: 2_000, lookMs: 50, spellMs: 500, incidents: { lagMsMax: 60_000 } } as const
 
 /** A hub takes so many orders about machines in a minute and no more. */
 export const POLL_MS = 500

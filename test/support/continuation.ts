@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createConnection } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openLink, type Link } from '../nemesis/proxy.ts'
 import type { RunningNode } from '../../bootstrap/running-node.ts'
 import { toHex } from '../../protocol/bytes.ts'
@@ -37,7 +38,8 @@ export interface ContinuationWorld {
 }
 
 export async function startContinuationWorld({ lenders: count = 2 } = {}): Promise<ContinuationWorld> {
-  const nodes = await startNodes()
+  // 24 requests in a row are more than the free tier allows in a minute. Hubs must not tell contributors of a way to them that goes around the links.
+  const nodes = await startNodes({ tier: 'unlimited', hubPart: { p2pAnnounce: [NOWHERE] } })
   const dir = temporaryDir()
   let consumer: RunningNode | undefined
   const lenders = await Promise.all(Array.from({ length: count }, (_, index) => openLender(nodes, join(dir, `lender${index}`), `lender${index}`)))
@@ -58,6 +60,9 @@ export async function startContinuationWorld({ lenders: count = 2 } = {}): Promi
     },
   }
 }
+
+/** Nobody listens there, so a dial fails at once. */
+const NOWHERE = '/ip4/127.0.0.1/tcp/1'
 
 /** Ends of links besides the hubs' numbers. */
 const LENDER = -1
@@ -165,28 +170,43 @@ export interface DisturbedStream {
 
 /** Streams, and disturbs the host once `chars` of text are there. */
 export async function streamAndDisturb(world: ContinuationWorld, ask: StreamAsk, chars: number, how: Disturbance): Promise<DisturbedStream> {
-  let length = 0
-  let lastMs = 0
-  let gapMs = 0
+  return (await streamsAndDisturb(world, [ask], chars, how))[0]!
+}
+
+/** Between the beginnings of two streams, so that they are not broken at one place. */
+const STAGGER_MS = 80
+
+/** Streams all at once; the host of the first one is disturbed, with all that it serves, once `chars` of its text are there. */
+export async function streamsAndDisturb(world: ContinuationWorld, asks: readonly StreamAsk[], chars: number, how: Disturbance): Promise<readonly DisturbedStream[]> {
   let lender: Lender | undefined
-  let host = ''
-  const seen = await chat({
-    api: ask.api, apiKey: world.nodes.key, model: ask.model, content: ask.content, ...(ask.extra === undefined ? {} : { extra: ask.extra }),
-    onHead: (headers) => { host = headers.get('x-triforce-host') ?? '' },
-    onText(text) {
-      const nowMs = performance.now()
-      if (lender !== undefined) gapMs = Math.max(gapMs, nowMs - lastMs)
-      lastMs = nowMs
-      length += text.length
-      if (lender === undefined && length >= chars) {
-        lender = world.lenders.find(({ peerId }) => peerId === host)
-        lender?.disturb(how)
-      }
-    },
-  })
-  if (lender !== undefined) gapMs = Math.max(gapMs, seen.parts === undefined ? 0 : performance.now() - lastMs)
+
+  async function stream(ask: StreamAsk, index: number): Promise<DisturbedStream> {
+    let length = 0
+    let gapMs = 0
+    let host = ''
+    await sleep(index * STAGGER_MS)
+    let lastMs = performance.now()
+    const seen = await chat({
+      api: ask.api, apiKey: world.nodes.key, model: ask.model, content: ask.content, ...(ask.extra === undefined ? {} : { extra: ask.extra }),
+      onHead: (headers) => { host = headers.get('x-triforce-host') ?? '' },
+      onText(text) {
+        const nowMs = performance.now()
+        if (lender !== undefined) gapMs = Math.max(gapMs, nowMs - lastMs)
+        lastMs = nowMs
+        length += text.length
+        if (index === 0 && lender === undefined && length >= chars) {
+          lender = world.lenders.find(({ peerId }) => peerId === host)
+          lender?.disturb(how)
+        }
+      },
+    })
+    if (lender !== undefined && seen.parts !== undefined) gapMs = Math.max(gapMs, performance.now() - lastMs)
+    return { seen, gapMs, disturbed: seen.parts !== undefined }
+  }
+
+  const streams = await Promise.all(asks.map(stream))
   await lender?.heal()
-  return { seen, gapMs, disturbed: seen.parts !== undefined }
+  return streams
 }
 
 /** Waits for the receipts of all parts on every hub. */

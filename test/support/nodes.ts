@@ -28,7 +28,13 @@ export interface TestNodes {
   stop(): Promise<void>
 }
 
-export async function startNodes({ tier = 'free' }: { readonly tier?: string } = {}): Promise<TestNodes> {
+export interface StartNodesOptions {
+  readonly tier?: string
+  /** Of the hubs, beside what every node of a test has. */
+  readonly hubPart?: Partial<NodeConfig>
+}
+
+export async function startNodes({ tier = 'free', hubPart }: StartNodesOptions = {}): Promise<TestNodes> {
   const dir = temporaryDir()
   const nodes: RunningNode[] = []
   const system: System = { clock: createClock(), random: createRandom(), log: quietLog(), addresses: () => [] }
@@ -47,7 +53,7 @@ export async function startNodes({ tier = 'free' }: { readonly tier?: string } =
   }
 
   // Each hub writes for the first time only when the two others say that it never did.
-  const hubs = await Promise.all(made.hubs.map((one, index) => start(`hub${index}`, one, { mode: 'hub' })))
+  const hubs = await Promise.all(made.hubs.map((one, index) => start(`hub${index}`, one, { mode: 'hub' }, hubPart)))
   const publicKey = toHex(account.signer.publicKey)
   for (const [path, body] of [
     ['/v1/admin/accounts', { public_key: publicKey, name: 'ada', tier }],

@@ -16,9 +16,9 @@ const DIGEST = createHash('sha256').update('the weights that all of them claim')
 const GIB = 1024 ** 3
 
 const WORDS = 'alder birch cedar daisy elder fern grove hazel iris jasmine kelp larch maple nettle olive poplar quince reed sage thyme umbel violet willow yarrow'.split(' ')
-/** An honest A100 with a small model, and a processor. */
+/** An honest A100 with a small model; and a processor, or a machine that is busy with something else, whose streams share what it has. */
 const QUICK = 1_500
-const SLOW = 26
+const SLOW = 40
 
 export function playedModel(kind: CheatKind): OfferedModel {
   return {
@@ -38,6 +38,7 @@ export function createPlayedProvider(kind: CheatKind, options: { readonly isChec
   const { isCheck = () => false } = options
   let last: string[] | undefined
   let jobs = 0
+  let slowStreams = 0
 
   function wordsFor(request: CompletionRequest): string[] {
     const isSmall = kind === 'smaller model' || (kind === 'only checks answered well' && !isCheck(request.messages))
@@ -61,14 +62,18 @@ export function createPlayedProvider(kind: CheatKind, options: { readonly isChec
       const times = kind === 'inflated tokens' ? 1.4 : 1
       // The slow one is quick until it is trusted, and now and then afterwards.
       const isSlow = kind === 'A100 on a processor' || (kind === 'slow host' && jobs > 4 && jobs % 10 !== 0)
-      const perSecond = isSlow ? SLOW : QUICK
       yield { type: 'state', state: { state: 'running' } }
       let given = 0
-      while (given < words.length && !signal.aborted) {
-        const piece = words.slice(given, given + 12)
-        await sleep(piece.length * 1_000 / perSecond)
-        given += piece.length
-        yield { type: 'text', text: piece.join(''), tokens: Math.round(given * times) }
+      if (isSlow) slowStreams += 1
+      try {
+        while (given < words.length && !signal.aborted) {
+          const piece = words.slice(given, given + 12)
+          await sleep(piece.length * 1_000 / (isSlow ? SLOW / slowStreams : QUICK))
+          given += piece.length
+          yield { type: 'text', text: piece.join(''), tokens: Math.round(given * times) }
+        }
+      } finally {
+        if (isSlow) slowStreams -= 1
       }
       const usage = { promptTokens: 10, completionTokens: Math.round(given * times) }
       yield { type: 'end', finish: signal.aborted ? 'cancelled' : given >= (request.maxTokens ?? Infinity) ? 'length' : 'stop', usage }

@@ -28,7 +28,7 @@ describe('protocol/limits.ts', () => {
     const { FRAME_BYTES_MAX, PROMPT_CHARS_MAX, SCHEMA_BYTES_MAX, MESSAGES_MAX, STOP_CHARS_MAX, STOP_STRINGS_MAX } = limits
     // 3 bytes a character at worst, 32 bytes around each message, 4 KiB for the rest of a request and its ticket.
     expect(3 * (PROMPT_CHARS_MAX + SCHEMA_BYTES_MAX + STOP_CHARS_MAX * STOP_STRINGS_MAX) + 32 * MESSAGES_MAX + 4_096).to.be.below(FRAME_BYTES_MAX)
-    expect(limits.JOB_BEAT_MS * 5).to.equal(limits.JOB_SILENCE_MS_MAX)
+    expect(limits.JOB_BEAT_MS * 4).to.equal(limits.JOB_SILENCE_MS_MAX)
     expect(limits.CAPACITY_BEAT_MS * 1.2 * 2).to.be.below(limits.CAPACITY_VALID_MS)
     expect(LEDGER_MESSAGE_BYTES_MAX).to.be.below(FRAME_BYTES_MAX)
     expect(ledgerFields.LOG_STORED_FRAME_BYTES_MAX).to.be.below(ledgerFields.LOG_MESSAGE_BYTES_MAX)

@@ -1,13 +1,15 @@
 import { expect } from 'chai'
-import { listModels } from '../../../../node/capacity/model-list.ts'
+import { listModels, listResting } from '../../../../node/capacity/model-list.ts'
 import type { Capacity } from '../../../../protocol/messages/capacity.ts'
 import { aCapacity, aModel } from '../../../support/completions.ts'
 
-function list(...capacities: readonly Partial<Capacity>[]) {
-  return listModels({
+const list = (...capacities: readonly Partial<Capacity>[]) => listModels(tableOf(capacities))
+
+function tableOf(capacities: readonly Partial<Capacity>[]) {
+  return {
     fresh: () => capacities.map((part, index) => ({ peer: `p${index}`, capacity: aCapacity({ peer: new Uint8Array(32).fill(index), ...part }, 1_000), receivedAt: 0 })),
     firstSeenAt: () => 7,
-  })
+  }
 }
 
 describe('node/capacity/model-list', () => {
@@ -23,5 +25,11 @@ describe('node/capacity/model-list', () => {
 
   it('leaves out peers that leave', () => {
     expect(list({ draining: true })).to.deep.equal([])
+  })
+
+  it('lists apart what nobody lends now: only models of which every host is paused or leaving', () => {
+    const table = tableOf([{ draining: true, models: [aModel({ id: 'b' }), aModel({ id: 'a' })] }, { draining: true, models: [aModel({ id: 'b' })] }, { models: [aModel({ id: 'a' })] }])
+    expect(listResting(table).map(({ id, hosts }) => [id, hosts])).to.deep.equal([['b', 2]])
+    expect(listModels(table).map(({ id, hosts }) => [id, hosts])).to.deep.equal([['a', 1]])
   })
 })

@@ -156,7 +156,7 @@ describe('node/jobs/job-run', () => {
   it('waits for a model for as long as more of it gets loaded, and 60 s longer, and says how far it is', async () => {
     const { tell, pass, seen, job } = setUp({ firstTextMsMax: 600_000 })
     await tell({ t: 'beat', state: 'queued', at: 1 })
-    await pass(4_000)
+    await pass(3_000)
     await tell({ t: 'accept' }, { t: 'beat', state: 'loading', at: 10 })
     for (let second = 1; second <= 90; second += 1) {
       await pass(1_000)
@@ -239,7 +239,7 @@ describe('node/jobs/job-run', () => {
   it('has no such bound once there was text', async () => {
     const { tell, pass, job } = setUp({ firstTextMsMax: 3_000 })
     await tell({ t: 'accept' }, chunk('a', 1))
-    await pass(4_000)
+    await pass(3_500)
     expect(job.state).to.equal('pending')
   })
 

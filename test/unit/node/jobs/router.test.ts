@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import * as fc from 'fast-check'
 import { mayBeSeenBy, route, type RouteOffer, type RouteOrder } from '../../../../node/jobs/router.ts'
+import { testKey } from '../../../support/federation.ts'
 import { seededRandom } from '../../../support/seeded-random.ts'
 
 const price = (microCredits: number) => ({ promptMicroCredits: BigInt(microCredits), completionMicroCredits: BigInt(microCredits) })
@@ -23,9 +24,9 @@ function decide(offers: readonly RouteOffer[], part: Partial<RouteOrder> = {}, u
 
 describe('node/jobs/router', () => {
   it('leaves out with a reason whoever leaves, cannot be reached, cannot do it or was asked already', () => {
-    const offers = [offer('leaving', { draining: true }), offer('away', { reachable: false }), offer('blind', { capabilities: [] }), offer('asked'), offer('good')]
+    const offers = [offer('leaving', { draining: true }), offer('asleep', { draining: true, notLending: 'schedule' }), offer('held', { draining: true, notLending: 'paused' }), offer('away', { reachable: false }), offer('blind', { capabilities: [] }), offer('asked'), offer('good')]
     expect(decide(offers, { exclude: ['asked'] })).to.deep.equal({
-      order: ['good'], leftOut: { leaving: 'draining', away: 'unreachable', blind: 'incapable', asked: 'excluded' },
+      order: ['good'], leftOut: { leaving: 'draining', asleep: 'outside its hours', held: 'paused', away: 'unreachable', blind: 'incapable', asked: 'excluded' },
     })
   })
 
@@ -48,6 +49,18 @@ describe('node/jobs/router', () => {
     expect(decide(offers, { wishes: { order: ['openai'], allowFallbacks: false } })).to.deep.equal({ order: ['h1'], leftOut: { h2: 'not in order', peer: 'not in order' } })
     expect(decide(offers, { wishes: { only: ['groq', 'NODE-PEER'] } })).to.deep.equal({ order: ['peer', 'h2'], leftOut: { h1: 'not in only' } })
     expect(decide(offers, { wishes: { ignore: ['groq'], only: [] } })).to.deep.equal({ order: ['peer', 'h1'], leftOut: { h2: 'ignored' } })
+  })
+
+  it('takes no name for a peer id, whatever its case, and asks nobody in the place of the peer that was meant', () => {
+    const { peerId } = testKey()
+    const mimics = [offer('evil', { name: peerId }), offer('evil2', { name: peerId.toLowerCase() }), offer('evil3', { name: peerId.toUpperCase() })]
+    const meant = offer(peerId, { name: 'gpu-box' })
+    expect(decide([...mimics, meant], { wishes: { only: [peerId] } }).order).to.deep.equal([peerId])
+    expect(decide([...mimics, meant], { wishes: { only: [peerId.toLowerCase()] } }).order).to.deep.equal([])
+    expect(decide([...mimics, meant], { wishes: { order: [peerId], allowFallbacks: false } }).order).to.deep.equal([peerId])
+    // Nor does a mimic go with the one that is ignored.
+    expect(decide([...mimics, meant], { wishes: { ignore: [peerId] } }).order.toSorted()).to.deep.equal(['evil', 'evil2', 'evil3'])
+    expect(decide(mimics, { wishes: { only: [peerId] } }).order).to.deep.equal([])
   })
 
   it('keeps to a price, to vendors that keep nothing, and to weights of the wanted quantization', () => {
