@@ -62,7 +62,7 @@ export interface HubFiles {
   close(): void
 }
 
-/** Of the marker's text, filled up with blanks: it has some 300, and the name of a network may be long. */
+/** Of the marker's text, with blanks in front, so that it lacks something wherever it is cut: it has some 300, and the name of a network may be long. */
 const MARKER_BYTES = 512
 
 type AnchorFields = Anchor & { readonly network: string; readonly hub: number }
@@ -113,7 +113,7 @@ export async function openHubFiles(
       const text = JSON.stringify({ ...anchorText({ ...owner, epoch, no, hash }), boot })
       marker ??= openSync(markerPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
       // In place and in one page, in memory: a process that is killed leaves the old text or the new one, and what is neither does not count.
-      writeSync(marker, text.padEnd(MARKER_BYTES), 0, 'utf8')
+      writeSync(marker, text.padStart(MARKER_BYTES), 0, 'utf8')
     },
     close: () => {
       if (marker !== undefined) closeSync(marker)

@@ -222,6 +222,6 @@ function at(value: unknown, place: Place): unknown {
 /** Nothing where an earlier change took the place away. A copy of the value: a later change inside of it must not reach the good body. */
 function put(value: unknown, place: Place, other: unknown): void {
   const parent = at(value, place.slice(0, -1))
-  if (typeof parent !== 'object' || parent === null) return
+  if (typeof parent !== 'object' || parent === null || Array.isArray(parent) && place.at(-1) === 'length') return
   Object.defineProperty(parent, place.at(-1)!, { value: structuredClone(other), enumerable: true, configurable: true, writable: true })
 }

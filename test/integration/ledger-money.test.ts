@@ -52,6 +52,8 @@ async function threeHubs() {
   for (const index of [0, 1, 2]) await self.open(index)
   self.connectAll()
   await self.ready()
+  // A hub that has not heard of another one's log yet cannot ask it.
+  await self.equal()
   return self
 }
 

@@ -23,7 +23,7 @@ function seededRandom(seed: number): () => number {
 
 describe('ledger: SIGKILL under load', () => {
   it(`keeps every acknowledged receipt on all hubs through ${ROUNDS} rounds of SIGKILL`, async function () {
-    this.timeout(180_000)
+    this.timeout(times(180_000, 900_000))
     const seed = SEED
     const random = seededRandom(seed)
     const world = testWorld()

@@ -9,7 +9,7 @@ import { toHex } from '../../../../protocol/bytes.ts'
 import type { TriforceError } from '../../../../protocol/errors.ts'
 import { createCheckpointWorld, type CheckpointWorld } from '../../../support/checkpoint-world.ts'
 import { testFederation } from '../../../support/federation.ts'
-import { places } from '../../../support/thorough.ts'
+import { places, times } from '../../../support/thorough.ts'
 
 const id = (number: number) => new Uint8Array(16).fill(number)
 const receipt = id(77)
@@ -129,7 +129,7 @@ describe('ledger/checkpoint/statement-file', () => {
   })
 
   it('fails after a change of any single byte', function () {
-    this.timeout(120_000)
+    this.timeout(times(120_000, 1_200_000))
     const small = createCheckpointWorld()
     const short = writeStatementFile(partsOf(small, 0, shortLifeOf(small)), small.federation.federation)
     const bytes = Buffer.from(short, 'utf8')
@@ -146,7 +146,7 @@ describe('ledger/checkpoint/statement-file', () => {
   })
 
   it('fails after a byte is added or taken away', function () {
-    this.timeout(60_000)
+    this.timeout(times(60_000, 1_200_000))
     for (const at of places(file.length + 1, 300)) {
       expect(reasonOf(`${file.slice(0, at)} ${file.slice(at)}`), `added at ${at}`).to.not.equal('valid')
       if (at < file.length) expect(reasonOf(file.slice(0, at) + file.slice(at + 1)), `taken at ${at}`).to.not.equal('valid')
