@@ -208,7 +208,7 @@ export function createFaults(world: SimWorld): Faults {
       const image = random.unit() < 0.6 ? slot.disk.image : images.get(slot.index)?.[0]
       if (image === undefined) return false
       world.startTwin(slot, image)
-      scheduler.after(duration() * 3, () => { world.stopTwin(slot) })
+      scheduler.after(between(1_000, 9_000), () => { world.stopTwin(slot) })
       return true
     },
   }

@@ -33,6 +33,8 @@ process.on('disconnect', () => process.exit(1))
 const task = JSON.parse(process.argv[2]!) as WorkerTask
 plant(task.bug)
 for (let seed = task.from; seed < task.to; seed += task.every) {
+  // While seeds run nobody else gets a turn.
+  if (!process.connected) process.exit(1)
   const { faults, sometimes, operations, violations, lastNotes, ...rest } = await simulate(seed, task.options)
     .catch((error: unknown) => { throw new Error(`seed ${seed}`, { cause: error }) })
   // The run is the same the second time, so its notes are only made when somebody wants them.
