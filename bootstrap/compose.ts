@@ -363,7 +363,7 @@ function consumerSide(shared: SharedParts, contributor: ContributorGateway): Sid
     { requests, isConnected: (peer) => host.isConnected(peer), clock, random },
     { network: config.federation.network, hubs: config.federation.hubs },
   )
-  const jobs = createRemoteJobs({ reach: createReach({ host, clock, log }), pool: jobPool, client, traffic: host.traffic, clock, log })
+  const jobs = createRemoteJobs({ reach: createReach({ host, clock, log }), pool: jobPool, client, traffic: host.traffic, prefixes: createPrefixTable({ clock, random }), clock, log })
   return {
     gateway: createRemoteGateway({ client, jobs, status }),
     contributor,

@@ -247,7 +247,7 @@ function cannotListen(cause: unknown, host: string, port: number): TriforceError
 }
 
 const listenProblems: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'is in use by another program; choose another port or stop that program',
+  EADDRINUSE: 'is in use by another program; choose another one with --api-port, or stop that program',
   EACCES: 'may only be used by an administrator; choose a port above 1023',
   EADDRNOTAVAIL: 'does not exist on this machine; choose an address that it has',
 }

@@ -17,7 +17,7 @@ import { createContinuation } from './continuation.ts'
 import { goOn, type Broken, type BrokenJob, type GoOnComponents } from './go-on.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
 import type { JobOrder } from './job-order.ts'
-import type { PrefixTable } from './prefix-table.ts'
+import { createHostWatch, type PrefixTable } from './prefix-table.ts'
 import { nothingFor, planRoute, type PlanOrder, type RoutePlan } from './route-plan.ts'
 import type { IssuedTicket, TicketOrder } from './tickets.ts'
 import { FIRST_TEXT_MS_MAX } from './job-run.ts'
@@ -65,6 +65,8 @@ export interface PlaceOrder extends Omit<TicketOrder, 'contributor' | 'cloud' | 
   readonly routing?: RoutingWishes
   readonly privacy?: PrivacyClass
   readonly friends?: readonly Uint8Array[]
+  /** Host that has the beginning of the prompt in its memory, as the consumer says: the hub does not see the prompt. */
+  readonly affine?: string
 }
 
 export interface Dispatcher {
@@ -109,9 +111,9 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
 
   async function follow(order: JobOrder<JobRequest>, handoff: Handoff<JobEvent>, pulse: Pulse): Promise<void> {
     const answer = createContinuation(order.request, order.routing)
-    let host: string | undefined
+    const watch = createHostWatch(order.request.model)
     const offer = (event: JobEvent) => {
-      if (event.type === 'placed') host = event.vendor === undefined && event.model === order.request.model ? event.host : undefined
+      watch.hear(event)
       return handoff.offer(answer.pass(event))
     }
     const told: Told = { handoff: { offer }, pulse, settled: () => answer.settled() }
@@ -121,7 +123,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       if (broken.step.cloud === undefined) components.watch?.failed(broken.step.peer)
       broken = await goOn(resuming, job, broken)
     }
-    if (host !== undefined && !isEmbedding(order.request)) prefixes?.answered(order.account, order.request, answer.text, host)
+    if (watch.host !== undefined && !isEmbedding(order.request)) prefixes?.answered(order.account, order.request, answer.text, watch.host)
     counts.served += 1
   }
 
@@ -202,10 +204,10 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     counts,
     // Only an embedding gives vectors.
     run: run as Dispatcher['run'],
-    async place({ exclude, needs, routing, privacy, friends, tier, ...order }) {
+    async place({ exclude, needs, routing, privacy, friends, affine, tier, ...order }) {
       // The stream is not seen here, so it takes no place; its beginning counts.
       limits.enter(order.account, tier)()
-      const host = (await plan({ account: order.account, friends, model: order.model, needs, routing, privacy, exclude })).steps[0]!
+      const host = (await plan({ account: order.account, friends, model: order.model, needs, routing, privacy, exclude, affine })).steps[0]!
       if (host.cloud !== undefined || host.model !== order.model) return undefined
       return { host, labels: attempts.labelsOf(host), issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
     },

@@ -7,9 +7,10 @@
  * asks must not move the jobs of another.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { textOf, type ChatMessage, type CompletionRequest } from '../../protocol/completion.ts'
+import { textOf, type ChatMessage, type CompletionRequest, type Tool } from '../../protocol/completion.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { Clock, Random } from '../../protocol/ports.ts'
+import type { JobEvent } from './vectors.ts'
 
 export interface PrefixTableComponents {
   readonly clock: Clock
@@ -36,20 +37,16 @@ export interface PrefixTable {
 
 export const prefixTableDefaults = Object.freeze({ prefixesMax: 20_000, keepMs: 600_000, charsMin: 512 })
 
-/** Of one prompt: its first two messages, which many conversations share, its last ones, and the same with the answer. */
+/** Messages at the front that many conversations share: the system's, and the first question. */
 const FIRST_MESSAGES = 2
-const LOOKED_AT_MAX = 64
+/** Messages at the end that a client may have added since: the answer, what its tools gave, the next question. */
+const LAST_MESSAGES = 16
 
 interface Known {
   readonly peer: string
   /** Account and model. */
   readonly owner: string
   readonly untilMs: number
-}
-
-interface Boundary {
-  readonly name: string
-  readonly messages: number
 }
 
 export function createPrefixTable({ clock, random }: PrefixTableComponents, options: PrefixTableOptions = {}): PrefixTable {
@@ -59,18 +56,16 @@ export function createPrefixTable({ clock, random }: PrefixTableComponents, opti
 
   const ownerOf = (account: Uint8Array, model: string) => `${toHex(account)} ${model}`
 
-  /** A name for each message at whose end the beginning is long enough; undefined where the whole is too short. */
-  function boundariesOf(owner: string, { messages, tools }: CompletionRequest, answer?: string): Boundary[] | undefined {
-    const all = answer === undefined ? messages : [...messages, { role: 'assistant' as const, content: answer }]
-    const toolChars = (tools ?? []).reduce((sum, tool) => sum + tool.parameters.length, 0)
-    if (toolChars + all.reduce((sum, message) => sum + lengthOf(message), 0) < charsMin) return undefined
-    const hash = createHash('sha256').update(key).update(JSON.stringify([owner, tools ?? []]))
-    let chars = toolChars
-    return all.flatMap((message, index) => {
+  /** Names of the beginnings that end with one of the first messages, or of the last `lastMax`, where they are long enough; the shortest first. */
+  function namesOf(owner: string, messages: readonly ChatMessage[], tools: readonly Tool[], lastMax: number): string[] {
+    let chars = tools.reduce((sum, tool) => sum + tool.parameters.length, 0)
+    if (messages.reduce((sum, message) => sum + lengthOf(message), chars) < charsMin) return []
+    const hash = createHash('sha256').update(key).update(JSON.stringify([owner, tools]))
+    return messages.flatMap((message, index) => {
       feed(hash, message)
       chars += lengthOf(message)
-      const isLooked = index < FIRST_MESSAGES || index >= all.length - LOOKED_AT_MAX
-      return chars >= charsMin && isLooked ? [{ name: hash.copy().digest('base64url').slice(0, 22), messages: index + 1 }] : []
+      const isWanted = chars >= charsMin && (index < FIRST_MESSAGES || index >= messages.length - lastMax)
+      return isWanted ? [hash.copy().digest('base64url').slice(0, 22)] : []
     })
   }
 
@@ -83,7 +78,7 @@ export function createPrefixTable({ clock, random }: PrefixTableComponents, opti
   return {
     hostOf(account, request) {
       if (known.size === 0) return undefined
-      for (const { name } of boundariesOf(ownerOf(account, request.model), request)?.toReversed() ?? []) {
+      for (const name of namesOf(ownerOf(account, request.model), request.messages, request.tools ?? [], LAST_MESSAGES).toReversed()) {
         const found = known.get(name)
         if (found === undefined) continue
         if (found.untilMs > clock.monotonicMs()) return found.peer
@@ -94,10 +89,8 @@ export function createPrefixTable({ clock, random }: PrefixTableComponents, opti
     answered(account, request, text, peer) {
       const owner = ownerOf(account, request.model)
       const untilMs = clock.monotonicMs() + keepMs
-      const count = request.messages.length
-      for (const { name, messages } of boundariesOf(owner, request, text) ?? []) {
-        if (messages <= FIRST_MESSAGES || messages >= count) remember(name, { peer, owner, untilMs })
-      }
+      // With the answer and without: a client may change it, or ask again.
+      for (const name of namesOf(owner, [...request.messages, { role: 'assistant', content: text }], request.tools ?? [], 2)) remember(name, { peer, owner, untilMs })
     },
     countAt(account, model, peer) {
       const owner = ownerOf(account, model)
@@ -109,6 +102,17 @@ export function createPrefixTable({ clock, random }: PrefixTableComponents, opti
   }
 }
 
+/** Hears the events of a job: who answers it; undefined where that is a vendor, or another model. */
+export function createHostWatch(model: string): { hear(event: JobEvent): void; readonly host: string | undefined } {
+  let host: string | undefined
+  return {
+    hear(event) {
+      if (event.type === 'placed') host = event.vendor === undefined && event.model === model ? event.host : undefined
+    },
+    get host() { return host },
+  }
+}
+
 function lengthOf({ content }: ChatMessage): number {
   return typeof content === 'string' ? content.length : content.reduce((sum, part) => sum + (part.type === 'text' ? part.text.length : part.data.length), 0)
 }
@@ -116,6 +120,7 @@ function lengthOf({ content }: ChatMessage): number {
 /** What a model reads of a message, so that two dialects that say the same are the same. */
 function feed(hash: Hash, message: ChatMessage): void {
   const { role, content, toolCalls = [], toolCallId = '' } = message
-  hash.update(JSON.stringify([role, textOf(message), toolCalls.map(({ name, arguments: given }) => [name, given]), toolCallId]))
+  const text = textOf(message)
+  hash.update(JSON.stringify([role, text.length, toolCalls.map(({ name, arguments: given }) => [name, given]), toolCallId])).update(text)
   if (typeof content !== 'string') for (const part of content) if (part.type === 'image') hash.update(JSON.stringify([part.mediaType, part.data.length])).update(part.data)
 }

@@ -10,7 +10,7 @@ import type { FederationHub } from '../../protocol/federation.ts'
 import { JOB_MS_MAX, JOB_SILENCE_MS_MAX } from '../../protocol/limits.ts'
 import { encodeRequest, type JobOptions } from '../../protocol/messages/job.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
-import { peerIdOf } from '../../protocol/peer-key.ts'
+import { peerIdOf, publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log, Signer } from '../../protocol/ports.ts'
 import type { RoutingWishes } from '../../protocol/routing.ts'
 import { openDocument, type Signed } from '../../protocol/signed.ts'
@@ -25,6 +25,7 @@ import { needsOf } from './candidates.ts'
 import { createContinuation, type Continuation, type EndedPart } from './continuation.ts'
 import { createHandoff, type Handoff } from './handoff.ts'
 import { fromHost } from './host-errors.ts'
+import { createHostWatch, type PrefixTable } from './prefix-table.ts'
 import type { Reach } from './reach.ts'
 import { ANSWER_MS_MAX, FIRST_TEXT_MS_MAX, PIECE_MS_MAX, runJob, type JobListener, type JobSeen, type RunJobOptions } from './job-run.ts'
 import { placedEvent, relayedBody, servedOf } from './relay-frames.ts'
@@ -38,6 +39,8 @@ export interface RemoteJobComponents {
   readonly pool: ChannelPool
   readonly client: AccountClient
   readonly traffic: Pick<Traffic, 'job'>
+  /** Which host knows the beginning of a prompt; absent: that is not looked at. */
+  readonly prefixes?: PrefixTable
   readonly clock: Clock
   readonly log: Log
 }
@@ -97,7 +100,7 @@ const SETTLE_ATTEMPTS_MAX = 5
 const SETTLE_WAIT_MS = 1_000
 
 export function createRemoteJobs(components: RemoteJobComponents, options: RemoteJobOptions = {}): RemoteJobs {
-  const { reach, pool, client, clock, traffic } = components
+  const { reach, pool, client, clock, traffic, prefixes } = components
   const log = components.log.child('remote-job')
   const { directAttemptsMax = 2, firstTextMsMax = FIRST_TEXT_MS_MAX } = options
   const counts = { running: 0, served: 0, failed: 0 }
@@ -117,10 +120,12 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 
   /** Undefined where the hub wants to relay the job. */
   async function ticketFor({ signer, request, bytes, routing, exclude, unanswered }: Job): Promise<(Ticketed & { key: Uint8Array }) | undefined> {
+    const known = isEmbedding(request) ? undefined : prefixes?.hostOf(signer.publicKey, request)
+    const affine = known === undefined ? undefined : publicKeyOf(known)
     const { hub, answer } = await client.ask(signer, 'ticket', {
       model: request.model, requestHash: sha256(bytes), tokensMax: (isEmbedding(request) ? undefined : request.maxTokens) ?? 0, exclude: [...exclude], needs: needsOf(request),
       ...(unanswered.length === 0 ? {} : { unanswered: [...unanswered] }),
-      ...(routing === undefined ? {} : { routing }),
+      ...(routing === undefined ? {} : { routing }), ...(affine === undefined ? {} : { affine }),
     })
     if (answer.ticket === undefined) return undefined
     const ticket = openDocument('ticket', ticketSchema, answer.ticket)
@@ -255,9 +260,15 @@ export function createRemoteJobs(components: RemoteJobComponents, options: Remot
 
   async function follow(asked: Omit<Job, 'bytes' | 'handoff' | 'answer' | 'exclude' | 'unanswered' | 'lostHubs'>, handoff: Handoff<JobEvent>): Promise<void> {
     const answer = createContinuation(asked.request, asked.routing)
-    const through: Handoff<JobEvent> = { ...handoff, offer: (event) => handoff.offer(answer.pass(event)) }
+    const watch = createHostWatch(asked.request.model)
+    const offer = (event: JobEvent) => {
+      watch.hear(event)
+      return handoff.offer(answer.pass(event))
+    }
+    const through: Handoff<JobEvent> = { ...handoff, offer }
     const job: Job = { ...asked, bytes: encodeRequest(asked.request), handoff: through, answer, exclude: [], unanswered: [], lostHubs: new Set() }
     for (let broken = await once(job); broken !== undefined;) broken = await goOn(job, broken)
+    if (watch.host !== undefined && !isEmbedding(asked.request)) prefixes?.answered(asked.signer.publicKey, asked.request, answer.text, watch.host)
     counts.served += 1
   }
 

@@ -116,7 +116,7 @@ export function createAccountDesk(components: AccountDeskComponents): AccountDes
       account: account.id, model: ask.model, requestHash: ask.requestHash, tier: account.tier, apiKey,
       ...(privacy === undefined ? {} : { privacy }), ...(friends === undefined ? {} : { friends }),
       exclude: ask.exclude.map(peerIdOf), needs: ask.needs, ...(ask.tokensMax === 0 ? {} : { tokensMax: ask.tokensMax }),
-      ...(ask.routing === undefined ? {} : { routing: ask.routing }),
+      ...(ask.routing === undefined ? {} : { routing: ask.routing }), ...(ask.affine === undefined ? {} : { affine: peerIdOf(ask.affine) }),
     })
     if (placed === undefined) return encode({ hostName: '', addresses: [] })
     const { issued, host, labels } = placed

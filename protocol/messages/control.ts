@@ -175,6 +175,8 @@ export const accountActions = {
       /** What the host must be able to do: the hub does not see the request. */
       needs: z.array(modelCapabilitySchema).max(16),
       routing: routingWishesSchema.optional(),
+      /** Has the beginning of the prompt in its memory. */
+      affine: publicKeyField.optional(),
     }),
     /** Without `ticket` the job is to be relayed: it costs credits, which a hub counts as it passes the answer on, or goes to another model. */
     tell: z.object({

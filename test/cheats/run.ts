@@ -43,6 +43,7 @@ async function runCheat(test: CheatFederation, kind: CheatKind, honest: readonly
     await test.job(cheat, { allowsChecks: jobs % 4 === 0 }).catch(() => undefined)
     if (jobs % 8 === 0) await test.job(honest[jobs / 8 % honest.length]!, { allowsChecks: false }).catch(() => undefined)
     jobs += 1
+    for (const lender of [cheat, ...honest]) if (lender.gone() !== undefined) throw new Error(lender.gone())
     check = await test.checkOf(cheat)
   }
   const seconds = Math.round((performance.now() - startMs) / 1_000)

@@ -31,6 +31,8 @@ export interface Lender {
   readonly peer: string
   readonly kind: CheatKind
   readonly apiKey: string
+  /** How its process ended where nobody stopped it. */
+  readonly gone: () => string | undefined
   stop(): Promise<void>
 }
 
@@ -105,7 +107,7 @@ export async function startCheatFederation({ processes, seed = 1 }: { readonly p
       mkdirSync(folder)
       const order: LenderOrder = { kind, dir: folder, federationPath, seed: toHex(key.seed), apiKey: apiKeyFromSeed(owner.seed) }
       const running = processes ? await forkLender(order) : await startLender(order, federation)
-      const lender: Lender = { kind, peer: key.peerId, apiKey: order.apiKey, stop: running.stop }
+      const lender: Lender = { kind, peer: key.peerId, apiKey: order.apiKey, gone: running.gone, stop: running.stop }
       lenders.push(lender)
       await until('the hubs hear of it', async () => (await Promise.all(hubs.map(async (_, hub) => {
         const { data } = await (await ask('/v1/contributor/registrations', { key: order.apiKey, hub })).json() as { data: readonly { connected: boolean }[] }
@@ -153,7 +155,7 @@ function testSystem(): System {
 }
 
 /** A contributor like any other but for its provider and what it says of its hardware. */
-export async function startLender({ kind, dir, seed, apiKey }: Omit<LenderOrder, 'federationPath'>, federation: Federation): Promise<{ stop(): Promise<void> }> {
+export async function startLender({ kind, dir, seed, apiKey }: Omit<LenderOrder, 'federationPath'>, federation: Federation): Promise<Pick<Lender, 'gone' | 'stop'>> {
   const system = testSystem()
   const config: NodeConfig = createNodeConfig(
     { mode: 'contributor', dir, apiPort: 0, embedded: false, demoModel: false, ollama: 'off', apiKey, name: kind.replaceAll(' ', '-') },
@@ -168,18 +170,21 @@ export async function startLender({ kind, dir, seed, apiKey }: Omit<LenderOrder,
       machine: () => Promise.resolve({ gpus, cpu: 'played', cores: 8, ramBytes: 64e9, diskFreeBytes: 1e12, platform: 'linux x64', driver: '', cuda: '', slowTools: [] }) as never,
     },
   })
-  return { stop: () => node.stop({ signal: AbortSignal.timeout(10_000) }) }
+  return { gone: () => undefined, stop: () => node.stop({ signal: AbortSignal.timeout(10_000) }) }
 }
 
-async function forkLender(order: LenderOrder): Promise<{ stop(): Promise<void> }> {
+async function forkLender(order: LenderOrder): Promise<Pick<Lender, 'gone' | 'stop'>> {
   const child: ChildProcess = fork(fileURLToPath(new URL('process-lender.ts', import.meta.url)), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const ended = once(child, 'exit')
   child.send(order)
   // One that ends before it is ready says so by its end.
   const [ready] = await Promise.race([once(child, 'message'), ended]) as [unknown]
   if (ready !== 'ready') throw new Error(`a machine did not start: ${String(ready)}`)
+  let stopped = false
   return {
+    gone: () => stopped || (child.exitCode === null && child.signalCode === null) ? undefined : `the process of "${order.kind}" ended by itself: ${child.signalCode ?? `code ${child.exitCode}`}`,
     stop: async () => {
+      stopped = true
       if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')
       await ended
