@@ -178,6 +178,26 @@ export function createFaults(world: SimWorld): Faults {
       })
       return true
     },
+    /** Its disk loses frames that one of the others has, and it meets the one that has not. */
+    short(slot) {
+      if (world.favourite !== undefined || !world.hasBegun()) return false
+      const [behind, ahead] = slots.filter((each) => each !== slot).map(({ index }) => index).sort(() => random.unit() - 0.5)
+      scheduler.note(`hub${slot.index + 1} is to lose what hub${ahead! + 1} has`)
+      network.cut(slot.index, behind!, 50)
+      network.cut(ahead!, behind!, 50)
+      world.favourite = slot.index
+      scheduler.after(between(500, 2_500), () => {
+        network.cut(slot.index, ahead!, 50)
+        const lose = () => { if (slot.disk.loseTail(3 + Math.floor(random.unit() * 6)) > 0) world.noteDamage(slot) }
+        if (allowed(slot.index)) atRest(slot, 'loss of what one other hub has', lose, { downMs: 50 })
+        network.mend(slot.index, behind!)
+      })
+      scheduler.after(between(3_000, 7_000), () => {
+        world.favourite = undefined
+        for (const [a, b] of pairs) network.mend(a, b)
+      })
+      return true
+    },
     wipe: (slot) => atRest(slot, 'loss of the disk', () => { putBack(world, slot, undefined) }),
     files: (slot) => atRest(slot, 'loss of a file', () => {
       slot.disk.image.files.delete(random.unit() < 0.5 ? 'anchor' : 'epochKey')
@@ -208,7 +228,18 @@ export function createFaults(world: SimWorld): Faults {
       const image = random.unit() < 0.6 ? slot.disk.image : images.get(slot.index)?.[0]
       if (image === undefined) return false
       world.startTwin(slot, image)
-      scheduler.after(between(1_000, 9_000), () => { world.stopTwin(slot) })
+      world.favourite ??= slot.index
+      // Most of the time each of the two meets another hub first, and both write.
+      if (random.unit() < 0.7) {
+        const [first, second] = slots.filter((each) => each !== slot).map(({ index }) => index).sort(() => random.unit() - 0.5)
+        const names = [[`hub${slot.index + 1}`, first!], [`hub${slot.index + 1}'`, second!]] as const
+        for (const [name, hub] of names) network.part(name, hub)
+        scheduler.after(between(500, 5_000), () => { for (const [name, hub] of names) network.meet(name, hub) })
+      }
+      scheduler.after(between(1_000, 9_000), () => {
+        world.stopTwin(slot)
+        world.favourite = undefined
+      })
       return true
     },
   }

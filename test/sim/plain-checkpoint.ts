@@ -1,13 +1,16 @@
 /** Final checkpoints as they lie on a disk, read as the text that docs/ledger.md describes. */
-import { decodeFrame } from '../../ledger/frame.ts'
+import { decodeFrame, type FrameHeader } from '../../ledger/frame.ts'
 import { frameKey, keptKey } from '../../ledger/store/buckets.ts'
 import { withoutSum } from '../../ledger/store/checked-value.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { keyText, type DiskImage } from './sim-disk.ts'
 
 export interface PlainCheckpoint {
   readonly round: number
   /** Frames by log, `<hub>/<epoch>`. */
   readonly frames: ReadonlyMap<string, number>
+  /** Hexadecimal roots of the logs' trees with those frames. */
+  readonly trees: ReadonlyMap<string, string>
   /** Logs that are sealed or refused. */
   readonly ended: ReadonlySet<string>
   /** Hexadecimal. */
@@ -34,6 +37,7 @@ function parse(bytes: Uint8Array | undefined): PlainCheckpoint | undefined {
   return {
     round: Number(one('round')[1]), root: one('state')[1]!,
     frames: new Map(logs.map(([, hub, epoch, frame]) => [`${hub}/${epoch}`, Number(frame)])),
+    trees: new Map(logs.map(([, hub, epoch, , , tree]) => [`${hub}/${epoch}`, tree!])),
     ended: new Set(logs.filter((words) => words.at(-1) !== 'live').map(([, hub, epoch]) => `${hub}/${epoch}`)),
   }
 }
@@ -49,9 +53,9 @@ export function opennessOf(checkpoint: PlainCheckpoint, images: readonly DiskIma
   for (const [name, no] of checkpoint.frames) {
     const [hub, epoch] = name.split('/').map(Number)
     const key = keyText(frameKey({ hub: hub!, epoch: epoch! }, no))
-    const stored = images.map(({ rows }) => rows.get(key)).find((bytes) => bytes !== undefined)
-    if (stored === undefined) continue
-    for (const [other, seen] of seenIn(stored).entries()) {
+    // Of a log with two histories the disks may have different frames with one number.
+    const header = images.flatMap(({ rows }) => headerOf(rows.get(key)) ?? []).find(({ treeRoot }) => toHex(treeRoot) === checkpoint.trees.get(name))
+    for (const [other, seen] of (header?.seen ?? []).entries()) {
       const log = `${other}/${seen.epoch}`
       if (seen.no === 0 || other === hub || checkpoint.ended.has(log) || (checkpoint.frames.get(log) ?? 0) >= seen.no) continue
       problems.push(`round ${checkpoint.round} has frame ${no} of log ${name}, which has seen frame ${seen.no} of log ${log}, and of that only ${checkpoint.frames.get(log) ?? 0}`)
@@ -60,11 +64,11 @@ export function opennessOf(checkpoint: PlainCheckpoint, images: readonly DiskIma
   return problems
 }
 
-function seenIn(stored: Uint8Array): readonly { readonly epoch: number; readonly no: number }[] {
+function headerOf(stored: Uint8Array | undefined): FrameHeader | undefined {
   try {
-    return decodeFrame(stored).header.seen
+    return stored === undefined ? undefined : decodeFrame(stored).header
   } catch {
     // Spoilt by the simulator.
-    return []
+    return undefined
   }
 }

@@ -24,6 +24,9 @@ export interface SimNetwork {
   mend(a: number, b: number): void
   /** Breaks a connection that stands; it comes back by itself. */
   drop(a: number, b: number): void
+  /** This one process, by its name, and hub `hub` cannot reach each other. */
+  part(process: string, hub: number): void
+  meet(process: string, hub: number): void
   /** Nothing arrives from `a` at `b` for a while, though the connection stands. */
   stall(a: number, b: number, forMs: number): void
   /** Messages take this many times as long. */
@@ -60,6 +63,7 @@ export function createSimNetwork(
   /** The connection that each process uses to each hub. */
   const current = new Map<SimProcess, Map<number, Connection>>()
   const cuts = new Set<string>()
+  const parted = new Set<string>()
   const stalledUntil = new Map<string, number>()
   let messages = 0
 
@@ -75,7 +79,7 @@ export function createSimNetwork(
 
   function connect(a: SimProcess, b: SimProcess): void {
     if (!processes.has(a) || !processes.has(b)) return
-    if (a.life.paused || b.life.paused || cuts.has(pairName(a.hub, b.hub))) {
+    if (a.life.paused || b.life.paused || cuts.has(pairName(a.hub, b.hub)) || parted.has(`${a.name} ${b.hub}`) || parted.has(`${b.name} ${a.hub}`)) {
       scheduler.after(reconnectMs * (0.5 + random.unit()), () => { connect(a, b) })
       return
     }
@@ -197,6 +201,14 @@ export function createSimNetwork(
       cuts.add(pairName(a, b))
       for (const connection of between(a, b)) close(connection, noticedMs)
     },
+    part(process, hub) {
+      parted.add(`${process} ${hub}`)
+      for (const connection of connections) {
+        const { ends } = connection
+        if (ends.some(({ name }) => name === process) && ends.some((end) => end.hub === hub)) close(connection, 50)
+      }
+    },
+    meet: (process, hub) => { parted.delete(`${process} ${hub}`) },
     mend: (a, b) => { cuts.delete(pairName(a, b)) },
     drop(a, b) {
       for (const connection of between(a, b)) close(connection, 100)
@@ -204,6 +216,7 @@ export function createSimNetwork(
     stall: (a, b, forMs) => { stalledUntil.set(`${a}>${b}`, scheduler.nowMs + forMs) },
     mendAll() {
       cuts.clear()
+      parted.clear()
       stalledUntil.clear()
       network.slowness = 1
     },

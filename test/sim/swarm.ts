@@ -6,7 +6,7 @@ import { seededRandom } from '../support/seeded-random.ts'
 
 export const faultKinds = [
   'kill', 'power', 'power-all', 'pause', 'cut', 'isolate', 'drop', 'stall', 'slow-net', 'slow-disk', 'write-error', 'flip', 'tear', 'remove',
-  'rollback', 'lose-tail', 'island-loss', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork', 'island', 'forget',
+  'rollback', 'lose-tail', 'island-loss', 'wipe', 'files', 'clock', 'day', 'swizzle', 'fork', 'island', 'forget', 'short',
 ] as const
 export type FaultKind = typeof faultKinds[number]
 
@@ -53,7 +53,7 @@ const profiles: readonly Profile[] = [
   // Two processes with one key.
   { faults: ['fork', 'fork', 'fork', 'kill', 'cut'], operations: ['grant', 'receipt', 'receipt', 'add-key', 'spend'] },
   // Disks that lose what they held, among them what their hub had promised.
-  { faults: ['forget', 'forget', 'rollback', 'rollback', 'lose-tail', 'wipe', 'isolate', 'cut', 'kill'], operations: ['grant', 'receipt', 'add-key', 'spend', 'repeat', 'seal'] },
+  { faults: ['short', 'short', 'forget', 'forget', 'rollback', 'rollback', 'lose-tail', 'wipe', 'isolate', 'cut', 'kill'], operations: ['grant', 'receipt', 'add-key', 'spend', 'repeat', 'seal'] },
   // Money under load: nothing breaks but connections.
   { faults: ['drop', 'slow-net', 'kill', 'clock'], operations: ['grant', 'purchase', 'chargeback', 'conflict', 'spend', 'spend-everywhere', 'repeat', 'set-tier', 'presence', 'receipt', 'earn-key'] },
   // Answers that do not come, so that requests are asked for twice.
