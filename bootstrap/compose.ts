@@ -4,7 +4,6 @@
  */
 import { protocolIds } from '../protocol/ids.ts'
 import { hubIndexOf } from '../protocol/federation.ts'
-import { peerIdOf } from '../protocol/peer-key.ts'
 import { TriforceError } from '../protocol/errors.ts'
 import type { HubLedger } from '../ledger/interface.ts'
 import type { Provider } from '../providers/interface.ts'
@@ -147,7 +146,7 @@ export async function composeNode(config: NodeConfig, system: System, parts: Nod
   })
   const own = createOwnClouds(clouds)
   const table = createCapacityTable({ clock }, { demoAllowed: federation.kind === 'local', isHub })
-  const announcer = createAnnouncer({ host, clock, random, log }, {
+  const announcer = createAnnouncer({ host, signer, clock, random, log }, {
     topic: ids.capacityTopic,
     measure: () => ({
       peer: signer.publicKey, name: config.name, mode: config.mode, gpus: [...hardware.gpus()], models: [...provider.models()],
@@ -288,9 +287,8 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
 
   const { liveness, record } = createHubLiveness(system, { host, requests })
   const presence = startPresence({ ledger, clock, log: log.child('presence'), isConnected: (peer) => host.isConnected(peer) })
-  host.onGossip(ids.capacityTopic, (from, data) => {
-    const verdict = table.judge(from, data)
-    const taken = verdict === 'accept' ? table.get(peerIdOf(from)) : undefined
+  host.onGossip(ids.capacityTopic, (data) => {
+    const { verdict, row: taken } = table.judge(data)
     if (taken !== undefined && checks.honesty.pays(taken.capacity.peer)) presence.heard(taken.capacity)
     if (taken !== undefined && taken.capacity.models.length > 0) record.heard(taken.peer)
     return verdict

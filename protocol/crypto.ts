@@ -15,8 +15,8 @@ export const SHA256_BYTES = 32
 const PRIVATE_KEY_DER_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 const PUBLIC_KEY_DER_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
-/** Parsed public keys that are kept, since parsing costs as much as a signature. */
-const PARSED_KEYS_MAX = 4_096
+/** Parsed public keys that are kept, since parsing costs as much as a signature: as many as hosts that a hub may know (node/capacity/table.ts). */
+const PARSED_KEYS_MAX = 20_000
 const parsedKeys = new Map<string, KeyObject>()
 
 /** Hashing one piece of memory is nearly twice as fast as a hash object that takes several. */

@@ -13,9 +13,19 @@ import { PUBLIC_KEY_BYTES, sha256 } from './crypto.ts'
 const PEER_ID_PREFIX = Uint8Array.from([0x00, 0x24, 0x08, 0x01, 0x12, 0x20])
 const SHA2_256_CODE = 0x12
 
+/** Written before; base58 takes its time, and hubs name the same peers over and over. As many as hosts that a hub may know. */
+const KNOWN_MAX = 20_000
+const known = new Map<string, string>()
+
 /** 32 bytes → `12D3Koo…`. */
 export function peerIdOf(publicKey: Uint8Array): string {
-  return base58btc.encode(concatBytes(PEER_ID_PREFIX, publicKey)).slice(1)
+  const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString('latin1')
+  const before = known.get(name)
+  if (before !== undefined) return before
+  const peerId = base58btc.encode(concatBytes(PEER_ID_PREFIX, publicKey)).slice(1)
+  if (known.size >= KNOWN_MAX) known.delete(known.keys().next().value!)
+  known.set(name, peerId)
+  return peerId
 }
 
 /** Gives undefined where the text is no peer id of an Ed25519 key. */

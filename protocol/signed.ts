@@ -13,6 +13,7 @@ import { TriforceError } from './errors.ts'
 import { bytesField, bytesOf, countField, hashField } from './fields.ts'
 import { inclusionPaths, leafHash, rootOfPath } from './merkle.ts'
 import type { Signer } from './ports.ts'
+import type { Look } from './shape.ts'
 
 /** What is signed: the prefix of each kind of document. A changed meaning gets a new name, never the old one. */
 export const signatureDomains = {
@@ -32,6 +33,7 @@ export const signatureDomains = {
   lendingConsent: 'triforce/lending-consent/1',
   drawSeed: 'triforce/draw-seed/1',
   checkVerdict: 'triforce/check-verdict/1',
+  capacity: 'triforce/capacity/1',
 } as const
 
 export type SignatureDomain = keyof typeof signatureDomains
@@ -119,8 +121,8 @@ export function signatureHolds(domain: SignatureDomain, { body, key, signature, 
   return true
 }
 
-/** Throws SIGNATURE_INVALID or FRAME_MALFORMED; gives the checked body. */
-export function openDocument<Schema extends z.ZodType>(domain: SignatureDomain, schema: Schema, document: Signed): z.output<Schema> {
+/** Throws SIGNATURE_INVALID or FRAME_MALFORMED; gives the checked body. `fits`: see decode. */
+export function openDocument<Schema extends z.ZodType>(domain: SignatureDomain, schema: Schema, document: Signed, fits?: Look): z.output<Schema> {
   if (!signatureHolds(domain, document)) throw new TriforceError('SIGNATURE_INVALID', { document: domain })
-  return decode(schema, document.body)
+  return decode(schema, document.body, fits)
 }

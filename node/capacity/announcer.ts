@@ -2,15 +2,16 @@
  * Tells the hubs what this node can do: on change (collected for a moment), every CAPACITY_BEAT_MS with jitter, and once
  * more with `draining` when it leaves.
  */
-import { encode } from '../../protocol/codec.ts'
 import { toTriforceError } from '../../protocol/errors.ts'
 import { CAPACITY_BEAT_MS, CAPACITY_BYTES_MAX, CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CAPACITY_VALID_MS } from '../../protocol/limits.ts'
-import { offeredModelSchema, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
-import type { Clock, Log, Random } from '../../protocol/ports.ts'
+import { offeredModelSchema, writeAnnouncement, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
+import type { Clock, Log, Random, Signer } from '../../protocol/ports.ts'
 import type { Host } from '../net/host.ts'
 
 export interface AnnouncerComponents {
   readonly host: Pick<Host, 'publish' | 'onSubscriber'>
+  /** The node's key. */
+  readonly signer: Signer
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -43,7 +44,7 @@ export interface Announcer {
 }
 
 export function createAnnouncer(components: AnnouncerComponents, options: AnnouncerOptions): Announcer {
-  const { host, clock, random } = components
+  const { host, signer, clock, random } = components
   const log = components.log.child('capacity')
   let seq = clock.now()
   let draining = false
@@ -66,10 +67,10 @@ export function createAnnouncer(components: AnnouncerComponents, options: Announ
   /** Models are dropped from the end until the rest fits one gossip message. */
   function fit(capacity: Capacity): { capacity: Capacity; bytes: Uint8Array } {
     let fitting = capacity
-    let bytes = encode(fitting)
+    let bytes = writeAnnouncement(signer, fitting)
     while (bytes.byteLength > CAPACITY_BYTES_MAX && fitting.models.length > 0) {
       fitting = { ...fitting, models: fitting.models.slice(0, -1) }
-      bytes = encode(fitting)
+      bytes = writeAnnouncement(signer, fitting)
     }
     if (fitting.models.length < capacity.models.length) {
       log.warn('too many models for one announcement', { offered: capacity.models.length, announced: fitting.models.length })

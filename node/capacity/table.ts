@@ -2,10 +2,8 @@
  * The latest capacity announcement of each peer: bounded, and every row expires. Hubs fill it from gossip.
  * Judging and keeping are one step, so a message that is forwarded is one that was taken.
  */
-import { bytesEqual } from '../../protocol/bytes.ts'
-import { decode } from '../../protocol/codec.ts'
 import { CAPACITY_VALID_MS, CLOCK_SKEW_MS_MAX } from '../../protocol/limits.ts'
-import { capacitySchema, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
+import { readAnnouncement, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import type { GossipVerdict } from '../net/host.ts'
@@ -27,8 +25,8 @@ export interface CapacityTableOptions {
 }
 
 export interface CapacityTable {
-  /** For the gossip validator: `reject` only what an honest peer never forwards. */
-  judge(from: Uint8Array, data: Uint8Array): GossipVerdict
+  /** For the gossip validator: `reject` only what an honest peer never forwards. Gives the row of what was taken. */
+  judge(data: Uint8Array): { readonly verdict: GossipVerdict; readonly row?: CapacityRow }
   /** This node's own announcement, which gossip does not bring back. */
   put(capacity: Capacity): void
   /** The valid row of a peer. */
@@ -72,7 +70,7 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
     }
   }
 
-  function put(capacity: Capacity): void {
+  function keep(capacity: Capacity): CapacityRow {
     const peer = peerIdOf(capacity.peer)
     // Deleting first keeps the map in order of arrival, so its first row is the oldest.
     rows.delete(peer)
@@ -85,27 +83,26 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
       if (!modelsSeen.has(model.id) && modelsSeen.size < rowsMax) modelsSeen.set(model.id, clock.now())
     }
     for (const listener of listeners) listener()
+    return row
   }
 
   return {
-    judge(from, data) {
+    judge(data) {
       let capacity: Capacity
       try {
-        capacity = decode(capacitySchema, data)
+        capacity = readAnnouncement(data)
       } catch {
-        return 'reject'
+        return { verdict: 'reject' }
       }
-      if (!bytesEqual(capacity.peer, from)) return 'reject'
       // A hub is trusted more and asked first: who is one stands in the federation file.
-      if ((capacity.mode === 'hub' || (capacity.clouds ?? []).length > 0) && !isHub(peerIdOf(from))) return 'reject'
-      if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return 'reject'
-      if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return 'ignore'
-      const known = rows.get(peerIdOf(from))
-      if (known !== undefined && isFresh(known) && known.capacity.seq >= capacity.seq) return 'ignore'
-      put(capacity)
-      return 'accept'
+      if ((capacity.mode === 'hub' || (capacity.clouds ?? []).length > 0) && !isHub(peerIdOf(capacity.peer))) return { verdict: 'reject' }
+      if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return { verdict: 'reject' }
+      if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return { verdict: 'ignore' }
+      const known = rows.get(peerIdOf(capacity.peer))
+      if (known !== undefined && isFresh(known) && known.capacity.seq >= capacity.seq) return { verdict: 'ignore' }
+      return { verdict: 'accept', row: keep(capacity) }
     },
-    put,
+    put: (capacity) => { keep(capacity) },
     get(peer) {
       const row = rows.get(peer)
       return row !== undefined && isFresh(row) ? row : undefined

@@ -1,17 +1,19 @@
 /** Gossipsub as this network needs it: only hubs subscribe, everybody who lends publishes (docs/protocol.md#libp2p). */
 import type { GossipsubOpts } from '@libp2p/gossipsub'
-import { fastMessageId } from './gossip-id.ts'
+import { fastMessageId, messageId } from './gossip-id.ts'
 
 export function gossipSettings({ hub, topic }: { readonly hub: boolean; readonly topic: string }): Partial<GossipsubOpts> {
   return {
     fallbackToFloodsub: false,
-    globalSignaturePolicy: 'StrictSign',
+    // A message carries its own signature (docs/decisions/0017); libp2p's costs twice as much to check.
+    globalSignaturePolicy: 'StrictNoSign',
     floodPublish: true,
     doPX: false,
     allowedTopics: [topic],
     allowPublishToZeroTopicPeers: hub,
     maxInboundDataLength: 1 << 20,
     maxOutboundBufferSize: 4 << 20,
+    msgIdFn: messageId,
     fastMsgIdFn: fastMessageId,
     scoreParams: {
       // Many peers behind one address are normal: a household, a provider's NAT, a test on one machine.

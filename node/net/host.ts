@@ -17,7 +17,6 @@ import type { CID } from 'multiformats/cid'
 import { toTriforceError, TriforceError } from '../../protocol/errors.ts'
 import type { ProtocolIds } from '../../protocol/ids.ts'
 import { CAPACITY_BYTES_MAX } from '../../protocol/limits.ts'
-import { publicKeyOf } from '../../protocol/peer-key.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
 import type { Channel, ChannelHandler } from './channel.ts'
 import { trackConnections, type Way } from './connections.ts'
@@ -106,7 +105,7 @@ export interface Host {
   onConnect(listener: (peer: string) => void): void
   onDisconnect(listener: (peer: string) => void): void
   /** Hubs only, before `start`: judges each message before it is passed on. */
-  onGossip(topic: string, judge: (from: Uint8Array, data: Uint8Array) => GossipVerdict): void
+  onGossip(topic: string, judge: (data: Uint8Array) => GossipVerdict): void
   /** Called when a connected peer has subscribed to the topic: only from then on it hears what is published. */
   onSubscriber(topic: string, listener: () => void): void
   /** Throws NO_HUB where no subscriber is connected. */
@@ -318,10 +317,8 @@ export async function createHost(components: HostComponents, options: HostOption
     },
     onGossip(topic, judge) {
       gossip.topicValidators.set(topic, (_from, message) => {
-        if (message.type !== 'signed' || message.data.byteLength > CAPACITY_BYTES_MAX) return TopicValidatorResult.Reject
-        const author = publicKeyOf(message.from.toString())
-        if (author === undefined) return TopicValidatorResult.Reject
-        return verdicts[judge(author, message.data)]
+        if (message.data.byteLength > CAPACITY_BYTES_MAX) return TopicValidatorResult.Reject
+        return verdicts[judge(message.data)]
       })
     },
     onSubscriber(topic, listener) {

@@ -1,10 +1,16 @@
 /**
- * Capacity announcement, on gossip. The gossip layer signs it (StrictSign); the validator checks that the signer is
- * the peer it speaks of, before it is passed on.
+ * Capacity announcement, on gossip. It carries its own signature, by the peer it speaks of (decision 0017); a hub checks it before
+ * gossip passes it on.
  */
 import { z } from 'zod'
-import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CLOUDS_MAX } from '../limits.ts'
+import { bytesEqual } from '../bytes.ts'
+import { decode, encode } from '../codec.ts'
+import { TriforceError } from '../errors.ts'
+import { CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CLOUDS_MAX, MODEL_ID_CHARS_MAX } from '../limits.ts'
 import { countField, idField, modelIdField, publicKeyField, shortText, timeField } from '../fields.ts'
+import type { Signer } from '../ports.ts'
+import { bytesFrom, isBytes, isCount, isHash, isId, isShortText, listOf, oneOf, shapeOf, textUpTo, type Look } from '../shape.ts'
+import { openDocument, signDocument, signedSchema } from '../signed.ts'
 
 export const nodeModeSchema = z.enum(['hub', 'contributor', 'consumer', 'hybrid'])
 export type NodeMode = z.output<typeof nodeModeSchema>
@@ -77,3 +83,36 @@ export const capacitySchema = z.object({
   validUntil: timeField,
 })
 export type Capacity = z.output<typeof capacitySchema>
+
+/** What travels: the bytes of a Capacity with the signature over them. */
+export const announcementSchema = signedSchema.omit({ batch: true }).strict()
+
+const matches = (pattern: RegExp, max: number): Look => (value) => typeof value === 'string' && value.length <= max && pattern.test(value)
+const isFlag: Look = (value) => typeof value === 'boolean'
+const isRate: Look = (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value)
+
+/** See shape.ts; what hubs alone say is left to the schema. */
+export const looksLikeCapacity = shapeOf({
+  v: oneOf(1), peer: isHash, name: textUpTo(64), seq: isCount, mode: oneOf(...nodeModeSchema.options),
+  gpus: listOf(shapeOf({ name: isShortText, vramBytes: isCount, vramFreeBytes: isCount }), 0, CAPACITY_GPUS_MAX),
+  slots: shapeOf({ total: isCount, busy: isCount, queued: isCount }),
+  models: listOf(shapeOf({
+    id: matches(/^[!-~]+$/, MODEL_ID_CHARS_MAX), digest: matches(/^[0-9a-f]{64}$/, 64), quantization: textUpTo(32), contextTokens: isCount, parameters: isCount,
+    capabilities: listOf(oneOf(...modelCapabilitySchema.options), 0, 16), tokensPerSecond: isRate, loaded: isFlag, demo: isFlag,
+  }), 0, CAPACITY_MODELS_MAX),
+  draining: isFlag, sentAt: isCount, validUntil: isCount,
+}, { clock: shapeOf({ boot: isId, ms: isCount }) })
+
+const looksLikeAnnouncement = shapeOf({ body: isBytes, key: isHash, signature: bytesFrom(64) })
+
+export function writeAnnouncement(signer: Signer, capacity: Capacity): Uint8Array {
+  return encode(signDocument(signer, 'capacity', capacity))
+}
+
+/** Throws FRAME_MALFORMED, and SIGNATURE_INVALID where it is not signed by the peer it speaks of. */
+export function readAnnouncement(bytes: Uint8Array): Capacity {
+  const signed = decode(announcementSchema, bytes, looksLikeAnnouncement)
+  const capacity = openDocument('capacity', capacitySchema, signed, looksLikeCapacity)
+  if (!bytesEqual(capacity.peer, signed.key)) throw new TriforceError('SIGNATURE_INVALID', { document: 'capacity' })
+  return capacity
+}

@@ -6,9 +6,11 @@ import { looksLikeEntry } from '../../../ledger/entries/quick.ts'
 import { buildFrame, emptyTail, frameHeaderSchema, looksLikeHeader, looksLikeStored, storedFrameSchema } from '../../../ledger/frame.ts'
 import { decodeUnchecked, encode } from '../../../protocol/codec.ts'
 import { decodeLedgerMessage, encodeLedgerMessage, isFramesOrAck, ledgerMessageSchema } from '../../../protocol/messages/ledger.ts'
+import { capacitySchema, looksLikeCapacity } from '../../../protocol/messages/capacity.ts'
 import { looksLikeHalf, receiptHalfSchema } from '../../../protocol/messages/receipt.ts'
 import { looksLikeTicket, ticketSchema } from '../../../protocol/messages/ticket.ts'
 import type { Look } from '../../../protocol/shape.ts'
+import { aCapacity } from '../../support/completions.ts'
 import { receiptEntry, testReceipt } from '../../support/ledger-world.ts'
 import { testKey } from '../../support/federation.ts'
 import { entrySamples } from '../../vectors/entry-samples.ts'
@@ -65,6 +67,10 @@ const cases: readonly { readonly name: string; readonly schema: z.ZodType; reado
   { name: 'frame header', schema: frameHeaderSchema, look: looksLikeHeader, samples: [frame.headerBytes] },
   { name: 'stored frame', schema: storedFrameSchema, look: looksLikeStored, samples: [frame.bytes] },
   { name: 'ticket', schema: ticketSchema, look: looksLikeTicket, samples: [receipt.ticket] },
+  {
+    name: 'capacity', schema: capacitySchema, look: looksLikeCapacity,
+    samples: [{}, { gpus: [{ name: 'RTX', vramBytes: 8, vramFreeBytes: 0 }], clock: { boot: new Uint8Array(16), ms: 5 } }].map((part) => encode(aCapacity({ peer: signer.publicKey, ...part }, 1_000))),
+  },
   { name: 'half', schema: receiptHalfSchema, look: looksLikeHalf, samples: [receipt.half!.body, encode({ ...decodeUnchecked(receipt.half!.body) as object, devices: ['a', 'b'] })] },
   {
     name: 'messages of the ledger', schema: ledgerMessageSchema, look: isFramesOrAck,

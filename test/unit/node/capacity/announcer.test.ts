@@ -1,9 +1,9 @@
 import { expect } from 'chai'
 import { createAnnouncer, type CapacityNow } from '../../../../node/capacity/announcer.ts'
-import { decode } from '../../../../protocol/codec.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import { CAPACITY_BEAT_MS, CAPACITY_BYTES_MAX, CAPACITY_GPUS_MAX, CAPACITY_MODELS_MAX, CAPACITY_VALID_MS } from '../../../../protocol/limits.ts'
-import { capacitySchema, type Capacity } from '../../../../protocol/messages/capacity.ts'
+import { readAnnouncement, type Capacity } from '../../../../protocol/messages/capacity.ts'
+import type { Signer } from '../../../../protocol/ports.ts'
 import { aModel } from '../../../support/completions.ts'
 import { fakeClock, settled } from '../../../support/fake-clock.ts'
 import { fakeHost } from '../../../support/fake-host.ts'
@@ -11,18 +11,19 @@ import { testKey } from '../../../support/federation.ts'
 import { quietLog } from '../../../support/quiet-log.ts'
 import { fixedRandom } from '../../../support/seeded-random.ts'
 
-function setUp(options: { now?: Partial<CapacityNow>; pause?: () => Capacity['pause']; jitter?: number; measure?: () => CapacityNow } = {}) {
+function setUp(options: { now?: Partial<CapacityNow>; pause?: () => Capacity['pause']; jitter?: number; measure?: () => CapacityNow; signer?: Signer } = {}) {
   const clock = fakeClock()
   const host = fakeHost()
   const own: Capacity[] = []
-  const peer = testKey().signer.publicKey
-  const announcer = createAnnouncer({ host, clock, random: fixedRandom(options.jitter ?? 0.5), log: quietLog() }, {
+  const { signer = testKey().signer } = options
+  const peer = signer.publicKey
+  const announcer = createAnnouncer({ host, signer, clock, random: fixedRandom(options.jitter ?? 0.5), log: quietLog() }, {
     topic: 't',
     measure: options.measure ?? (() => ({ peer, name: 'n', mode: 'contributor', gpus: [], slots: { total: 1, busy: 0, queued: 0 }, models: [aModel()], ...options.now })),
     onAnnounced: (capacity) => own.push(capacity),
     ...(options.pause === undefined ? {} : { pause: options.pause }),
   })
-  const sent = () => host.published.map((bytes) => decode(capacitySchema, bytes))
+  const sent = () => host.published.map(readAnnouncement)
   async function pass(ms: number): Promise<void> {
     clock.advance(ms)
     await settled()
@@ -118,11 +119,12 @@ describe('node/capacity/announcer', () => {
 
   it('lives on where nobody listens or the measuring fails', async () => {
     let isBroken = true
-    const peer = testKey().signer.publicKey
+    const { signer } = testKey()
     const { announcer, host, sent, pass } = setUp({
+      signer,
       measure: () => {
         if (isBroken) throw new Error('driver is gone')
-        return { peer, name: 'n', mode: 'contributor', gpus: [], slots: { total: 1, busy: 0, queued: 0 }, models: [] }
+        return { peer: signer.publicKey, name: 'n', mode: 'contributor', gpus: [], slots: { total: 1, busy: 0, queued: 0 }, models: [] }
       },
     })
     host.onPublish = () => Promise.reject(new TriforceError('NO_HUB'))

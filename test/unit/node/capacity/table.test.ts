@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import { createCapacityTable } from '../../../../node/capacity/table.ts'
 import { encode } from '../../../../protocol/codec.ts'
 import { CAPACITY_VALID_MS, CLOCK_SKEW_MS_MAX } from '../../../../protocol/limits.ts'
-import type { Capacity } from '../../../../protocol/messages/capacity.ts'
+import { writeAnnouncement, type Capacity } from '../../../../protocol/messages/capacity.ts'
+import { signDocument } from '../../../../protocol/signed.ts'
 import { aCapacity, aModel } from '../../../support/completions.ts'
 import { fakeClock } from '../../../support/fake-clock.ts'
 import { testKey } from '../../../support/federation.ts'
@@ -12,7 +13,7 @@ function setUp(options: { demoAllowed?: boolean; rowsMax?: number; isHub?: () =>
   const table = createCapacityTable({ clock }, { demoAllowed: true, ...options })
   const key = testKey()
   const say = (part: Partial<Capacity> = {}, from = key) =>
-    table.judge(key.signer.publicKey, encode(aCapacity({ peer: from.signer.publicKey, ...part }, clock.now())))
+    table.judge(writeAnnouncement(key.signer, aCapacity({ peer: from.signer.publicKey, ...part }, clock.now()))).verdict
   return { clock, table, key, say }
 }
 
@@ -25,13 +26,25 @@ describe('node/capacity/table', () => {
   })
 
   it('rejects what no honest peer forwards: nonsense, a field that does not fit, a false speaker', () => {
-    const { table, key, say } = setUp()
-    expect(table.judge(key.signer.publicKey, Uint8Array.of(0xff, 1))).to.equal('reject')
-    expect(table.judge(key.signer.publicKey, encode({ v: 1 }))).to.equal('reject')
+    const { table, say } = setUp()
+    expect(table.judge(Uint8Array.of(0xff, 1)).verdict).to.equal('reject')
+    expect(table.judge(encode({ v: 1 })).verdict).to.equal('reject')
     expect(say({ v: 2 as 1 })).to.equal('reject')
     expect(say({ models: Array.from({ length: 33 }, () => aModel()) })).to.equal('reject')
     expect(say({}, testKey())).to.equal('reject')
     expect(table.fresh()).to.have.length(0)
+  })
+
+  it('rejects what is not signed, what was changed after it was signed, and a signature of another kind', () => {
+    const { clock, table, key } = setUp()
+    const capacity = aCapacity({ peer: key.signer.publicKey }, clock.now())
+    expect(table.judge(encode(capacity)).verdict).to.equal('reject')
+    const good = writeAnnouncement(key.signer, capacity)
+    for (let at = 0; at < good.length; at += 1) expect(table.judge(good.with(at, good[at]! ^ 1)).verdict, `byte ${at}`).to.equal('reject')
+    expect(table.judge(encode(signDocument(key.signer, 'ticket', capacity))).verdict).to.equal('reject')
+    expect(table.judge(encode({ ...signDocument(key.signer, 'capacity', capacity), batch: { index: 0, size: 2, path: [new Uint8Array(32)] } })).verdict).to.equal('reject')
+    expect(table.fresh()).to.have.length(0)
+    expect(table.judge(good).row?.peer).to.equal(key.peerId)
   })
 
   it('refuses who says that it is a hub and is none: a hub is trusted more and asked first', () => {

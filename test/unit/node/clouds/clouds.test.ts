@@ -8,7 +8,7 @@ import type { Requests } from '../../../../node/net/requests.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
 import { TriforceError } from '../../../../protocol/errors.ts'
 import { CATALOGUE_PAGE_MAX, COMPLETION_TOKENS_MAX } from '../../../../protocol/limits.ts'
-import { capacitySchema } from '../../../../protocol/messages/capacity.ts'
+import { capacitySchema, writeAnnouncement } from '../../../../protocol/messages/capacity.ts'
 import { cataloguePageSchema, catalogueRevision, type CatalogueAsk } from '../../../../protocol/messages/catalogue.ts'
 import { codeOf } from '../../../support/code-of.ts'
 import { aCapacity, aRequest } from '../../../support/completions.ts'
@@ -122,7 +122,7 @@ describe('node/clouds', () => {
   it('takes vendors from hubs alone: gossip refuses a contributor that claims one', () => {
     const { table, clock, theirs } = setUp(1)
     const contributor = testKey()
-    const judge = (key: typeof contributor, clouds: ReturnType<typeof theirs.offers>) => table.judge(key.signer.publicKey, encode(aCapacity({ peer: key.signer.publicKey, clouds: [...clouds] }, clock.now())))
+    const judge = (key: typeof contributor, clouds: ReturnType<typeof theirs.offers>) => table.judge(writeAnnouncement(key.signer, aCapacity({ peer: key.signer.publicKey, clouds: [...clouds] }, clock.now()))).verdict
     expect(judge(contributor, theirs.offers())).to.equal('reject')
     expect(judge(contributor, [])).to.equal('accept')
     expect(judge(away, theirs.offers())).to.equal('accept')
