@@ -60,7 +60,7 @@ import { createHubLending, openHubRegistry } from './hub-lending.ts'
 import { createHubLiveness } from './hub-liveness.ts'
 import { createNodeLending, type NodeLending } from './node-lending.ts'
 import { openOwnKeys } from './own-key-file.ts'
-import { leaseRemote, localChannel } from './host-channels.ts'
+import { leaseRemote, localChannel, withOwnMachine } from './host-channels.ts'
 import { createHubClouds } from './hub-clouds.ts'
 import { openNodeLedger, type NodeLedger } from './node-ledger.ts'
 import { openProviders, type LentHardware } from './node-providers.ts'
@@ -355,17 +355,19 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
 }
 
 function consumerSide(shared: SharedParts, contributor: ContributorGateway): Side {
-  const { config, system, host, requests, jobPool, executor, queue, status } = shared
+  const { config, system, host, requests, jobPool, executor, queue, status, isSelf } = shared
   const { clock, random, log } = system
   const client = createAccountClient(
     { requests, isConnected: (peer) => host.isConnected(peer), clock, random },
     { network: config.federation.network, hubs: config.federation.hubs },
   )
-  const jobs = createRemoteJobs({ reach: createReach({ host, clock, log }), pool: jobPool, client, traffic: host.traffic, prefixes: createPrefixTable({ clock, random }), clock, log })
+  const server = createJobServer({ serveOpen: executor.serveOpen })
+  const ways = withOwnMachine({ reach: createReach({ host, clock, log }), pool: jobPool }, { server, isSelf })
+  const jobs = createRemoteJobs({ ...ways, client, traffic: host.traffic, prefixes: createPrefixTable({ clock, random }), clock, log })
   return {
     gateway: createRemoteGateway({ client, jobs, status }),
     contributor,
-    jobServer: createJobServer({ serveOpen: executor.serveOpen }),
+    jobServer: server,
     controlServer: createRequestHandler(() => Promise.reject(new TriforceError('PROTOCOL_VIOLATION', {}, { detail: 'this node is no hub' }))),
     parts: [],
     jobs: () => ({

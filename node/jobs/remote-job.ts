@@ -36,7 +36,7 @@ import { waitingOf } from './waiting.ts'
 
 export interface RemoteJobComponents {
   readonly reach: Reach
-  readonly pool: ChannelPool
+  readonly pool: Pick<ChannelPool, 'lease' | 'giveBack' | 'discard'>
   readonly client: AccountClient
   readonly traffic: Pick<Traffic, 'job'>
   /** Which host knows the beginning of a prompt; absent: that is not looked at. */

@@ -76,7 +76,6 @@ function setUp(options: { reachable?: boolean; peers: Readonly<Record<string, Be
       },
       giveBack: (channel: Channel) => void ends.push(`clean ${channel.peer}`),
       discard: (channel: Channel) => void ends.push(`discarded ${channel.peer}`),
-      close: () => {},
     },
     client, clock, log: quietLog(),
   })
