@@ -114,6 +114,8 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   const required = (hub: HubState) => capped(hub.state, joined(signed.frames, final === undefined ? new Map() : framesOf(final.checkpoint)))
 
   function isDue(hub: HubState, nowMs: number): boolean {
+    // By the clock of whoever proposed it, or before this one was set back: nothing waits since a time that is still to come.
+    finalAtMs = Math.min(finalAtMs, nowMs)
     const sinceMs = nowMs - finalAtMs
     if (hub.state.logs.size === 0 || sinceMs < everyMs) return false
     return sinceMs >= idleMs || final === undefined || !covers(framesOf(final.checkpoint), candidateFrames(hub, me, replicated))
@@ -315,7 +317,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
     round = Math.max(round, signed.round + 1)
     if (!isDue(hub, nowMs) || hub.connected.size === 0) dueSinceMs = undefined
     else {
-      dueSinceMs ??= nowMs
+      dueSinceMs = Math.min(dueSinceMs ?? nowMs, nowMs)
       const late = nowMs - dueSinceMs >= skipMs
       if (late) round += 1
       for (let skipped = 0; skipped < 2 && proposerOf(round) !== me && !hub.connected.has(proposerOf(round)); skipped += 1) round += 1

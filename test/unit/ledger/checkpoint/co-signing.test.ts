@@ -154,6 +154,19 @@ describe('ledger/hub/checkpoint', () => {
     expect(latestOf(world, 0).checkpoint.round).to.be.greaterThan(round)
   })
 
+  it('goes on where the last one is of a time that is still to come: clocks were set back, or its proposer was ahead', () => {
+    const world = createCheckpointWorld()
+    work(world, 5, 5)
+    world.pass(4)
+    const { round } = latestOf(world, 0).checkpoint
+    world.nowMs -= 50_000
+    for (const hub of [0, 1, 2]) world.restart(hub)
+    work(world, 6, 5)
+    world.pass(8)
+    expect(latestOf(world, 0).checkpoint.round).to.be.greaterThan(round)
+    expect(covers(framesOf(latestOf(world, 0).checkpoint), liveFrames(world.hubs[0]!.hub.state))).to.equal(true)
+  })
+
   it('goes on with two hubs, and a hub that comes back takes over what it missed', () => {
     const world = createCheckpointWorld()
     work(world, 4, 20)
