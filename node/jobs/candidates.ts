@@ -110,13 +110,16 @@ async function findPeers(components: CandidatesComponents, { model: modelId, nee
   function take({ row, model }: SampledHost): boolean {
     const { peer, capacity } = row
     const addresses = recorded.get(peer) ?? []
-    const offer: HostOffer = {
+    const plain: HostOffer = {
       row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(asker, row),
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
-      loaded: model.loaded, draining: capacity.draining, ...(capacity.pause === undefined ? {} : { notLending: capacity.pause.why }), reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
+      loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
-      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true, ...(peer === affine ? { affine: true } : {}),
+      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true,
     }
+    // Most have neither, and a spread costs as much as all the rest.
+    const offer = capacity.pause === undefined && peer !== affine ? plain
+      : { ...plain, ...(capacity.pause === undefined ? {} : { notLending: capacity.pause.why }), ...(peer === affine ? { affine: true } : {}) }
     offers.push(offer)
     return allows(offer)
   }

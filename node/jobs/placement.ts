@@ -43,16 +43,21 @@ export function isFull(candidate: PlacementCandidate): boolean {
 
 /** Milliseconds until one more answer begins: its turn, and the loading of the model. */
 export function expectedWaitMs(candidate: PlacementCandidate): number {
-  const { loaded, parameters } = candidate
-  const slots = slotsOf(candidate)
-  const before = Math.max(0, loadOf(candidate) - slots + 1)
-  const loadMs = loaded ? 0 : LOAD_MS + LOAD_MS_PER_PARAMETER * (parameters > 0 ? parameters : PARAMETERS_UNKNOWN)
-  return Math.round(before * answerMs(candidate) / slots + loadMs)
+  return waitMs(candidate, answerMs(candidate))
 }
 
 /** Milliseconds until its end. */
 export function expectedMs(candidate: PlacementCandidate): number {
-  return expectedWaitMs(candidate) + Math.round(answerMs(candidate))
+  const answer = answerMs(candidate)
+  return waitMs(candidate, answer) + Math.round(answer)
+}
+
+function waitMs(candidate: PlacementCandidate, answer: number): number {
+  const { loaded, parameters } = candidate
+  const slots = slotsOf(candidate)
+  const before = Math.max(0, loadOf(candidate) - slots + 1)
+  const loadMs = loaded ? 0 : LOAD_MS + LOAD_MS_PER_PARAMETER * (parameters > 0 ? parameters : PARAMETERS_UNKNOWN)
+  return Math.round(before * answer / slots + loadMs)
 }
 
 /** Part of its slots that would be taken with one more job; above 1 it waits. */
@@ -72,9 +77,9 @@ function answerMs(candidate: PlacementCandidate): number {
 
 /** `unit` gives numbers in [0, 1). */
 export function placeJob<Candidate extends PlacementCandidate>(candidates: readonly Candidate[], unit: () => number): Candidate[] {
-  const healthy = candidates.filter(({ coolingDown }) => !coolingDown)
   const cooling = candidates.filter(({ coolingDown }) => coolingDown)
-  return [...twoChoices(healthy, unit), ...twoChoices(cooling, unit)]
+  if (cooling.length === 0) return twoChoices(candidates, unit)
+  return [...twoChoices(candidates.filter(({ coolingDown }) => !coolingDown), unit), ...twoChoices(cooling, unit)]
 }
 
 function twoChoices<Candidate extends PlacementCandidate>(candidates: readonly Candidate[], unit: () => number): Candidate[] {

@@ -37,9 +37,14 @@ export async function planRoute(components: CandidatesComponents, order: PlanOrd
   const models = [...new Set([order.model, ...wishes.fallbackModels ?? [], ...alike])]
   const filter = { needs, wishes, privacy, exclude }
   const wanted = wishes.sort !== undefined || wishes.order !== undefined ? Infinity : order.wanted ?? WANTED
-  const allows = (offer: HostOffer) => reasonAgainst(offer, filter) === undefined
+  const reasons = new Map<HostOffer, LeftOutReason | undefined>()
+  const allows = (offer: HostOffer) => {
+    const reason = reasonAgainst(offer, filter)
+    reasons.set(offer, reason)
+    return reason === undefined
+  }
   const found = await Promise.all(models.map((model) => findOffers(components, { account, friends, model, needs, affine, wanted, allows }, unit)))
-  const decision = route(found.map(({ offers }) => offers), filter, unit)
+  const decision = route(found.map(({ offers }) => offers), filter, unit, (offer) => reasons.has(offer) ? reasons.get(offer) : reasonAgainst(offer, filter))
   return { ...decision, steps: beforeQueues(decision.steps, alike), offers: found.reduce((sum, { known }) => sum + known, 0) }
 }
 

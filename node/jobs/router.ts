@@ -82,12 +82,17 @@ export function mayBeSeenBy(host: PrivacyClass, allowed: PrivacyClass): boolean 
   return PRIVACY_ORDER.indexOf(host) <= PRIVACY_ORDER.indexOf(allowed)
 }
 
-/** `offers` of each model, in the order in which the models are to be tried; `unit` gives numbers in [0, 1). */
-export function route<Offer extends RouteOffer>(offers: readonly (readonly Offer[])[], order: RouteOrder, unit: () => number): RouteDecision<Offer> {
+/**
+ * `offers` of each model, in the order in which the models are to be tried; `unit` gives numbers in [0, 1). `reasonOf`: why an offer is
+ * left out, where that was looked at before.
+ */
+export function route<Offer extends RouteOffer>(
+  offers: readonly (readonly Offer[])[], order: RouteOrder, unit: () => number, reasonOf: (offer: Offer) => LeftOutReason | undefined = (offer) => reasonAgainst(offer, order),
+): RouteDecision<Offer> {
   const leftOut: LeftOut[] = []
   const steps = offers.flatMap((ofModel) => {
     const allowed = ofModel.filter((offer) => {
-      const reason = reasonAgainst(offer, order)
+      const reason = reasonOf(offer)
       if (reason !== undefined) leftOut.push(leaveOut(offer, reason))
       return reason === undefined
     })
@@ -147,7 +152,7 @@ function rank<Offer extends RouteOffer>(offers: readonly Offer[], wishes: Routin
   const named = wishes.order ?? []
   const groups = new Map<number, Offer[]>()
   for (const offer of offers) {
-    const place = placeIn(named, offer)
+    const place = named.length === 0 ? -1 : placeIn(named, offer)
     // Named ones first, each in its own group; then the federation, then vendors.
     const group = place !== -1 ? place : named.length + (offer.cloud === undefined ? planGroup(offer) : CLOUD_GROUP)
     const known = groups.get(group)
@@ -173,8 +178,9 @@ export function planGroup(offer: RouteOffer): number {
 }
 
 function withinGroup<Offer extends RouteOffer>(group: readonly Offer[], unit: () => number): readonly Offer[] {
-  const [clouds, peers] = [group.filter(({ cloud }) => cloud !== undefined), group.filter(({ cloud }) => cloud === undefined)]
-  const placed = placeJob(peers, unit)
+  const clouds = group.filter(({ cloud }) => cloud !== undefined)
+  if (clouds.length === 0) return placeJob(group, unit)
+  const placed = placeJob(group.filter(({ cloud }) => cloud === undefined), unit)
   // The cheaper vendor, then this hub's own key: it saves a leg.
   const order = clouds.map((offer) => ({ offer, tie: unit() }))
     .sort((a, b) => Number(a.offer.coolingDown) - Number(b.offer.coolingDown) || compare(costOf(a.offer), costOf(b.offer)) || keyed(a.offer) - keyed(b.offer) || a.tie - b.tie)
