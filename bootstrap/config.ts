@@ -51,6 +51,8 @@ export interface NodeConfig {
   readonly benchSource: boolean
   /** Hubs: how machines are checked. */
   readonly checks: HonestyOptions
+  /** Hubs: least time between two pays. Default 10 minutes. */
+  readonly payEveryMs?: number
   /** Keys for vendors; hubs only. Never logged. */
   readonly cloudAccess: readonly CloudAccess[]
   /** Other bounds of the ways to vendors than those of the transport, for tests. */

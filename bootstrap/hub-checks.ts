@@ -16,7 +16,7 @@ import type { System } from './system.ts'
 
 /** How machines stand, as this hub knew before its restart. In a local federation, and where nobody is checked, nobody waits for pay. */
 export async function openHubStandings({ dir, federation, checks }: NodeConfig, { clock, log }: System): Promise<Standings> {
-  return await openStandings({ store: createRegistrationFiles({ log }, { dir: join(dir, 'checks') }), clock, log }, { mustPass: checks.asks && federation.kind !== 'local', ...(checks.spellMs === undefined ? {} : { spellMs: checks.spellMs }) })
+  return await openStandings({ store: createRegistrationFiles({ log }, { dir: join(dir, 'checks') }), clock, log }, { mustPass: checks.mustPass ?? (checks.asks && federation.kind !== 'local'), ...(checks.spellMs === undefined ? {} : { spellMs: checks.spellMs }) })
 }
 
 export interface HubChecksParts {

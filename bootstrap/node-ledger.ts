@@ -15,7 +15,7 @@ export interface NodeLedger {
 export async function openNodeLedger(config: NodeConfig, { clock, random, log }: System, hubIndex: number): Promise<NodeLedger> {
   const { promise: failed, resolve: onFailed } = Promise.withResolvers<Error>()
   const ledger = await openLedger({ clock, random, log: log.child('ledger'), signer: config.identity.signer }, {
-    dir: join(config.dir, 'ledger'), federation: config.federation, hubIndex, onFailed,
+    dir: join(config.dir, 'ledger'), federation: config.federation, hubIndex, onFailed, ...(config.payEveryMs === undefined ? {} : { core: { vestEveryMs: config.payEveryMs } }),
   })
   return { ledger, failed }
 }

@@ -53,6 +53,8 @@ export interface HonestyOptions extends ScheduleOptions {
   readonly lookMs?: number
   /** Slow answers of a machine that was quick before count once in this time. Default 2 minutes. */
   readonly spellMs?: number
+  /** A machine is paid only once it has passed. Default: where checks are made, but in a local federation. */
+  readonly mustPass?: boolean
   /** When this hub is not well itself. */
   readonly incidents?: IncidentsOptions
 }

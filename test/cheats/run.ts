@@ -2,10 +2,11 @@
  * Cheats as processes: three hubs that check, two honest machines, and one after the other a machine that cheats, each a process
  * of its own with its own account. Ordinary jobs go to it until it is found, 200 at most. Then 5,000 honest hosts with 1,000 jobs
  * each, and the cheats as numbers, in a simulation of the same rules. Prints the tables of docs/honesty.md; exits with 1 where one
- * is not found or an honest one is called a cheat. `SEED=n` repeats a run; `npm run test:cheats -- "slow host"` runs one.
+ * is not found, an honest one is called a cheat or goes without pay, or a cheat is paid that never passed, or after it was found. `SEED=n` repeats a run; `npm run test:cheats -- "slow host"` runs one.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { cheats, honestHost, simulateHost } from './simulate.ts'
-import { startCheatFederation, type CheatFederation, type Lender } from '../support/cheat-federation.ts'
+import { PAY_MS, POLL_MS, startCheatFederation, type CheatFederation, type Lender } from '../support/cheat-federation.ts'
 import { cheatKinds, type CheatKind } from '../support/played-model.ts'
 import { seededUnit } from '../support/seeded.ts'
 import { until } from '../support/until.ts'
@@ -25,53 +26,65 @@ async function runProcesses(): Promise<void> {
   try {
     const honest = [await test.lend('honest'), await test.lend('honest')]
     await until('the honest ones pass at every hub', async () => (await Promise.all(honest.flatMap((one) => [0, 1, 2].map((hub) => test.checkOf(one, hub))))).every((check) => check?.state === 'passed'), 180_000)
-    console.log('\n| cheat | found by | ordinary jobs until then | checks until then | seconds |\n|---|---|---|---|---|')
-    for (const kind of cheatKinds.filter((one) => one !== 'honest' && (wanted.length === 0 || wanted.includes(one)))) await runCheat(test, kind, honest)
+    console.log('\n| cheat | found by | ordinary jobs until then | checks until then | seconds | paid, µcr |\n|---|---|---|---|---|---|')
+    const found: FoundCheat[] = []
+    for (const kind of cheatKinds.filter((one) => one !== 'honest' && (wanted.length === 0 || wanted.includes(one)))) found.push(await runCheat(test, kind, honest))
     await keepHonest(test, honest)
+    // Whoever would still be paid has been by then.
+    await sleep(3 * PAY_MS)
+    for (const { cheat, paid } of found) if (await test.paid(cheat) !== paid) fail(`"${cheat.kind}" was paid after it was found`)
   } finally {
     await test.stop()
   }
 }
 
-async function runCheat(test: CheatFederation, kind: CheatKind, honest: readonly Lender[]): Promise<void> {
+interface FoundCheat { readonly cheat: Lender; readonly paid: bigint }
+
+function fail(text: string): void {
+  failed = true
+  console.log(text)
+}
+
+async function runCheat(test: CheatFederation, kind: CheatKind, honest: readonly Lender[]): Promise<FoundCheat> {
   const startMs = performance.now()
   const cheat = await test.lend(kind)
   let jobs = 0
   let check = await test.checkOf(cheat)
+  let hasPassed = false
   while (check?.state !== 'failed' && jobs < JOBS_MAX) {
     // One in four allows that it is asked again; honest machines get jobs too.
     await test.job(cheat, { allowsChecks: jobs % 4 === 0 }).catch(() => undefined)
     if (jobs % 8 === 0) await test.job(honest[jobs / 8 % honest.length]!, { allowsChecks: false }).catch(() => undefined)
     jobs += 1
     for (const lender of [cheat, ...honest]) if (lender.gone() !== undefined) throw new Error(lender.gone())
-    check = await test.checkOf(cheat)
+    const checks = await Promise.all([0, 1, 2].map((hub) => test.checkOf(cheat, hub)))
+    check = checks[0]
+    hasPassed ||= checks.some((one) => one?.state === 'passed')
   }
   const seconds = Math.round((performance.now() - startMs) / 1_000)
-  if (check?.state !== 'failed') {
-    failed = true
-    console.log(`| ${kind} | NOT FOUND (${check?.text ?? 'never checked'}) | ${jobs} | | ${seconds} |`)
-  } else {
+  // Pay that was on its way when the hubs heard of it is still its own.
+  await until('all hubs know', async () => (await Promise.all([1, 2].map((hub) => test.checkOf(cheat, hub)))).every((one) => one?.state === 'failed' || one?.other_hubs_say === 'failed'), 60_000, POLL_MS).catch((error: unknown) => fail(String(error)))
+  await sleep(2 * PAY_MS)
+  const paid = await test.paid(cheat)
+  if (check?.state !== 'failed') fail(`| ${kind} | NOT FOUND (${check?.text ?? 'never checked'}) | ${jobs} | | ${seconds} | ${paid} |`)
+  else {
     const checks = Math.max(...['answer', 'speed'].map((name) => (check.tallies[name]?.good ?? 0) + (check.tallies[name]?.bad ?? 0)))
-    console.log(`| ${kind} | \`${check.failed_by}\` | ${jobs} | ${checks} | ${seconds} |`)
+    console.log(`| ${kind} | \`${check.failed_by}\` | ${jobs} | ${checks} | ${seconds} | ${paid} |`)
   }
-  const { money } = await test.get('/v1/contributor/status', cheat.apiKey) as { money: { paid_micro_credits: string } }
-  if (money.paid_micro_credits !== '0') {
-    failed = true
-    console.log(`  it was paid ${money.paid_micro_credits} µcr`)
-  }
+  if (paid > 0n && !hasPassed) fail(`  it was paid ${paid} µcr and had passed at no hub`)
   await cheat.stop()
+  return { cheat, paid }
 }
 
 async function keepHonest(test: CheatFederation, honest: readonly Lender[]): Promise<void> {
   for (const one of honest) {
     for (const hub of [0, 1, 2]) {
       const check = await test.checkOf(one, hub)
-      if (check?.state === 'passed') continue
-      failed = true
-      console.log(`an honest machine is ${check?.state} at hub ${hub}: ${check?.text}`)
+      if (check?.state !== 'passed') fail(`an honest machine is ${check?.state} at hub ${hub}: ${check?.text}`)
     }
+    if (await test.paid(one) === 0n) fail('an honest machine was not paid')
   }
-  console.log('\nboth honest machines stand as passed at all three hubs')
+  if (!failed) console.log(`\nboth honest machines stand as passed at all three hubs, and were paid ${(await Promise.all(honest.map((one) => test.paid(one)))).join(' and ')} µcr`)
 }
 
 function runSimulation(): void {

@@ -40,6 +40,7 @@ export interface MachineCheck {
   readonly node: string
   readonly state: string
   readonly failed_by: string | null
+  readonly other_hubs_say: string | null
   readonly text: string
   readonly tallies: Readonly<Record<string, { readonly good: number; readonly bad: number }>>
 }
@@ -50,13 +51,18 @@ export interface CheatFederation {
   /** One ordinary job at that machine, of a user like any other; gives the headers. */
   job(lender: Lender, order: { readonly allowsChecks: boolean }): Promise<Headers>
   checkOf(lender: Lender, hub?: number): Promise<MachineCheck | undefined>
+  /** What its account was paid for lending so far, µcr. */
+  paid(lender: Lender): Promise<bigint>
   get(path: string, key?: string, hub?: number): Promise<unknown>
   post(path: string, body: object, key?: string, hub?: number): Promise<unknown>
   stop(): Promise<void>
 }
 
 /** Waits between checks that fit a test: a second stands for some minutes. A machine that runs all tests at once is overloaded by design. */
-const checks = { asks: true, seriesMs: 300, drawnMs: 200, idleMs: 2_000, lookMs: 50, spellMs: 500, incidents: { lagMsMax: 60_000 } } as const
+const checks = { asks: true, mustPass: true, seriesMs: 300, drawnMs: 200, idleMs: 2_000, lookMs: 50, spellMs: 500, incidents: { lagMsMax: 60_000 } } as const
+
+/** As the waits between checks, much shorter than it is. */
+export const PAY_MS = 2_000
 
 /** A hub takes so many orders about machines in a minute and no more. */
 export const POLL_MS = 500
@@ -73,7 +79,7 @@ export async function startCheatFederation({ processes, seed = 1 }: { readonly p
     const config = createNodeConfig(
       { mode: 'hub', dir: join(dir.path, `hub${index}`), apiPort: 0, embedded: false, demoModel: false }, { federation, identity: key, adminToken: TOKEN },
     )
-    return startNode({ ...config, checks }, system)
+    return startNode({ ...config, checks, payEveryMs: PAY_MS }, system)
   }))
   const lenders: Lender[] = []
 
@@ -130,6 +136,10 @@ export async function startCheatFederation({ processes, seed = 1 }: { readonly p
     async checkOf({ peer }, hub = 0) {
       const { data } = await (await ask('/v1/admin/checks', { hub })).json() as { data: readonly MachineCheck[] }
       return data.find(({ node }) => node === peer)
+    },
+    async paid({ apiKey }) {
+      const { money } = await (await ask('/v1/contributor/status', { key: apiKey })).json() as { money: { paid_micro_credits: string } }
+      return BigInt(money.paid_micro_credits)
     },
     get: async (path, key, hub) => await (await ask(path, { key, hub })).json(),
     post: async (path, body, key, hub) => await (await ask(path, { key, hub, body })).json(),
