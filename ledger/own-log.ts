@@ -213,7 +213,7 @@ export async function createOwnLog(
       log.info('the own log is whole again')
     }
     if (lost) forget()
-    if (lost && !hasHeard()) {
+    if (lost && !hasHeard() && !isPlanted('lost-log-continued')) {
       // Somebody whom this hub has not met since may have more of it.
       state = 'closed'
       return
