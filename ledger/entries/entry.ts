@@ -82,7 +82,7 @@ export function expectedEid(entry: Unnamed<Entry>): Uint8Array {
       eid = eidOf(entry.k, entry.account, number64(entry.rev))
       break
     case 'Grant':
-      eid = eidOf(entry.k, entry.account, utf8(entry.source))
+      eid = isPlanted('double-mint') ? eidOf(entry.k, entry.account, utf8(entry.source), number64(entry.amount)) : eidOf(entry.k, entry.account, utf8(entry.source))
       break
     case 'Purchase':
     case 'Chargeback':
