@@ -96,5 +96,7 @@ function twoChoices<Candidate extends PlacementCandidate>(candidates: readonly C
 }
 
 function firstOf<Candidate>(first: { readonly candidate: Candidate }, all: readonly { readonly candidate: Candidate }[]): Candidate[] {
-  return [first.candidate, ...all.filter((one) => one !== first).map(({ candidate }) => candidate)]
+  const ordered = [first.candidate]
+  for (const one of all) if (one !== first) ordered.push(one.candidate)
+  return ordered
 }

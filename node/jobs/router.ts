@@ -90,14 +90,16 @@ export function route<Offer extends RouteOffer>(
   offers: readonly (readonly Offer[])[], order: RouteOrder, unit: () => number, reasonOf: (offer: Offer) => LeftOutReason | undefined = (offer) => reasonAgainst(offer, order),
 ): RouteDecision<Offer> {
   const leftOut: LeftOut[] = []
-  const steps = offers.flatMap((ofModel) => {
-    const allowed = ofModel.filter((offer) => {
+  const steps: Offer[] = []
+  for (const ofModel of offers) {
+    const allowed: Offer[] = []
+    for (const offer of ofModel) {
       const reason = reasonOf(offer)
-      if (reason !== undefined) leftOut.push(leaveOut(offer, reason))
-      return reason === undefined
-    })
-    return rank(allowed, order.wishes, unit)
-  })
+      if (reason === undefined) allowed.push(offer)
+      else leftOut.push(leaveOut(offer, reason))
+    }
+    steps.push(...rank(allowed, order.wishes, unit))
+  }
   return { steps, leftOut }
 }
 
@@ -159,7 +161,8 @@ function rank<Offer extends RouteOffer>(offers: readonly Offer[], wishes: Routin
     if (known === undefined) groups.set(group, [offer])
     else known.push(offer)
   }
-  const ordered = [...groups].sort(([a], [b]) => a - b).flatMap(([, group]) => withinGroup(group, unit))
+  const ordered: Offer[] = []
+  for (const place of [...groups.keys()].sort((a, b) => a - b)) ordered.push(...withinGroup(groups.get(place)!, unit))
   return wishes.sort === undefined ? ordered : sorted(ordered, wishes, named)
 }
 
