@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import { APIError, AuthenticationError, NotFoundError, OpenAI } from 'openai'
 import { finishEvent, settledEvent, TEST_KEY, textEvent } from '../support/bridge-gateway.ts'
 import { startTestBridge, type TestBridge } from '../support/bridge-server.ts'
+import { until } from '../support/until.ts'
 
 const messages = [{ role: 'user' as const, content: 'What is TriForce?' }]
 
@@ -100,6 +101,19 @@ describe('bridge: the openai client', () => {
     run.emit(textEvent('begin'))
     for await (const chunk of await asked) if (chunk.choices[0]?.delta.content === 'begin') break
     await run.aborted
+  })
+
+  it('carries 500 streams at once, each with its own words', async function () {
+    this.timeout(60_000)
+    const all = Array.from({ length: 500 }, async (_, number) => {
+      const stream = await client.chat.completions.create({ model: 'demo', messages: [{ role: 'user', content: `stream ${number}` }], stream: true })
+      return (await collect(stream)).map((chunk) => chunk.choices[0]?.delta.content ?? '').join('')
+    })
+    // None ends before all have begun.
+    await until('all run', () => test.gateway.runs.length === 500, 40_000)
+    for (const run of test.gateway.runs) for (const word of ['words', ' of ', run.request.messages[0]!.content as string]) run.emit(textEvent(word))
+    for (const run of test.gateway.runs) run.emit(finishEvent(), settledEvent)
+    expect(await Promise.all(all)).to.deep.equal(all.map((_, number) => `words of stream ${number}`))
   })
 
   it('gets a stream that begins late', async () => {
