@@ -58,7 +58,7 @@ export function describeOllama(name: string, setup: () => Promise<OllamaSubject>
       await client.generate({ model: subject.model, prompt: '', keep_alive: 0 })
       expect(await isLoaded()).to.equal(false)
       const { events, text, end } = await collect(provider, chatRequest(subject.model, { ...ask('Say hello.'), maxTokens: 16, temperature: 0 }))
-      expect(events[0]).to.deep.equal({ type: 'state', state: { state: 'loading', part: 0 } })
+      expect(events[0]).to.deep.equal({ type: 'state', state: { state: 'loading' } })
       expect(text).to.not.equal('')
       expect(end.finish).to.be.oneOf(['stop', 'length'])
       expect(end.usage.completionTokens).to.be.greaterThan(0).and.at.most(16)
