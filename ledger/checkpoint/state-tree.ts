@@ -11,15 +11,14 @@
  * A proof shows the sums of neighbours, but not whose they are: it is for the holder of the account only.
  * Spec: docs/ledger.md#checkpoints
  */
-import { sha256 } from '../../protocol/crypto.ts'
+import { sha256, SHA256_BYTES } from '../../protocol/crypto.ts'
 import type { AccountId, AccountState } from '../fold/state.ts'
 import { AMOUNT_BYTES, readAmount, viewOf, writeAmount } from './amounts.ts'
 import { moneyOf, noTotals, readLeaf, totalNames, writeLeaf, type StateLeaf, type StateTotals } from './state-leaf.ts'
 
 const BRANCHES = 16
-const HASH_BYTES = 32
-const CHILD_BYTES = HASH_BYTES + 2 * AMOUNT_BYTES
-const LEVELS_MAX = 2 * HASH_BYTES
+const CHILD_BYTES = SHA256_BYTES + 2 * AMOUNT_BYTES
+const LEVELS_MAX = 2 * SHA256_BYTES
 
 /** A hash, and the sums that it vouches for. */
 export interface Summed {
@@ -206,7 +205,7 @@ function rehash(node: Node, level: number): void {
 function writeRow(row: Buffer, hashed: Uint8Array, money: bigint, debt: bigint): void {
   row.set(hashed, 0)
   const view = viewOf(row)
-  writeAmount(view, writeAmount(view, HASH_BYTES, money), debt)
+  writeAmount(view, writeAmount(view, SHA256_BYTES, money), debt)
 }
 
 function rowOf({ hash: hashed, money, debt }: Summed): Buffer {
@@ -217,7 +216,7 @@ function rowOf({ hash: hashed, money, debt }: Summed): Buffer {
 
 function summedOf(row: Buffer): Summed {
   const view = viewOf(row)
-  return { hash: Uint8Array.from(row.subarray(0, HASH_BYTES)), money: readAmount(view, HASH_BYTES), debt: readAmount(view, HASH_BYTES + AMOUNT_BYTES) }
+  return { hash: Uint8Array.from(row.subarray(0, SHA256_BYTES)), money: readAmount(view, SHA256_BYTES), debt: readAmount(view, SHA256_BYTES + AMOUNT_BYTES) }
 }
 
 function keyOf(account: AccountId): Uint8Array {
