@@ -12,5 +12,13 @@ const { enableCompileCache } = await import('node:module')
 const { homedir } = await import('node:os')
 enableCompileCache(`${homedir()}/.triforce/cache`)
 
+// What is compiled for each system may lack this one, or be of another (node_modules copied over): libsodium comes first of all.
+try {
+  await import('../protocol/crypto.ts')
+} catch (error) {
+  console.error(`triforce: libsodium does not load on ${process.platform}-${process.arch}: ${(error as Error).message.split('\n')[0]}\n`
+    + 'There are builds for Linux (glibc 2.34 or newer, so not Alpine), macOS and Windows on x64 and arm64. On one of these: install again with `npm install`.')
+  process.exit(1)
+}
 const { runMain } = await import('./run-main.ts')
 await runMain(process.argv.slice(2), new URL(import.meta.url))

@@ -1,6 +1,7 @@
 /** The same federation in every run, and a memory of checked signatures: checking one again would only take time. */
-import crypto, { createPublicKey, type KeyObject } from 'node:crypto'
-import { syncBuiltinESMExports } from 'node:module'
+import { hash } from 'node:crypto'
+import sodium from 'sodium-native'
+import { PUBLIC_KEY_BYTES } from '../../protocol/crypto.ts'
 import { readFederation, signFederation, writeFederation, type Federation } from '../../protocol/federation.ts'
 import { testKey, type TestFederation } from '../support/federation.ts'
 
@@ -18,21 +19,12 @@ export function simFederation(): TestFederation {
   return made
 }
 
-type Bytes = Parameters<typeof crypto.sign>[1]
 let results = new Map<string, boolean>()
-const names = new WeakMap<KeyObject, string>()
 let installed = false
 
-function nameOf(key: KeyObject): string {
-  const known = names.get(key)
-  if (known !== undefined) return known
-  const name = (key.type === 'private' ? createPublicKey(key) : key).export({ format: 'der', type: 'spki' }).toString('latin1')
-  names.set(key, name)
-  return name
-}
-
-const entryOf = (key: KeyObject, data: Bytes, signature: Uint8Array) =>
-  `${nameOf(key)}${Buffer.from(signature).toString('latin1')}${crypto.hash('sha256', data, 'latin1' as never)}`
+const entryOf = (publicKey: Uint8Array, data: Uint8Array, signature: Uint8Array) =>
+  `${latin1(publicKey)}${latin1(signature)}${hash('sha256', data, 'binary')}`
+const latin1 = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 
 /**
  * Verifying is a pure function of key, bytes and signature, so each triple needs to be computed once in a run, and a
@@ -42,20 +34,18 @@ export function rememberSignatures(): void {
   results = new Map()
   if (installed) return
   installed = true
-  const { sign, verify } = crypto
-  const module = crypto as { sign: unknown; verify: unknown }
-  module.sign = (algorithm: null, data: Bytes, key: KeyObject) => {
-    const signature = sign(algorithm, data, key)
-    results.set(entryOf(key, data, signature), true)
-    return signature
+  const { crypto_sign_detached: sign, crypto_sign_verify_detached: verify } = sodium
+  sodium.crypto_sign_detached = (signature, data, secretKey) => {
+    sign(signature, data, secretKey)
+    // A secret key of libsodium ends with its public key.
+    results.set(entryOf(secretKey.subarray(-PUBLIC_KEY_BYTES), data, signature), true)
   }
-  module.verify = (algorithm: null, data: Bytes, key: KeyObject, signature: Uint8Array) => {
-    const entry = entryOf(key, data, signature)
+  sodium.crypto_sign_verify_detached = (signature, data, publicKey) => {
+    const entry = entryOf(publicKey, data, signature)
     const known = results.get(entry)
     if (known !== undefined) return known
-    const fits = verify(algorithm, data, key, signature)
+    const fits = verify(signature, data, publicKey)
     results.set(entry, fits)
     return fits
   }
-  syncBuiltinESMExports()
 }

@@ -19,7 +19,7 @@ describe('source files', () => {
   })
 
   it('are named in kebab-case', () => {
-    expect(sourceFiles().filter((file) => !/^[a-z0-9-]+(\.test|\.suite|\.bench)?\.ts$/.test(file.split('/').at(-1)!))).to.deep.equal([])
+    expect(sourceFiles().filter((file) => !/^[a-z0-9-]+(\.test|\.suite|\.bench|\.d)?\.ts$/.test(file.split('/').at(-1)!))).to.deep.equal([])
   })
 
   it('start with a comment that says what they are for', () => {

@@ -1,4 +1,6 @@
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { fromHex, toHex } from '../../../protocol/bytes.ts'
 import { createSigner, sha256, verifySignature } from '../../../protocol/crypto.ts'
 import { testKey } from '../../support/federation.ts'
@@ -31,6 +33,33 @@ describe('protocol/crypto', () => {
     expect(verifySignature(testKey().signer.publicKey, bytes, signature)).to.equal(false)
     for (const key of [new Uint8Array(0), new Uint8Array(31), new Uint8Array(32).fill(0xff), new Uint8Array(33)]) expect(verifySignature(key, bytes, signature)).to.equal(false)
     for (const length of [0, 63, 65]) expect(verifySignature(signer.publicKey, bytes, new Uint8Array(length))).to.equal(false)
+  })
+
+  it('makes the signatures that Node makes, and takes them', () => {
+    fc.assert(fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.uint8Array({ maxLength: 2_000 }), (seed, message) => {
+      const signer = createSigner(seed)
+      const key = createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]), format: 'der', type: 'pkcs8' })
+      const signature = sign(null, message, key)
+      expect(toHex(signer.sign(message))).to.equal(toHex(signature))
+      expect(verifySignature(signer.publicKey, message, signature)).to.equal(true)
+      expect(verify(null, message, createPublicKey(key), signer.sign(message))).to.equal(true)
+    }), { numRuns: 50 })
+  })
+
+  it('refuses keys under which one signature fits every message', () => {
+    // The points of small order whose bytes are canonical (0, 1, the two of order 8, their negatives, -1): k·A is then the same for one k of eight.
+    const small = [
+      '0000000000000000000000000000000000000000000000000000000000000000', '0100000000000000000000000000000000000000000000000000000000000000',
+      '0000000000000000000000000000000000000000000000000000000000000080', 'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+      'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a', 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa',
+      '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05', '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85',
+    ]
+    for (const key of small) {
+      for (const r of small) {
+        const signature = fromHex(r + '00'.repeat(32))!
+        for (let n = 0; n < 16; n += 1) expect(verifySignature(fromHex(key)!, Uint8Array.of(n), signature), `${key} ${n}`).to.equal(false)
+      }
+    }
   })
 
   it('hashes parts as if they were one', () => {
