@@ -59,9 +59,14 @@ function lookThrough(hub: HubState, mine: LogName, nowMs: number, effects: HubEf
     if (duties.mine.has(hold.eid)) pushDue(duties.expiries, { atMs: hold.expiresAt, hold: key })
     else ask(hub, decideResolve(hub, hold), nowMs, effects)
   }
-  for (const [key, hold] of state.holds) if (hold.supersedes !== undefined) duties.doubles.add(key)
+  lookForDoubles(hub)
   for (const [name, { status }] of state.logs) if (status.is === 'sealed' && !status.returned) duties.sealed.add(name)
   for (const [id, change] of state.changes) if (change.hubs.size >= approvalsNeeded()) duties.grants.add(id)
+}
+
+/** All requests that more than one hub was asked for. */
+function lookForDoubles({ duties, state }: HubState): void {
+  for (const [key, hold] of state.holds) if (hold.supersedes !== undefined) duties.doubles.add(key)
 }
 
 function noteEntry(hub: HubState, log: LogName, entry: Entry): void {
@@ -78,6 +83,8 @@ function noteEntry(hub: HubState, log: LogName, entry: Entry): void {
     if (own) duties.mine.delete(hold)
   } else if (entry.k === 'Seal') {
     duties.sealed.add(nameOfLog(entry.log))
+    // What the sealed log's hub has not paid back is paid back by its successor.
+    lookForDoubles(hub)
   } else if (entry.k === 'IslandRelease') {
     duties.released.add(nameOfLog(entry.log))
   } else if (entry.k === 'Approval') {

@@ -6,7 +6,7 @@ import { decidePresence } from '../../../../ledger/hub/decide/earning.ts'
 import { decideHold, type HoldAsk } from '../../../../ledger/hub/decide/hold.ts'
 import { decideGrant } from '../../../../ledger/hub/decide/money.ts'
 import { decideGive } from '../../../../ledger/hub/decide/moves.ts'
-import { decideExtend, decideProgress } from '../../../../ledger/hub/decide/running.ts'
+import { decideExtend, decideProgress, decideSettle } from '../../../../ledger/hub/decide/running.ts'
 import { checkState } from '../../../../ledger/fold/invariants.ts'
 import { ISLAND_RELEASE_MS, MS_PER_DAY } from '../../../../ledger/rules.ts'
 import { popDue, pushDue, type Due } from '../../../../ledger/hub/expiry-heap.ts'
@@ -27,6 +27,14 @@ function after(world: CoreWorld, ...waits: readonly number[]): void {
     world.tick(ms)
     world.settle()
   }
+}
+
+/** The successor logs it; who signed it is judged elsewhere. */
+function seal(world: CoreWorld, hub: number): void {
+  const { log, no, hash } = world.hubs[hub]!.tail
+  const document = { body: bytes(1), key: bytes(1, 32), signature: bytes(1, 64) }
+  const entry = encodeEntry({ k: 'Seal', log, frame: no, hash, signatures: [document, document] })
+  world.submit((hub + 1) % 3, { eid: bytes(7), decide: () => ({ type: 'entries', entries: [entry] }) })
 }
 
 describe('what a hub does by itself', () => {
@@ -82,9 +90,7 @@ describe('what a hub does by itself', () => {
     world.done(1, decideGive(world.hubs[1]!.hub, { request: bytes(9), account: id, unit: 0, target: { hub: 2, epoch: 1 }, min: 1n, want: 20n * CREDIT }))
     expect(world.hubs[0]!.hub.state.accounts.get(hex)!.inflight).to.equal(20n * CREDIT)
 
-    const end = world.hubs[2]!.tail
-    const document = { body: bytes(1), key: bytes(1, 32), signature: bytes(1, 64) }
-    world.submit(0, { eid: bytes(7), decide: () => ({ type: 'entries', entries: [encodeEntry({ k: 'Seal', log: end.log, frame: end.no, hash: end.hash, signatures: [document, document] })] }) })
+    seal(world, 2)
     after(world, 200, 200)
     const account = world.hubs[1]!.hub.state.accounts.get(hex)!
     expect([account.inflight, account.rights.get('1/1'), account.frozen.get('2/1'), account.held]).to.deep.equal([0n, 50n * CREDIT, 200n * CREDIT, CREDIT])
@@ -96,6 +102,31 @@ describe('what a hub does by itself', () => {
     expect(outcomeOf(world, 2, 1)).to.deep.include({ settled: true, charge: 300_000n })
     expect(account.rights.get('0/1')).to.equal(450n * CREDIT - 300_000n)
     expect(checkState(world.hubs[1]!.hub.state)).to.deep.equal([])
+  })
+
+  it('pays a request that was paid twice back for a hub that was sealed before it could', () => {
+    const world = createCoreWorld()
+    const { id } = world.account(0)
+    const [first, second] = [holdEidOf(2, bytes(1)), holdEidOf(0, bytes(1))]
+    world.done(2, decideHold(world.hubs[2]!.hub, ask(id, 1)))
+    world.cut(0, 2)
+    world.cut(1, 2)
+    world.done(0, decideHold(world.hubs[0]!.hub, ask(id, 1, { supersedes: { hub: 2, hold: first } })))
+    // What it settles still comes to the others, and it hears nothing any more.
+    world.submit(2, decideSettle(world.hubs[2]!.hub, { hold: first, promptTokens: 0, completionTokens: 10 }))
+    world.commit(2)
+    world.connect(0, 2)
+    while (world.deliver(2, 0)) continue
+    world.cut(0, 2)
+    world.done(0, decideSettle(world.hubs[0]!.hub, { hold: second, promptTokens: 0, completionTokens: 20 }))
+    after(world, 200, 200)
+    const { state } = world.hubs[0]!.hub
+    const refunded = () => [first, second].map((hold) => state.holds.get(toHex(hold))!.refundedTokens)
+    expect(refunded(), 'its own hub may still do it').to.deep.equal([0, 0])
+    seal(world, 2)
+    after(world, 200, 200)
+    expect(refunded()).to.deep.equal([10, 0])
+    expect(checkState(state)).to.deep.equal([])
   })
 })
 
