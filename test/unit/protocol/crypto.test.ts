@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import { expect } from 'chai'
-import fc from 'fast-check'
+import { assert, property, uint8Array } from 'fast-check'
 import { fromHex, toHex } from '../../../protocol/bytes.ts'
 import { createSigner, sha256, verifySignature } from '../../../protocol/crypto.ts'
 import { testKey } from '../../support/federation.ts'
@@ -36,7 +36,7 @@ describe('protocol/crypto', () => {
   })
 
   it('makes the signatures that Node makes, and takes them', () => {
-    fc.assert(fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.uint8Array({ maxLength: 2_000 }), (seed, message) => {
+    assert(property(uint8Array({ minLength: 32, maxLength: 32 }), uint8Array({ maxLength: 2_000 }), (seed, message) => {
       const signer = createSigner(seed)
       const key = createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]), format: 'der', type: 'pkcs8' })
       const signature = sign(null, message, key)
