@@ -1,4 +1,5 @@
 /** Where things wait for a limited time, in the order in which they came: intents that are short of rights. */
+import { TriforceError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/ports.ts'
 
 export interface ParkingOptions {
@@ -7,8 +8,11 @@ export interface ParkingOptions {
   readonly parkedMsMax: number
 }
 
+/** Times that one item is parked; in the longest wait there is no room for so many frames, so more can only be a circle. */
+export const PARKED_TIMES_MAX = 100_000
+
 export interface Parking<Item> {
-  /** `over`: it has waited long enough. `full`: there is no room. In both cases it is not parked. */
+  /** `over`: it has waited long enough. `full`: there is no room. In both cases it is not parked. Throws INTERNAL for what comes again and again without end. */
   park(item: Item): 'parked' | 'over' | 'full'
   /** Everything, in order; nothing is parked then. */
   empty(): readonly Item[]
@@ -18,18 +22,20 @@ export interface Parking<Item> {
 /** `onDue` gets what has waited long enough; it is not parked any more then. */
 export function createParking<Item extends object>(clock: Clock, { parkedMax, parkedMsMax }: ParkingOptions, onDue: (item: Item) => void): Parking<Item> {
   const parked = new Map<Item, () => void>()
-  const untilMs = new WeakMap<Item, number>()
+  const waits = new WeakMap<Item, { readonly untilMs: number; times: number }>()
 
   return {
     get size() { return parked.size },
     park: (item) => {
       const nowMs = clock.monotonicMs()
-      const until = untilMs.get(item) ?? nowMs + parkedMsMax
-      untilMs.set(item, until)
+      const wait = waits.get(item) ?? { untilMs: nowMs + parkedMsMax, times: 0 }
+      waits.set(item, wait)
+      wait.times += 1
+      if (wait.times > PARKED_TIMES_MAX) throw new TriforceError('INTERNAL', {}, { detail: 'a wait for rights goes round in a circle' })
       // Timers know no shorter time: what is left of a fraction would be waited for again and again.
-      if (until - nowMs < 1) return 'over'
+      if (wait.untilMs - nowMs < 1) return 'over'
       if (parked.size >= parkedMax) return 'full'
-      parked.set(item, clock.after(until - nowMs, () => {
+      parked.set(item, clock.after(wait.untilMs - nowMs, () => {
         parked.delete(item)
         onDue(item)
       }))

@@ -33,8 +33,10 @@ export function createProofQueue(): ProofQueue {
       })
     },
     giveUp(nowMs) {
-      const late = waiting.filter(({ untilMs }) => untilMs <= nowMs)
-      waiting = waiting.filter(({ untilMs }) => untilMs > nowMs)
+      // A clock that was set back would make them wait for as long as it was.
+      const isLate = ({ untilMs }: { readonly untilMs: number }) => untilMs <= nowMs || untilMs > nowMs + WAIT_MS
+      const late = waiting.filter(isLate)
+      waiting = waiting.filter((each) => !isLate(each))
       return late.map(({ account }) => none(account))
     },
   }

@@ -313,7 +313,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   }
 
   function onTick(hub: HubState, nowMs: number): HubEffect[] {
-    if (loading !== undefined && nowMs - loading.atMs >= LOAD_AGAIN_MS) loading = undefined
+    if (loading !== undefined && (nowMs - loading.atMs >= LOAD_AGAIN_MS || nowMs < loading.atMs)) loading = undefined
     round = Math.max(round, signed.round + 1)
     if (!isDue(hub, nowMs) || hub.connected.size === 0) dueSinceMs = undefined
     else {

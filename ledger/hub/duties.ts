@@ -95,7 +95,7 @@ function noteEntry(hub: HubState, log: LogName, entry: Entry): void {
 
 function tick(hub: HubState, mine: LogName, nowMs: number, effects: HubEffect[]): void {
   const { duties, state } = hub
-  for (const [id, atMs] of duties.asked) if (nowMs - atMs >= AGAIN_MS) duties.asked.delete(id)
+  for (const [id, atMs] of duties.asked) if (nowMs - atMs >= AGAIN_MS || nowMs < atMs) duties.asked.delete(id)
 
   for (let count = 0; count < EXPIRIES_PER_TICK; count += 1) {
     const due = popDue(duties.expiries, nowMs)

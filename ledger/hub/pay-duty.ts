@@ -16,7 +16,7 @@ const PAY_PER_EVENT = 256
 export function stepPay(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
   const { duties, final } = hub
   if (event.type === 'vest') duties.vestAsked = true
-  const due = duties.vestAsked || duties.vestedMs === undefined || nowMs - duties.vestedMs >= hub.settings.vestEveryMs
+  const due = duties.vestAsked || duties.vestedMs === undefined || nowMs - duties.vestedMs >= hub.settings.vestEveryMs || nowMs < duties.vestedMs
   if (final !== undefined && final.round > duties.vestedRound && due && duties.pay.length === 0) {
     duties.vestedRound = final.round
     duties.vestedMs = nowMs

@@ -280,7 +280,7 @@ function fetchAhead(hub: HubState, nowMs: number, effects: HubEffect[]): void {
     looked += 1
     hub.rights.low.delete(account)
     const known = hub.rights.demand.get(account)
-    if (known === undefined || known.askedMs !== undefined && nowMs - known.askedMs < AHEAD_EVERY_MS) continue
+    if (known === undefined || known.askedMs !== undefined && nowMs >= known.askedMs && nowMs - known.askedMs < AHEAD_EVERY_MS) continue
     const demand = hourlyDemand(known, nowMs)
     const here = rightsIn(hub.state, account, name, 0, 0)
     if (here * 100n >= demand * LOW_PERCENT || inOtherLogs(hub, account, 0, name) === 0n) continue

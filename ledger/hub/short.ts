@@ -23,6 +23,8 @@ export function rightsShort(
     wait.sinceMs = moment.nowMs
     wait.over = hub.connected.size === 0
   } else {
+    // A clock that was set back meanwhile: else every failure from now on looks like one before the wait began, and it is asked again at once, for ever.
+    wait.sinceMs = Math.min(wait.sinceMs, moment.nowMs)
     const failedMs = hub.rights.asks.get(askKey(need.account, need.unit))?.failedMs
     wait.over = moment.nowMs - wait.sinceMs >= hub.settings.rightsWaitMsMax || failedMs !== undefined && failedMs >= wait.sinceMs
   }

@@ -120,6 +120,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
 
   function end(process: SimProcess, noticedMs: number, power: boolean): void {
     const slot = slots[process.hub]!
+    if (slot.twin === process) noteOwed()
     process.life.end()
     process.ledger = undefined
     process.live = undefined
@@ -130,7 +131,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
   }
 
   /** Whole frames of each log on a disk, from the first one on. */
-  function headsOf({ disk, index }: HubSlot): Map<string, number> {
+  function headsOf({ disk, index }: Pick<HubSlot, 'disk' | 'index'>): Map<string, number> {
     const heads = new Map<string, number>()
     const bad = broken.get(index)
     const { keys, rows } = disk.image
@@ -140,6 +141,19 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
       const { log, no } = framePositionOf(keyBytes(key))
       const name = `${log.hub}/${log.epoch}`
       if ((heads.get(name) ?? 0) === no - 1) heads.set(name, no)
+    }
+    return heads
+  }
+
+  /** What two disks have held stays owed. So does what one of them was the disk of a second process with a hub's key, which is thrown away with that process. */
+  function noteOwed(): Map<string, number>[] {
+    const heads = slots.map(headsOf)
+    // Of that hub's own logs there are two histories then, and its number says nothing of which.
+    const copies = slots.flatMap(({ index, twin }) => twin === undefined ? [] : [new Map([...headsOf({ index, disk: twin.disk })].filter(([name]) => !name.startsWith(`${index}/`)))])
+    const all = [...heads, ...copies]
+    for (const name of new Set(all.flatMap((head) => [...head.keys()]))) {
+      const second = all.map((head) => head.get(name) ?? 0).sort((a, b) => b - a)[1]!
+      owed.set(name, Math.max(owed.get(name) ?? 0, second))
     }
     return heads
   }
@@ -188,13 +202,9 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
       return slot.unrepaired
     },
     mayDamage(slot, all = false) {
-      const heads = slots.map(headsOf)
+      const heads = noteOwed()
       // The federation begins with whole disks.
       if (!heads.every(knowsAll)) return false
-      for (const name of new Set(heads.flatMap((head) => [...head.keys()]))) {
-        const second = heads.map((head) => head.get(name) ?? 0).sort((a, b) => b - a)[1]!
-        owed.set(name, Math.max(owed.get(name) ?? 0, second))
-      }
       const isWhole = (index: number) => [...owed].every(([name, no]) => (heads[index]!.get(name) ?? 0) >= no)
       const others = slots.filter((other) => other !== slot)
       // One disk at a time: the next one breaks only when the last one is whole again.

@@ -6,6 +6,7 @@ import type { Position } from '../../../ledger/fold/state.ts'
 import { emptyTail, type CheckedFrame } from '../../../ledger/frame.ts'
 import type { Decision, Intent, Moment } from '../../../ledger/hub/events.ts'
 import { createLogWriter, intentOf, type Short } from '../../../ledger/log-writer.ts'
+import { PARKED_TIMES_MAX } from '../../../ledger/parking.ts'
 import type { StoredPosition } from '../../../ledger/store/buckets.ts'
 import type { StoredEntry } from '../../../ledger/store/log-store.ts'
 import { toHex } from '../../../protocol/bytes.ts'
@@ -182,6 +183,21 @@ describe('ledger/log-writer: intents', () => {
     await settled()
     // Decided a last time when the time is over.
     expect([tries, wanting.now, writer.parked]).to.deep.equal([3, 'RIGHTS_UNREACHABLE', 0])
+  })
+
+  it('ends what would be decided again and again without end', async () => {
+    const { writer, commit } = intentsWorld()
+    await commit()
+    let tries = 0
+    const wanting = outcomeOf(writer.submit(deciding(grantOf('a'), () => {
+      tries += 1
+      return short
+    })))
+    for (let lap = 0; wanting.now === 'waiting' && lap < 2 * PARKED_TIMES_MAX; lap += 1) {
+      await commit()
+      writer.retry()
+    }
+    expect([tries, wanting.now, writer.parked]).to.deep.equal([PARKED_TIMES_MAX + 1, 'INTERNAL', 0])
   })
 
   it('parks a bounded number', async () => {

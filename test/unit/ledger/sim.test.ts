@@ -1,7 +1,12 @@
 /** Some seeds of the simulator (test/sim); `npm run sim` runs as many as wanted. */
 import { expect } from 'chai'
 import { plant } from '../../../ledger/planted-bugs.ts'
+import { frameKey } from '../../../ledger/store/buckets.ts'
+import { emptyImage, keyText, putRow, type DiskImage } from '../../sim/sim-disk.ts'
+import { emptyReport } from '../../sim/sim-report.ts'
+import { createWorld } from '../../sim/sim-world.ts'
 import { simulate } from '../../sim/simulate.ts'
+import { drawSwarm } from '../../sim/swarm.ts'
 import { times } from '../../support/thorough.ts'
 
 const SEEDS = times(12, 60)
@@ -38,5 +43,30 @@ describe('three ledgers under faults', function () {
     } finally {
       plant(undefined)
     }
+  })
+})
+
+describe('the fault atlas', () => {
+  const put = (image: DiskImage, hub: number, ...numbers: readonly number[]) => {
+    for (const no of numbers) putRow(image, keyText(frameKey({ hub, epoch: 1 }, no)), new Uint8Array([no]))
+  }
+
+  it('breaks no disk that has the last copy of what was also on the disk of a second process with a hub\'s key', () => {
+    const world = createWorld(1, drawSwarm(1), emptyReport(1), 0)
+    const [one, two, three] = world.slots
+    for (const { disk } of world.slots) for (const hub of [0, 1, 2]) put(disk.image, hub, 1)
+    expect(world.mayDamage(one!)).to.equal(true)
+    put(one!.disk.image, 0, 2)
+    expect(world.mayDamage(one!), 'nobody else was told of frame 2').to.equal(true)
+    const copy = emptyImage()
+    put(copy, 0, 1, 2)
+    put(copy, 2, 1, 2, 3)
+    world.startTwin(three!, copy)
+    expect(world.mayDamage(one!), 'two disks have it').to.equal(false)
+    expect(world.mayDamage(two!), 'hub 1 has all of it').to.equal(true)
+    world.stopTwin(three!)
+    expect(world.mayDamage(one!), 'one of them is thrown away').to.equal(false)
+    put(two!.disk.image, 0, 2)
+    expect(world.mayDamage(one!), 'and it came to another hub').to.equal(true)
   })
 })

@@ -113,6 +113,19 @@ describe('rights that are short', () => {
     expect(world.nowMs - startedMs).to.be.within(2_000, 3_500)
   })
 
+  it('are given up in few steps where the clock was set back while they were waited for and nobody is left to ask', () => {
+    const { world, id } = spread(100n * CREDIT, 0n, 0n)
+    const hold = world.submit(1, decideHold(world.hubs[1]!.hub, holdAsk(id, 1)))
+    world.commit(1)
+    expect([hold.error, hold.result], 'it waits').to.deep.equal([undefined, undefined])
+    world.nowMs -= 40_000
+    world.cut(0, 1)
+    world.cut(1, 2)
+    // No time passes meanwhile: what asks again at once would do so for ever.
+    for (let commits = 0; commits < 4; commits += 1) world.commit(1)
+    expect(hold.error?.code).to.equal('RIGHTS_UNREACHABLE')
+  })
+
   it('are given once, however often the same request comes', () => {
     const { world, id, hex } = spread(100n * CREDIT, 0n, 0n)
     const message = { t: 'rightsAsk', request: bytes(5), log: { hub: 1, epoch: 1 }, account: id, unit: 0, min: 1n, want: 10n * CREDIT } as const
