@@ -7,7 +7,7 @@ import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
 import { decodeEntry, encodeEntry, expectedEid, peekEntry, type EncodedEntry, type Entry, type EntryKind, type EntryOf } from '../entries/entry.ts'
 import { quotaOf } from '../fold/quota.ts'
-import { UNLIMITED_TOKENS, type AccountId, type EntryId, type LogName } from '../fold/state.ts'
+import { UNLIMITED_TOKENS, type AccountId, type EntryId, type HoldState, type LogName } from '../fold/state.ts'
 import { checkFrame, decodeFrame, type FrameContext, type LogTail } from '../frame.ts'
 import { ISLAND_RELEASE_MS } from '../rules.ts'
 import { hasFrozen, hasOpenHold } from '../fold/apply-seals.ts'
@@ -184,13 +184,20 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
       else if (hold?.log === name) {
         lost.settles.set(toHex(entry.hold), entry)
         // What was reserved in the lost end as well is not in the hold that the others know.
-        const covered = settlementOf(hub, hold, entry).charge
-        if (entry.charge > covered) spend(hold.account, entry.charge - covered)
+        spend(hold.account, beyond(entry.charge, chargeOf(hub, hold, entry)))
       }
     } else if (entry.k === 'Refund') {
       const account = lost.holds.get(toHex(entry.hold))
+      const hold = hub.state.holds.get(toHex(entry.hold))
       if (account !== undefined) spend(account, -entry.amount)
-      else if (hub.state.holds.get(toHex(entry.hold))?.log === name) lost.refunds.push(entry)
+      else if (hold?.log === name) {
+        const before = paidBack(lost, hold.eid)
+        lost.refunds.push(entry)
+        const settle = lost.settles.get(hold.eid)
+        // What goes beyond the charge of the hold that the others know is of what was reserved in the lost end.
+        const covered = settle === undefined ? undefined : chargeOf(hub, hold, settle)
+        if (covered !== undefined) spend(hold.account, beyond(before, covered) - beyond(before + entry.amount, covered))
+      }
     }
   }
 
@@ -215,9 +222,10 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     const open = [...hub.state.openHolds].flatMap((id) => hub.state.holds.get(id) ?? []).filter((hold) => hold.log === name && !lost.settles.has(hold.eid))
     return [
       ...[...lost.spent].filter(([, amount]) => amount > 0n).map(([account, amount]) => islandSettle(hub, log, name, account, amount)),
-      ...[...lost.settles.values()].map(({ hold, promptTokens, completionTokens, receipt }) => (
-        decideSettle(hub, { hold, promptTokens, completionTokens, ...(receipt === undefined ? {} : { receipt }) }))),
-      ...lost.refunds.map(({ hold, amount, quotaTokens, reason }) => decideRefund(hub, { hold, amountMicroCredits: amount, quotaTokens, reason })),
+      // More of the day's quota may have been reserved in the lost end, so it may have cost less than what is known of the hold gives.
+      ...[...lost.settles.values()].map(({ hold, promptTokens, completionTokens, charge, receipt }) => (
+        decideSettle(hub, { hold, promptTokens, completionTokens, chargeMax: charge, ...(receipt === undefined ? {} : { receipt }) }))),
+      ...lost.refunds.map(({ hold, amount, quotaTokens, reason }) => decideRefund(hub, { hold, amountMicroCredits: amount, quotaTokens, reason, atMost: true })),
       onceSealed(hub, name, { k: 'IslandRelease', log }),
       ...open.map((hold) => decideResolve(hub, hold)),
       handback(hub, log, name),
@@ -239,6 +247,16 @@ function mayCost({ state }: HubState, { credits, quota, priceRev, priceRow }: En
   // What a quota covers at first may be extended beyond it.
   return credits > 0n || (price === undefined || !isFree(price)) && (quota === undefined || quotaOf(state, quota.tierRev, quota.tier) !== UNLIMITED_TOKENS)
 }
+
+/** What the successor charges for it: no more than its hub did, and than the hold that the others know gives. */
+function chargeOf(hub: HubState, hold: HoldState, settle: EntryOf<'Settle'>): bigint {
+  const { charge } = settlementOf(hub, hold, settle)
+  return charge < settle.charge ? charge : settle.charge
+}
+
+const beyond = (amount: bigint, covered: bigint) => amount > covered ? amount - covered : 0n
+
+const paidBack = ({ refunds }: Lost, hold: EntryId) => refunds.reduce((sum, refund) => toHex(refund.hold) === hold ? sum + refund.amount : sum, 0n)
 
 function isOut(hub: HubState, name: LogName): boolean {
   const status = hub.state.logs.get(name)?.status

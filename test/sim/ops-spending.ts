@@ -42,7 +42,7 @@ export function spendingOperations(caller: Caller) {
     const [first] = [...asked].map(([at, known]) => ({ hub: at, hold: holdEidOf(at, known) }))
     const hold = holdEidOf(hub, id)
     const record: OracleHold = oracle.holds.get(toHex(hold)) ?? {
-      id: toHex(hold), first: toHex(first!.hold), account: toHex(account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, refunds: 0n,
+      id: toHex(hold), first: toHex(first!.hold), account: toHex(account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, extended: false, refunds: 0n,
     }
     oracle.holds.set(record.id, record)
     let answered = false
@@ -121,6 +121,7 @@ export function spendingOperations(caller: Caller) {
         mayExtend = extension < 3
         const step = extension
         const more = covered + caller.between(1, 500)
+        record.extended = true
         caller.call(hub, 'extend', async (ledger) => await ledger.extend({ hold, step, promptTokens, completionTokensMax: more }), (extended) => {
           covered = Math.max(covered, Math.min(more, extended.completionTokensMax))
         }, { expected: [...REFUSALS, ...AFTER_HOLD], failed: () => { mayExtend = false } })

@@ -39,6 +39,8 @@ export interface OracleHold {
   readonly uses: { readonly promptTokens: number; readonly completionTokens: number }[]
   /** What a caller was told that it was charged. */
   charged: bigint | undefined
+  /** Somebody asked for more to be reserved. */
+  extended: boolean
   /** At most so much of it was asked back. */
   refunds: bigint
 }

@@ -111,8 +111,15 @@ export function settlementOf(hub: HubState, hold: HoldState, usage: Usage): { re
   return { charge: charge < hold.credits ? charge : hold.credits, quotaTokens: Math.min(quotaTokens, hold.quotaTokens) }
 }
 
+export interface SettleAsk extends Usage {
+  readonly hold: Uint8Array
+  readonly receipt?: Uint8Array
+  /** µcr: what the caller was told that it costs, where somebody settles who may know less of the hold. Never more is charged. */
+  readonly chargeMax?: bigint
+}
+
 /** Charges for the use, computed here, and lets the rest go. The first settlement counts; the same again is the same. */
-export function decideSettle(hub: HubState, ask: { readonly hold: Uint8Array; readonly receipt?: Uint8Array } & Usage): Intent {
+export function decideSettle(hub: HubState, ask: SettleAsk): Intent {
   const id = toHex(ask.hold)
   const { promptTokens, completionTokens } = ask
   const sameUse = (settled: Usage) => settled.promptTokens === promptTokens && settled.completionTokens === completionTokens
@@ -125,9 +132,10 @@ export function decideSettle(hub: HubState, ask: { readonly hold: Uint8Array; re
       const { outcome } = found.hold
       if (outcome?.settled === true && sameUse(outcome)) return nothing
       if (outcome !== undefined && !isPlanted(outcome.settled ? 'settled-twice' : 'expired-settled')) return over(id, found.hold)
-      const { receipt } = ask
-      const settlement = settlementOf(hub, found.hold, ask)
-      return log(encodeEntry({ k: 'Settle', hold: ask.hold, promptTokens, completionTokens, ...settlement, ...(receipt === undefined ? {} : { receipt }) }))
+      const { receipt, chargeMax } = ask
+      const { charge: price, quotaTokens } = settlementOf(hub, found.hold, ask)
+      const charge = chargeMax !== undefined && chargeMax < price ? chargeMax : price
+      return log(encodeEntry({ k: 'Settle', hold: ask.hold, promptTokens, completionTokens, charge, quotaTokens, ...(receipt === undefined ? {} : { receipt }) }))
     },
   }
 }
@@ -162,13 +170,15 @@ export interface RefundAsk {
   readonly amountMicroCredits: bigint | 'all'
   readonly quotaTokens?: number
   readonly reason: string
+  /** Where less is left than that, what is left is paid back. Default false: it is refused. */
+  readonly atMost?: boolean
 }
 
-export function decideRefund(hub: HubState, { hold: holdId, amountMicroCredits, quotaTokens = 0, reason }: RefundAsk): Intent {
+export function decideRefund(hub: HubState, { hold: holdId, amountMicroCredits, quotaTokens = 0, reason, atMost = false }: RefundAsk): Intent {
   const id = toHex(holdId)
   return {
     eid: expectedEid({ k: 'Refund', hold: holdId, account: new Uint8Array(16), amount: 0n, quotaTokens: 0, reason }),
-    same: ({ entry }) => entry.k === 'Refund' && (amountMicroCredits === 'all' || entry.amount === amountMicroCredits && entry.quotaTokens === quotaTokens),
+    same: ({ entry }) => entry.k === 'Refund' && (amountMicroCredits === 'all' || atMost || entry.amount === amountMicroCredits && entry.quotaTokens === quotaTokens),
     decide: (moment) => {
       const found = holdHere(hub, id, moment)
       if ('refusal' in found) return found.refusal
@@ -177,8 +187,8 @@ export function decideRefund(hub: HubState, { hold: holdId, amountMicroCredits, 
       if (outcome?.settled !== true) return refuse('ENTRY_INVALID', { problem: 'not settled', hold: id }, 'only a settled hold can be paid back: settle it or let it expire')
       const left = outcome.charge - refunded
       const leftTokens = outcome.quotaTokens - refundedTokens
-      const amount = amountMicroCredits === 'all' ? left : amountMicroCredits
-      const tokens = amountMicroCredits === 'all' ? leftTokens : quotaTokens
+      const amount = amountMicroCredits === 'all' || atMost && amountMicroCredits > left ? left : amountMicroCredits
+      const tokens = amountMicroCredits === 'all' || atMost && quotaTokens > leftTokens ? leftTokens : quotaTokens
       if (amount === 0n && tokens === 0) return nothing
       if (amount > left || tokens > leftTokens) return refuse('ENTRY_INVALID', { problem: 'more than was charged', hold: id, leftMicroCredits: String(left), leftTokens })
       return log(encodeEntry({ k: 'Refund', hold: holdId, account: idBytes(account), amount, quotaTokens: tokens, reason }))
