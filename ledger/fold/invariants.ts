@@ -53,8 +53,10 @@ function checkQuotas(state: LedgerState, account: AccountState): string | undefi
       accepted += of.accepted
       perDay = Math.max(perDay, of.quota)
     }
-    if (perDay !== UNLIMITED_TOKENS && used > perDay) return `I5: ${used} tokens of day ${day} are used, of ${perDay}`
-    if (given < accepted && !hasLoss(state)) return `I1: ${given} tokens of day ${day} were given, ${accepted} arrived or are under way`
+    // Tokens that were accepted in good faith from a lost end of a log are used beside those that its surviving end gave out.
+    const lost = Math.max(0, accepted - given)
+    if (perDay !== UNLIMITED_TOKENS && used > perDay + lost) return `I5: ${used} tokens of day ${day} are used, of ${perDay}${lost === 0 ? '' : ` and ${lost} that were given in a lost end`}`
+    if (lost > 0 && !hasLoss(state)) return `I1: ${given} tokens of day ${day} were given, ${accepted} arrived or are under way`
   }
   return undefined
 }

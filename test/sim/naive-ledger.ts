@@ -131,6 +131,8 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
   /** Pay by `<contributor> <device>`. */
   const paid = new Map<string, bigint>()
   const islands = new Map<string, bigint>()
+  /** Tokens of a day's quota whose give is gone with an end of its log: `<account> <day>`. */
+  const lostTokens = new Map<string, number>()
   /** Chargebacks by the purchase that they are of. */
   const charged = new Map<string, bigint>()
   const rules = approvedRules(entries, oracle)
@@ -192,7 +194,10 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
       case 'Accept':
         if (!isFirst(`accept ${toHex(entry.give)} ${log}`)) problems.push(`give ${toHex(entry.give).slice(0, 8)} is accepted twice in log ${log}`)
         // What it was given for is gone with the end of the giver's log: its hub bears it.
-        else if (entry.unit === 0 && !gives.has(`${toHex(entry.give)} ${entry.from.hub}/${entry.from.epoch}`)) add(entry.account, entry.amount)
+        else if (!gives.has(`${toHex(entry.give)} ${entry.from.hub}/${entry.from.epoch}`)) {
+          if (entry.unit === 0) add(entry.account, entry.amount)
+          else lostTokens.set(`${toHex(entry.account)} ${entry.unit}`, (lostTokens.get(`${toHex(entry.account)} ${entry.unit}`) ?? 0) + Number(entry.amount))
+        }
         break
       case 'Extend': {
         const hold = holdOf(entry.hold, log)
@@ -242,7 +247,7 @@ export function addUp(entries: readonly LoggedEntry[], oracle: Oracle): NaiveLed
   const taken = takenOf(holds)
   return {
     totals, holds, named, islands, kinds, taken,
-    problems: [...problems, ...servedTwice(holds, oracle), ...quotaProblems(taken, oracle, rules), ...grantProblems(entries, rules)],
+    problems: [...problems, ...servedTwice(holds, oracle), ...quotaProblems(taken, lostTokens, oracle, rules), ...grantProblems(entries, rules)],
   }
 }
 
@@ -277,12 +282,13 @@ function takenOf(holds: ReadonlyMap<string, readonly NaiveHold[]>): Map<string, 
   return taken
 }
 
-function quotaProblems(taken: ReadonlyMap<string, number>, oracle: Oracle, rules: Rules): string[] {
+/** What a hub accepted in good faith from a history of a log that does not count, it gives out beside what the other history gives out. */
+function quotaProblems(taken: ReadonlyMap<string, number>, lost: ReadonlyMap<string, number>, oracle: Oracle, rules: Rules): string[] {
   return [...taken].flatMap(([name, tokens]) => {
     const [account = '', day] = name.split(' ')
     const tiers = [...oracle.accounts.get(account)?.tiers ?? []].map((tier) => rules.tierTokens.get(tier))
     if (tiers.includes(null)) return []
-    const most = Math.max(0, ...tiers.map((perDay) => perDay ?? 0))
+    const most = Math.max(0, ...tiers.map((perDay) => perDay ?? 0)) + (lost.get(name) ?? 0)
     return tokens > most ? [`account ${account.slice(0, 8)} used ${tokens} tokens of day ${day}, of ${most}`] : []
   })
 }

@@ -133,6 +133,40 @@ describe('ledger/fold: rights on their way', () => {
     expect(dumpState(foldInOrder(world.logs, (count) => count - 1))).to.equal(dumpState(state))
     expect(eidOfOnce('Accept', giveEidOf(request(1)))).to.have.lengthOf(16)
   })
+
+  it("of a day's quota that were accepted from such an end are used beside those that its other history gives out", () => {
+    const world = funded()
+    const day = dayOf(world.nowMs)
+    const log = `${home}/1`
+    const hold = (at: FoldWorld, hub: number, tokens: number) => at.say(hub, {
+      k: 'Hold', hub, request: request(7), requestHash: new Uint8Array(32), account, priceRow: 'groq', priceRev: 0, credits: 0n, expiresAt: 0, quota: { day, tokens, tier: 'free', tierRev: 0 },
+    })
+    give(world, home, third, 4_000n, 1, day)
+    world.commit(home)
+    world.send(log, third)
+    accept(world, third, home, 4_000n, 1, day)
+    expect([hold(world, third, 6_500), hold(world, away, 2_500)]).to.deep.equal([undefined, undefined])
+    world.commit(third)
+    // The history that counts gives out the hub's whole share itself.
+    const other = createFoldWorld()
+    other.say(home, { k: 'Grant', account, amount: 100n, source: 'start' })
+    expect(hold(other, home, 5_000)).to.equal(undefined)
+    other.commit(home)
+    world.logs.set(log, other.logs.get(log)!)
+    world.hubs[home]!.gone = true
+    world.send(log, away)
+    world.say(away, { k: 'Seal', log: { hub: home, epoch: 1 }, frame: 2, hash: new Uint8Array(32), signatures: [unsigned({}), unsigned({})] })
+    world.commit(away)
+
+    const state = foldInOrder(world.logs, () => 0)
+    const quota = state.accounts.get(id)!.quota.get(day)!
+    expect([...quota.logs.values()].reduce((sum, { used }) => sum + used, 0)).to.equal(14_000)
+    expect(checkState(state)).to.deep.equal([])
+    // A share that stands in two logs would give out one more.
+    state.logs.get(`${third}/1`)!.shares.push({ hub: home, from: day, until: day, since: undefined })
+    quota.logs.get(`${third}/1`)!.used += 1
+    expect(checkState(state).join()).to.include('I5: 14001 tokens')
+  })
 })
 
 function seal(world: FoldWorld, hub: number): void {
