@@ -17,7 +17,7 @@ import { devicesOf } from '../capacity/devices.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { PlacedEvent, Served } from '../gateway.ts'
 import type { Channel } from '../net/channel.ts'
-import { paidUsage } from '../settlement/paid-usage.ts'
+import { paidUsage, type SeenAnswer } from '../settlement/paid-usage.ts'
 import { settleJob, type Settled } from '../settlement/settle.ts'
 import { startSpend, type Spend } from '../settlement/spend.ts'
 import type { TierOf } from '../settlement/tiers.ts'
@@ -197,7 +197,7 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
         if (REQUEST_CODES.has(error.code) && begun === undefined) throw error
         return { error }
       }
-      const paid = spend === undefined ? undefined : paidUsage({ ...seen, ...meter.seen }, estimatePromptTokens(request))
+      const paid = spend === undefined ? undefined : paidUsage({ ...seen, ...meter.seen, left: order.signal.aborted }, estimatePromptTokens(request))
       if (paid?.implausible === true) log.warn('a hub says that its vendor counted more tokens than it sent', { host: step.peer, said: seen.usage.completionTokens })
       // A vendor counts the beginning that another made as prompt.
       const usage = paid === undefined || begun === undefined ? paid?.usage ?? seen.usage
@@ -211,7 +211,9 @@ export function createAttempts(components: AttemptComponents, options: AttemptOp
       }
       const finish: FinishReason = meter.stopped ? 'length' : seen.finish
       if (error === undefined) handoff.offer({ type: 'finish', finish, usage })?.catch(() => {})
-      const [settled] = await Promise.all([settle(issued, { ...seen, usage }, step, spend), settledBefore()])
+      // The half that says what the hub with the key sent does not fit what was taken of it.
+      const half = usage.completionTokens === seen.usage.completionTokens ? seen.half : undefined
+      const [settled] = await Promise.all([settle(issued, { ...seen, usage, half }, step, spend), settledBefore()])
       if (order.signal.aborted) throw new TriforceError('CANCELLED')
       if (error !== undefined) throw error
       handoff.offer({
@@ -252,13 +254,13 @@ interface Meter {
   readonly signal: AbortSignal
   readonly stopped: boolean
   readonly stoppedBy: Served['stoppedBy']
-  readonly seen: { readonly deliveredTokens: number; readonly chars: number; readonly toolCalls: number; readonly stopped: boolean }
+  readonly seen: Pick<SeenAnswer, 'deliveredTokens' | 'takenTokens' | 'chars' | 'toolCalls' | 'stopped'>
   onDelta(delta: AnswerDelta): Promise<void> | undefined
 }
 
 function freeMeter(handoff: Told['handoff'], signal: AbortSignal): Meter {
   return {
-    signal, stopped: false, stoppedBy: undefined, seen: { deliveredTokens: 0, chars: 0, toolCalls: 0, stopped: false },
+    signal, stopped: false, stoppedBy: undefined, seen: { deliveredTokens: 0, takenTokens: 0, chars: 0, toolCalls: 0, stopped: false },
     onDelta: (delta) => handoff.offer(delta),
   }
 }
@@ -269,13 +271,13 @@ function createMeter(handoff: Told['handoff'], spend: Spend, tokensMost: number,
   const onLeft = () => cut.abort(left.reason)
   if (left.aborted) onLeft()
   else left.addEventListener('abort', onLeft, { once: true })
-  const seen = { deliveredTokens: 0, chars: 0, toolCalls: 0 }
+  const seen = { deliveredTokens: 0, takenTokens: 0, chars: 0, toolCalls: 0 }
   let stopped = false
   let stoppedBy: Served['stoppedBy']
 
   function pass(delta: AnswerDelta): Promise<void> | undefined {
     seen.deliveredTokens = delta.tokens
-    return handoff.offer(delta)
+    return handoff.offer(delta, () => { seen.takenTokens = delta.tokens })
   }
 
   async function passIfPaid(delta: AnswerDelta, more: boolean | Promise<boolean>): Promise<void> {

@@ -112,9 +112,9 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
   async function follow(order: JobOrder<JobRequest>, handoff: Handoff<JobEvent>, pulse: Pulse): Promise<void> {
     const answer = createContinuation(order.request, order.routing)
     const watch = createHostWatch(order.request.model)
-    const offer = (event: JobEvent) => {
+    const offer = (event: JobEvent, onTaken?: () => void) => {
       watch.hear(event)
-      return handoff.offer(answer.pass(event))
+      return handoff.offer(answer.pass(event), onTaken)
     }
     const told: Told = { handoff: { offer }, pulse, settled: () => answer.settled() }
     const job: BrokenJob = { order, answer, told, hubName, broke: new Map(), asked: 0 }

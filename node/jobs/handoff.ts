@@ -3,8 +3,8 @@
  * the consumer is behind, until it `release`s the handoff: then it runs on alone (to the end of a cancelled job).
  */
 export interface Handoff<Event> {
-  /** Resolves when there is room for the next event, or at once after `release`. */
-  offer(event: Event): Promise<void> | undefined
+  /** Resolves when there is room for the next event, or at once after `release`. `onTaken` is called when the consumer gets it, and never where it does not. */
+  offer(event: Event, onTaken?: () => void): Promise<void> | undefined
   /** Drops the event where the consumer is behind: for news that are only worth telling now. */
   offerIfIdle(event: Event): void
   /** No more events; the consumer sees the end, or the error. */
@@ -22,7 +22,7 @@ export interface HandoffOptions {
 }
 
 export function createHandoff<Event>({ waitingMax = 16, onReturn }: HandoffOptions = {}): Handoff<Event> {
-  const waiting: Event[] = []
+  const waiting: { readonly event: Event; readonly onTaken: (() => void) | undefined }[] = []
   let room: (() => void) | undefined
   let reader: { resolve: (result: IteratorResult<Event>) => void; reject: (error: Error) => void } | undefined
   let ended = false
@@ -36,10 +36,11 @@ export function createHandoff<Event>({ waitingMax = 16, onReturn }: HandoffOptio
   }
 
   function next(): Promise<IteratorResult<Event>> {
-    const event = waiting.shift()
-    if (event !== undefined) {
+    const first = waiting.shift()
+    if (first !== undefined) {
       if (waiting.length < waitingMax) makeRoom()
-      return Promise.resolve({ done: false, value: event })
+      first.onTaken?.()
+      return Promise.resolve({ done: false, value: first.event })
     }
     if (failure !== undefined) {
       const error = failure
@@ -59,15 +60,16 @@ export function createHandoff<Event>({ waitingMax = 16, onReturn }: HandoffOptio
   }
 
   return {
-    offer(event) {
+    offer(event, onTaken) {
       if (released || ended) return undefined
       if (reader !== undefined) {
         const { resolve } = reader
         reader = undefined
+        onTaken?.()
         resolve({ done: false, value: event })
         return undefined
       }
-      waiting.push(event)
+      waiting.push({ event, onTaken })
       if (waiting.length < waitingMax) return undefined
       return new Promise((resolve) => {
         room = resolve

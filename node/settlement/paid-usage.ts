@@ -13,11 +13,15 @@ export interface SeenAnswer {
   readonly delivered: boolean
   /** Tokens up to the last piece that was passed on. */
   readonly deliveredTokens: number
+  /** The same up to the last piece that the client's side took; fewer where it was behind. */
+  readonly takenTokens: number
   /** UTF-16 units of text, reasoning and arguments that came, and calls of tools. */
   readonly chars: number
   readonly toolCalls: number
   /** The rest was not passed on, for the account could not pay for it. */
   readonly stopped: boolean
+  /** Its client has gone away before the end. */
+  readonly left: boolean
 }
 
 export interface PaidUsage {
@@ -37,8 +41,11 @@ export function paidUsage(seen: SeenAnswer, promptTokensEstimated: number): Paid
   const { usage, deliveredTokens } = seen
   const isWhole = seen.finish !== 'cancelled' && seen.finish !== 'error'
   // A model that only thought and ran out of tokens has an end of its own; else nothing was delivered.
-  if (!seen.delivered && (usage.completionTokens === 0 || !isWhole)) return { usage: NOTHING, implausible: false }
+  if (!seen.delivered && (usage.completionTokens === 0 || !isWhole || seen.left)) return { usage: NOTHING, implausible: false }
+  if (seen.left && !isWhole && seen.takenTokens === 0) return { usage: NOTHING, implausible: false }
   const promptTokens = usage.promptTokens === 0 ? promptTokensEstimated : usage.promptTokens
+  // What a client was too slow to take is not delivered; the vendor's own count of an answer that it bills to its end is what stands below.
+  if (seen.left && !isWhole) return { usage: { ...usage, promptTokens, completionTokens: Math.min(usage.completionTokens, seen.takenTokens) }, implausible: false }
   if (seen.stopped) return { usage: { promptTokens, completionTokens: deliveredTokens }, implausible: false }
   const shown = usage.completionTokens - (usage.reasoningTokens ?? 0)
   const implausible = shown > seen.chars * TOKENS_PER_CHAR_MAX + TOKENS_AROUND * (1 + seen.toolCalls)

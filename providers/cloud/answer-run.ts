@@ -74,7 +74,8 @@ export async function* runAnswer(options: AnswerRunOptions): AsyncGenerator<Prov
     if (!isOver) leaving.abort()
   }
   if (isAborted()) {
-    yield { type: 'end', finish: 'cancelled', usage: cancelledUsage() }
+    // An end of the vendor's own says that the usage is what it bills, whoever has left.
+    yield { type: 'end', finish: finish === undefined || finish === 'error' ? 'cancelled' : finish, usage: cancelledUsage() }
     return
   }
   if (finish === undefined) throw options.errorOf(new VendorBodyError('the answer broke off'))

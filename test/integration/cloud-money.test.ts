@@ -1,7 +1,10 @@
 /** Vendors' answers through three real hubs: HTTP → hub → libp2p → hub with the key → vendor, and what each ending costs. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expect } from 'chai'
 import OpenAI from 'openai'
 import type { ModelView } from '../../bootstrap/api-schemas.ts'
+import { createTokenCounter } from '../../protocol/token-estimate.ts'
 import { startCloudFederation, type CloudFederation, type SpendingAccount } from '../support/cloud-federation.ts'
 import { rawConnection } from '../support/bridge-server.ts'
 import { until } from '../support/until.ts'
@@ -19,6 +22,26 @@ function words(vendor: OpenAiVendorServer, count: number, end: readonly Part[]):
   const events = vendor.events({ text: Array.from({ length: count }, (_, index) => wordAt(index)), finish: 'stop', usage: { prompt: PROMPT_TOKENS, completion: count } })
   // The head, the words; what follows is the end.
   return { parts: [...events.slice(0, count + 1), ...end] }
+}
+
+/** Text of the answer that the bridge at `port` has written last, as its own socket took it: begins anew with each request. */
+function writtenTo(port: number): { text(): string; stop(): void } {
+  let written = ''
+  const listener = (message: unknown): void => {
+    const { request, response } = message as { readonly request: IncomingMessage; readonly response: ServerResponse }
+    if (request.socket.localPort !== port || request.method !== 'POST') return
+    written = ''
+    const write = response.write.bind(response) as (chunk: unknown) => boolean
+    response.write = (chunk: unknown) => {
+      written += String(chunk)
+      return write(chunk)
+    }
+  }
+  subscribe('http.server.request.start', listener)
+  return {
+    text: () => written.split('\n\n').flatMap((event) => event.startsWith('data: {') ? [(JSON.parse(event.slice(6)) as OpenAI.ChatCompletionChunk).choices[0]?.delta.content ?? ''] : []).join(''),
+    stop: () => { unsubscribe('http.server.request.start', listener) },
+  }
 }
 
 describe('vendors through three hubs', function () {
@@ -151,31 +174,38 @@ describe('vendors through three hubs', function () {
     })
   })
 
-  it('stops the vendor where a client that never read leaves, and settles once for what came', async () => {
-    const rich = await world.account(10_000_000_000n)
+  it('stops the vendor where a client that never read leaves, and charges to the token what was written to it', async () => {
+    const rich = await world.account(100_000_000_000n)
+    const written = writtenTo(Number(new URL(world.apis[0]!).port))
+    // More than all buffers on the way can hold.
+    const text = Array.from({ length: 30_000 }, (_, index) => wordAt(index).padEnd(400, '\u0001'))
     await quickest(async () => {
-      vendor.behaviour.words = 20_000
-      vendor.behaviour.gapMs = 1
-      const [before, billed] = [vendor.abandoned.length, vendor.bills.length]
+      vendor.script.push({ parts: [...vendor.events({ text, finish: 'stop', usage: { prompt: PROMPT_TOKENS, completion: text.length } })] })
+      const before = vendor.abandoned.length
       let leftAt = 0
-      const { tokens, entries } = await spentBy(async () => {
+      const { tokens, entries, result } = await spentBy(async () => {
         const socket = rawConnection(Number(new URL(world.apis[0]!).port))
         socket.socket.pause()
-        const body = JSON.stringify({ ...ask, stream: true, max_tokens: 30_000, messages: [{ role: 'user', content: PROMPT }] })
+        const body = JSON.stringify({ ...ask, stream: true })
         socket.send(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${rich.apiKey}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
-        await until('the vendor has begun', () => vendor.open > 0, 20_000)
-        await new Promise((resolve) => { setTimeout(resolve, 300) })
+        let last = -1
+        await until('the hub writes no more', async () => {
+          const [now, then] = [written.text().length, last]
+          last = now
+          await new Promise((resolve) => { setTimeout(resolve, 200) })
+          return now > 0 && now === then && written.text().length === now
+        }, 20_000)
         leftAt = performance.now()
         socket.socket.resetAndDestroy()
-        await until('the vendor saw it', () => vendor.abandoned.length > before || vendor.bills.length > billed, 20_000)
+        await until('the vendor saw it', () => vendor.abandoned.length > before, 20_000)
+        return written.text()
       }, rich)
-      Object.assign(vendor.behaviour, { words: 20, gapMs: 0 })
-      const bill = vendor.bills[billed]!
-      expect(bill.aborted, 'it did not run to its end').to.equal(true)
-      expect(entries).to.deep.equal(['Settle'])
-      expect(tokens).to.be.within(PROMPT_TOKENS + 1, bill.promptTokens + bill.completionTokens)
+      const delivered = createTokenCounter().add(result)
+      expect(delivered).to.be.within(1, createTokenCounter().add(text.join('')) - 1)
+      expect([tokens, entries]).to.deep.equal([PROMPT_TOKENS + delivered, ['Settle']])
       return vendor.abandoned[before]! - leftAt
     })
+    written.stop()
   })
 
   it('charges nothing for an error of the vendor, and what was delivered where it breaks off', async () => {

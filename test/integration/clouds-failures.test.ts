@@ -250,7 +250,7 @@ describe('providers/cloud, vendors that bill an answer to its end', () => {
       },
     })
     expect(textOf(events)).to.equal('000 001 002 ')
-    expect(result.end).to.deep.equal({ type: 'end', finish: 'cancelled', usage: { promptTokens: 6, completionTokens: 60 } })
+    expect(result.end).to.deep.equal({ type: 'end', finish: 'stop', usage: { promptTokens: 6, completionTokens: 60 } })
     await until('the vendor bills', () => server.bills.length > 0)
     expect(server.bills).to.deep.equal([{ model: 'llama-3.3-70b-versatile', aborted: false, promptTokens: 6, completionTokens: 60 }])
     await provider.close()

@@ -91,7 +91,7 @@ function setUp(hubs: readonly Behaviour[], options: { llama?: Behaviour; llamaBu
       served: () => (events.at(-1) as Extract<CompletionEvent, { type: 'settled' }>).served,
     }
   }
-  return { clock, ledger, table, asked, opens, hosts, dispatcher, run }
+  return { clock, ledger, account, table, asked, opens, hosts, dispatcher, run }
 }
 
 describe('node/jobs/dispatcher, vendors', () => {
@@ -197,6 +197,23 @@ describe('node/jobs/dispatcher, vendors', () => {
       await settled()
       expect(job.outcome.code).to.equal('CANCELLED')
       expect(ledger.spending.slice(1)).to.deep.equal(entries)
+    }
+  })
+
+  it('charges a client that left while it was behind for what it took, and for the vendor\'s count where that is of a whole answer', async () => {
+    for (const [finish, entries] of [['cancelled', ['settle 5+2']], ['stop', ['settle 5+12']]] as const) {
+      const { ledger, dispatcher, account } = setUp([async (host) => {
+        host.tell({ t: 'accept' })
+        for (let n = 1; n <= 12; n += 1) host.tell({ t: 'chunk', text: 'x', tokens: n })
+        if ((await host.asked()).t === 'cancel') host.tell({ t: 'end', finish, usage: { promptTokens: 5, completionTokens: 12 } })
+      }])
+      const leaving = new AbortController()
+      const events = dispatcher.run({ account, request: aRequest({ model: GPT, maxTokens: 50 }), tier: 'pro', signal: leaving.signal })[Symbol.asyncIterator]()
+      for (let texts = 0; texts < 2;) texts += (await events.next()).value.type === 'text' ? 1 : 0
+      await settled()
+      leaving.abort()
+      await settled()
+      expect(ledger.spending.slice(1), finish).to.deep.equal(entries)
     }
   })
 

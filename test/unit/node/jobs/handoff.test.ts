@@ -29,6 +29,27 @@ describe('node/jobs/handoff', () => {
     expect(seen).to.deep.equal(Array.from({ length: 100 }, (_, n) => n))
   })
 
+  it('says of each event when the reader has it, and says nothing of those that nobody came for', async () => {
+    const handoff = createHandoff<number>({ waitingMax: 2 })
+    const taken: number[] = []
+    const offer = (event: number) => handoff.offer(event, () => taken.push(event))
+    void offer(1)
+    void offer(2)
+    expect(taken).to.deep.equal([])
+    const reader = handoff.events[Symbol.asyncIterator]()
+    await reader.next()
+    expect(taken).to.deep.equal([1])
+    await reader.next()
+    const third = reader.next()
+    void offer(3)
+    expect(taken).to.deep.equal([1, 2, 3])
+    await third
+    void offer(4)
+    handoff.release()
+    void offer(5)
+    expect(taken).to.deep.equal([1, 2, 3])
+  })
+
   it('tells news only to a reader that waits', async () => {
     const handoff = createHandoff<string>()
     handoff.offerIfIdle('too early')
