@@ -64,8 +64,11 @@ export function restartTimes(known: SealCase, nowMs: number): void {
   if (known.promise !== undefined) known.promise = { ...known.promise, atMs: nowMs }
 }
 
-/** Rows that cannot be read are left out: a promise that is gone only makes the hub ask again. */
-export function readCases(rows: ReadonlyMap<string, Uint8Array>, me: number, context: FrameContext): Map<string, SealCase> {
+/**
+ * Rows that cannot be read are left out: a promise that is gone only makes the hub ask again. The clock may have been set back
+ * while the hub was down: a promise waits since now at the latest, or it would hold its log up until that time comes again.
+ */
+export function readCases({ rows, nowMs }: { readonly rows: ReadonlyMap<string, Uint8Array>; readonly nowMs: number }, me: number, context: FrameContext): Map<string, SealCase> {
   const cases = new Map<string, SealCase>()
   for (const value of rows.values()) {
     if (value.byteLength === 0) continue
@@ -74,7 +77,7 @@ export function readCases(rows: ReadonlyMap<string, Uint8Array>, me: number, con
       const known = createCase(row.log)
       if (row.promise !== undefined) {
         const opened = openPromise(row.promise.document, me, context)
-        if (opened !== undefined) known.promise = { document: row.promise.document, end: opened, forced: row.promise.forced, atMs: row.promise.atMs }
+        if (opened !== undefined) known.promise = { document: row.promise.document, end: opened, forced: row.promise.forced, atMs: Math.min(row.promise.atMs, nowMs) }
       }
       known.promised = row.promised ?? row.promise !== undefined
       const signed = row.signatures.length === 0 ? undefined : openCertificate(row.log, row.signatures, context)

@@ -78,7 +78,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   const { network, hubKeys, signer, tailOf } = components
   const { unreachableMs, promiseMs } = { ...sealDefaults, ...options }
   const me = hubKeys.findIndex((key) => bytesEqual(key, signer.publicKey))
-  const cases = readCases(options.rows, me, components)
+  const cases = readCases(options, me, components)
   const downSince = new Map(hubKeys.map((_, hub) => [hub, options.nowMs]))
   let shortages: Shortage[] = []
   let lastMs = options.nowMs

@@ -112,7 +112,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
         break
       }
       peer.loading = false
-      sendFrames(peer, event.hub, event.log, event.from, event.frames, effects)
+      sendFrames(state, event.hub, event.log, event.from, event.frames, effects)
       break
     }
     case 'truncated': {
@@ -306,17 +306,23 @@ function takeDurable(state: SyncState, head: Head, frames: readonly Uint8Array[]
     // Straight from memory, where the peer has had everything before.
     const cursor = peer.cursors.get(name)
     const free = !peer.blocked && !peer.loading && peer.inFlightBytes < state.inFlightBytesMax
-    if (cursor !== undefined && free && cursor.next === head.no - frames.length + 1) sendFrames(peer, hub, head.log, cursor.next, frames, effects)
+    if (cursor !== undefined && free && cursor.next === head.no - frames.length + 1) sendFrames(state, hub, head.log, cursor.next, frames, effects)
   }
 }
 
-function sendFrames(peer: Peer, hub: number, log: LogId, from: number, frames: readonly Uint8Array[], effects: SyncEffect[]): void {
+function endOf(state: SyncState, name: string): number {
+  return state.heads.get(name)?.no ?? 0
+}
+
+function sendFrames(state: SyncState, hub: number, log: LogId, from: number, frames: readonly Uint8Array[], effects: SyncEffect[]): void {
   const name = nameOf(log)
+  const peer = state.peers.get(hub)!
   const cursor = peer.cursors.get(name)
   if (cursor === undefined || cursor.next !== from) return
-  // Nothing there for a cursor that was set by `want`: the peer asked for more than we have.
   if (frames.length === 0) {
+    // The peer asked for more than we have.
     if (Number.isFinite(cursor.budget)) peer.cursors.delete(name)
+    else cursor.dryAt = endOf(state, name)
     return
   }
   let message: Uint8Array[] = []
@@ -357,7 +363,7 @@ function pump(state: SyncState, hub: number, effects: SyncEffect[]): void {
 
   if (peer.loading || peer.inFlightBytes >= state.inFlightBytesMax) return
   for (const [name, cursor] of peer.cursors) {
-    if (cursor.next > (state.heads.get(name)?.no ?? 0)) {
+    if (cursor.next > endOf(state, name) || cursor.dryAt === endOf(state, name)) {
       if (Number.isFinite(cursor.budget)) peer.cursors.delete(name)
       continue
     }

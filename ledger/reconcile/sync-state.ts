@@ -12,6 +12,8 @@ export interface Cursor {
   next: number
   /** Bytes that may still be sent; without a bound for logs of our own. */
   budget: number
+  /** The end of the log when nothing was found to read: not read again before it moves. */
+  dryAt?: number
 }
 
 export interface Peer {

@@ -83,6 +83,8 @@ export function orphanKey(log: LogId, no: number, hash: Uint8Array): Uint8Array 
 
 export const orphanPositionOf = framePositionOf
 
+export const orphanRange = { gte: Uint8Array.of(ORPHANS), lt: Uint8Array.of(ORPHANS + 1) }
+
 /** Bounds of a log's frames that were moved aside, from this number on. */
 export function orphansFrom(log: LogId, no: number): { readonly gte: Uint8Array; readonly lte: Uint8Array } {
   const first = Buffer.from(frameKey(log, no))

@@ -9,6 +9,7 @@ import type { TriforceError } from '../../protocol/errors.ts'
 import type { Random } from '../../protocol/ports.ts'
 import type { TestFederation } from '../support/federation.ts'
 import { seededRandom } from '../support/seeded-random.ts'
+import { sentTooEarly } from './author-first.ts'
 import { copyImage, createSimDisk, emptyImage, keyBytes, placeOf, putRow, type DiskImage, type SimDisk } from './sim-disk.ts'
 import { startProcess, type SimClock, type SimProcess } from './sim-hub.ts'
 import { createSimNetwork, type SimNetwork } from './sim-network.ts'
@@ -173,6 +174,7 @@ export function createWorld(seed: number, swarm: Swarm, report: SeedReport, keep
     },
     start(slot) {
       if (slot.process !== undefined || slot.retired) return
+      if (!slot.damaged && !slot.forked) for (const problem of sentTooEarly(slots, slot)) world.violation('sent before it was synced', problem)
       slot.process = launch(slot, `hub${slot.index + 1}`, slot.disk)
     },
     crash(slot, { power, downMs }) {

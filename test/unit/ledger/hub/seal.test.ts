@@ -188,6 +188,15 @@ describe('ledger/hub: the seal machine', () => {
     expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
   })
 
+  it('takes a promise back in time also where the clock was set back while the hub was down', () => {
+    const before = machineOf(0, { nowMs: START + 3_600_000 })
+    before.step({ type: 'seal', log: gone })
+    const machine = machineOf(0, { rows: before.rows() })
+    expect(machine.limit()).to.equal(5)
+    machine.tick(PROMISE_MS)
+    expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
+  })
+
   it('seals one log at a time', () => {
     const machine = machineOf(0, { connected: [] })
     machine.step({ type: 'seal', log: gone })

@@ -54,6 +54,17 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(sent(durable(state, 0, 6), 1).map(({ t }) => t)).to.deep.equal(['frames'])
   })
 
+  it('reads no second time what is not there, until its log reaches further', () => {
+    const state = machine([headOf(0, 5)])
+    expect(loads(connect(state, 1, headOf(0, 3)))).to.have.length(1)
+    expect(step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 4, frames: [] })).to.deep.equal([])
+    expect(loads(step(state, { type: 'collected' }))).to.deep.equal([])
+    const [load] = loads(durable(state, 0, 6))
+    expect(load).to.deep.include({ hub: 1, log: logOf(0), from: 4 })
+    const effects = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 4, frames: [frame(), frame(), frame()] })
+    expect(sent(effects, 1)).to.have.length(1)
+  })
+
   it('stops at the in-flight bound and goes on after the acknowledgement', () => {
     const state = machine([], 250)
     connect(state, 1)
