@@ -9,7 +9,6 @@ import { bytesEqual } from '../protocol/bytes.ts'
 import { toTriforceError, TriforceError } from '../protocol/errors.ts'
 import { HUBS_PER_FEDERATION, type Federation } from '../protocol/federation.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
-import { LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX } from '../protocol/messages/ledger-fields.ts'
 import { publicKeyOf } from '../protocol/peer-key.ts'
 import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
 import { join } from 'node:path'
@@ -17,6 +16,7 @@ import { createAccountProofs } from './account-proofs.ts'
 import { createAudit } from './audit.ts'
 import { createCommitLane, type CommitLaneOptions } from './commit-lane.ts'
 import { createConditions } from './conditions.ts'
+import { createCoreDisk } from './core-disk.ts'
 import { createCoreRunner } from './core-runner.ts'
 import { createForwarding, type ForwardingOptions } from './forwarding.ts'
 import { applyEntry } from './fold/apply.ts'
@@ -34,6 +34,7 @@ import { createJobFacts } from './job-facts.ts'
 import { createLogWriter, type LogWriterOptions, type SubmitOptions, type Submitted } from './log-writer.ts'
 import { createOrders } from './orders.ts'
 import { openStore, ownDamageOf } from './open-store.ts'
+import { createOwnEnds, type OwnEndsOptions } from './own-ends.ts'
 import { createOwnLog, type OwnLog, type OwnLogOptions } from './own-log.ts'
 import { isPlanted } from './planted-bugs.ts'
 import { createQuestions } from './questions.ts'
@@ -77,6 +78,7 @@ export interface LedgerOptions {
   readonly writer?: Omit<LogWriterOptions, 'network' | 'hub'>
   readonly lane?: CommitLaneOptions
   readonly exchange?: Omit<ExchangeOptions, 'network' | 'hub'>
+  readonly ends?: OwnEndsOptions
   readonly ownLog?: Omit<OwnLogOptions, 'network' | 'hub'>
   readonly core?: Omit<HubOptions, 'network' | 'me' | 'state' | 'machines'>
   readonly seal?: Omit<SealOptions, 'rows' | 'nowMs'>
@@ -97,6 +99,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   const names = { network, hub: me }
 
   const files = await disk.openHubFiles(dir, names)
+  const ends = await createOwnEnds({ clock, log, files }, options.ends)
   const store = createLogStore(await disk.openDatabase(join(dir, 'db'), (text) => { log.warn(text) }))
   const stateLane = createStateLane({ store, state: () => hub.state, onFolded, me })
   const opened = await openStore({ clock, log, store, stateLane }, { hub: me, context, hubNames }).catch(async (error: unknown) => {
@@ -137,8 +140,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
         writer.durable(frame)
         ownLog?.advanced(frame.tail)
       }
-      for (const { key } of kept) core.run({ type: 'persisted', key })
-      if (kept.length > 0) exchange.limitsChanged()
+      if (kept.length > 0) coreDisk.kept(kept).then(exchange.limitsChanged, (error: unknown) => { fail(toTriforceError(error)) })
     },
   }, options.lane)
 
@@ -172,11 +174,11 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     },
   }, { ...names, ...options.exchange })
 
+  const coreDisk = createCoreDisk({ log, store, recent, lane, ends, run: (event) => { core.run(event) } }, opened.kept)
   const core = createCoreRunner({
     clock, log, hub, send: (peer, message) => { exchange.send(peer, message) }, append: appendForCore,
-    keep: (key, value) => { lane.keep({ key, value }) }, putBlob, retry: () => { writer.retry() }, truncate,
-    load: (id, from, to, bytesMax) => { void load(id, from, to, bytesMax) }, proved: (account, proof) => { proofs.proved(account, proof) },
-    loadOrphans: (id, from) => { lane.between(() => loadOrphans(id, from)) },
+    keep: coreDisk.keep, putBlob: coreDisk.putBlob, loadOrphans: coreDisk.loadOrphans, retry: () => { writer.retry() }, truncate,
+    load: (id, from, to, bytesMax) => { void coreDisk.load(id, from, to, bytesMax) }, proved: (account, proof) => { proofs.proved(account, proof) },
     compare: (peer, id, no) => { exchange.compare(peer, id, no) },
     heard,
   })
@@ -193,7 +195,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   const receipts = createReceipts({ store }, { federation })
 
   ownLog = await createOwnLog({
-    clock, random, log, signer, files,
+    clock, random, log, signer, files, ends,
     ownTails: () => [...store.tails.values()].filter((tail) => tail.log.hub === me),
     hashOf: (id, no) => lane.hashOf(id, no),
     behind: () => exchange.ownLogsBehind(),
@@ -219,7 +221,8 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   store.repairWith((id, no) => exchange.fetchFrame(id, no), (id, no) => {
     log.warn(`frame ${no} of ${logLabel(id, hubNames)} was broken on this disk; it is taken from another hub and written again`)
   })
-  if (opened.keptSpoilt) core.run({ type: 'forgot' })
+  if (coreDisk.lost && !opened.keptSpoilt) log.warn('rows that the ledger keeps beside its logs are missing or old; the other hubs are asked for them')
+  if (coreDisk.lost || opened.keptSpoilt) core.run({ type: 'forgot' })
   core.start()
 
   function heard(): void {
@@ -267,29 +270,6 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
       const { code, message } = toTriforceError(error)
       if (code !== 'LEDGER_READ_ONLY' && code !== 'STOPPING') log.debug('an entry of the ledger itself was not logged', { code, problem: message })
     })
-  }
-
-  /** Apart from the batches of frames, and never beside one. */
-  function putBlob(key: string, value: Uint8Array | undefined): void {
-    lane.between(async () => {
-      await store.putBlob(key, value)
-      core.run({ type: 'persisted', key })
-    })
-  }
-
-  async function load(id: LogId, from: number, to: number, bytesMax: number): Promise<void> {
-    let frames: readonly (Uint8Array | CheckedFrame)[] = recent.range(id, from, to, bytesMax)
-    try {
-      if (frames.length === 0) frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1) })
-    } catch (error) {
-      log.error('frames cannot be read for a checkpoint', { log: logName(id), from, problem: toTriforceError(error).message })
-    }
-    core.run({ type: 'loaded', log: id, from, frames })
-  }
-
-  async function loadOrphans(id: LogId, from: number): Promise<void> {
-    const found = await store.orphans(id, from, { bytesMax: LOG_MESSAGE_BYTES_MAX, framesMax: LOG_MESSAGE_FRAMES_MAX })
-    core.run({ type: 'orphans', log: id, from, ...found })
   }
 
   /** Frames of the log after this one do not count: they are moved aside, and everything else is folded anew. */

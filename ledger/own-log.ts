@@ -23,7 +23,8 @@ import { signDocument } from '../protocol/signed.ts'
 import type { EpochKey } from './entries/control.ts'
 import { encodeEntry, type EncodedEntry } from './entries/entry.ts'
 import { emptyTail, type LogTail } from './frame.ts'
-import type { Anchor, EpochKeyFile, HubFiles } from './store/hub-files.ts'
+import type { OwnEnds } from './own-ends.ts'
+import type { EpochKeyFile, HubFiles, LogEnd } from './store/hub-files.ts'
 import { isPlanted } from './planted-bugs.ts'
 
 export interface OwnLogComponents {
@@ -32,7 +33,8 @@ export interface OwnLogComponents {
   readonly log: Log
   /** The hub's node key: certifies the keys of its logs. */
   readonly signer: Signer
-  readonly files: HubFiles
+  readonly files: Pick<HubFiles, 'readEpochKey' | 'writeEpochKey'>
+  readonly ends: OwnEnds
   /** Ends of this hub's logs, in any order. */
   readonly ownTails: () => readonly LogTail[]
   /** Hash of a stored frame. */
@@ -68,11 +70,9 @@ export interface OwnLogOptions {
   readonly firstLogPeers?: number
   /** The own log as far as it is stored, where frames of it are broken. `end`: its last frame, if only frames before that are. */
   readonly damage?: { readonly log: LogId; readonly end: { readonly no: number; readonly hash: Uint8Array } | undefined }
-  /** The anchor follows the log at most this much behind. Default 200 ms: a file sync each, beside the log's own. */
-  readonly anchorEveryMs?: number
 }
 
-export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, sealWaitMs: 10_000, anchorEveryMs: 200, mayBeginAlone: false, firstLogPeers: HUBS_PER_FEDERATION - 1 })
+export const ownLogDefaults = Object.freeze({ aloneWaitMs: 3_000, sealWaitMs: 10_000, mayBeginAlone: false, firstLogPeers: HUBS_PER_FEDERATION - 1 })
 
 export interface OwnLog {
   readonly writable: boolean
@@ -91,11 +91,10 @@ export async function createOwnLog(
   components: OwnLogComponents, options: OwnLogOptions,
   { onOpen, onFailed }: { readonly onOpen: () => void; readonly onFailed: (error: unknown) => void },
 ): Promise<OwnLog> {
-  const { clock, random, log, signer, files, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, onLost, idle, openLog, pauseLog } = components
-  const { network, hub, aloneWaitMs, sealWaitMs, anchorEveryMs, mayBeginAlone, firstLogPeers, damage } = { ...ownLogDefaults, ...options }
-  const anchor = await files.readAnchor()
+  const { clock, random, log, signer, files, ends, ownTails, hashOf, behind, sealedAt, isFolded, isForked, peers, onLost, idle, openLog, pauseLog } = components
+  const { network, hub, aloneWaitMs, sealWaitMs, mayBeginAlone, firstLogPeers, damage } = { ...ownLogDefaults, ...options }
+  const { anchor, marker } = ends
   let key = await files.readEpochKey()
-  const marker = await files.readMarker()
   /** Only the process was away: this disk cannot be an older copy of itself. */
   const undisturbed = await isUndisturbed()
   /** True from the first sign that the disk lost something until a new log is open. */
@@ -107,11 +106,6 @@ export async function createOwnLog(
   let waitedAlone = false
   let waitedForSeal = false
   let cancelSealWait: (() => void) | undefined
-  let anchorDue: Anchor | undefined
-  let anchorTimer: (() => void) | undefined
-  let anchorWrite: Promise<void> = Promise.resolve()
-  let markerDue: Anchor | undefined
-  let markerWrite: Promise<void> | undefined
   if (lost && damage?.end !== undefined) log.warn('frames of the own log are broken on this disk; they are taken back from the other hubs')
   else if (lost) log.warn('the own log lost frames on this disk; it is taken back from the other hubs and then goes on in a new epoch')
 
@@ -158,7 +152,7 @@ export async function createOwnLog(
     return marker !== undefined && reaches(newest, marker)
   }
 
-  async function reaches(tail: LogTail | undefined, end: Anchor): Promise<boolean> {
+  async function reaches(tail: LogTail | undefined, end: LogEnd): Promise<boolean> {
     if (tail === undefined || tail.log.epoch !== end.epoch || tail.no < end.no) return false
     const hash = await hashOf(tail.log, end.no)
     return hash !== undefined && bytesEqual(hash, end.hash)
@@ -261,9 +255,7 @@ export async function createOwnLog(
     await files.writeEpochKey({ epoch, seed })
     key = { epoch, seed }
     const tail = emptyTail({ hub, epoch })
-    await files.writeAnchor({ epoch, no: 0, hash: tail.hash })
-    // An older marker that stays says nothing of a newer log.
-    await files.writeMarker({ epoch, no: 0, hash: tail.hash }).catch(markerFailed)
+    await ends.opened({ epoch, no: 0, hash: tail.hash })
     const certified: EpochKey = {
       v: 1, network, hub, epoch, key: logSigner.publicKey,
       ...(previous === undefined ? {} : { previous: { epoch: previous.log.epoch, no: previous.no, hash: previous.hash } }),
@@ -273,33 +265,6 @@ export async function createOwnLog(
     if (state !== 'opening') return
     openEpoch = epoch
     openLog(tail, logSigner, first)
-  }
-
-  function writeAnchor(): void {
-    anchorTimer = undefined
-    const due = anchorDue
-    if (due === undefined) return
-    anchorDue = undefined
-    anchorWrite = anchorWrite.then(() => files.writeAnchor(due)).catch((error: unknown) => {
-      log.warn('the anchor of the own log cannot be written', { problem: String(error) })
-    })
-  }
-
-  function markerFailed(error: unknown): void {
-    log.debug('the marker of the own log cannot be written; after a restart this hub asks another one', { problem: String(error) })
-  }
-
-  /** One write at a time, always of the newest end. */
-  async function writeMarkers(): Promise<void> {
-    for (let due = markerDue; due !== undefined; due = markerDue) {
-      markerDue = undefined
-      try {
-        await files.writeMarker(due)
-      } catch (error) {
-        markerFailed(error)
-      }
-    }
-    markerWrite = undefined
   }
 
   function fail(error: TriforceError): void {
@@ -374,11 +339,7 @@ export async function createOwnLog(
 
     advanced: (tail) => {
       if (tail.log.epoch !== openEpoch) return
-      const end: Anchor = { epoch: tail.log.epoch, no: tail.no, hash: tail.hash }
-      anchorDue = end
-      anchorTimer ??= clock.after(anchorEveryMs, writeAnchor)
-      markerDue = end
-      markerWrite ??= writeMarkers()
+      ends.advanced({ epoch: tail.log.epoch, no: tail.no, hash: tail.hash })
     },
 
     stop: () => {
@@ -390,10 +351,7 @@ export async function createOwnLog(
       own.stop()
       cancelWait()
       cancelSealWait?.()
-      anchorTimer?.()
-      writeAnchor()
-      await anchorWrite
-      await markerWrite
+      await ends.close()
     },
   }
   return own

@@ -1,14 +1,15 @@
 /**
  * Two small files that stand beside the database, in the hub's ledger folder:
  *
- * `anchor.json`    how far the own log is known to reach. A database that ends before it has lost frames, or is an older
- *                  copy that was put back. It follows the log with a delay and is never ahead of it.
+ * `anchor.json`    how far the own log is known to reach, and how many promises were written. A database that ends before
+ *                  it has lost something, or is an older copy that was put back. It follows the log with a delay and is
+ *                  never ahead of it.
  * `epoch-key.json` the private key of the own log, mode 0600. A log whose key is gone is never continued.
  *
  * Both are replaced as a whole (write, sync, rename), so a crash leaves the old or the new one.
  *
  * And one that stands elsewhere, on a file system that ends with the machine's run (`/dev/shm`): the marker. It names the
- * run of the machine and the end of the own log, so that a process that starts again can tell that nothing but the
+ * run of the machine and says the same as the anchor, so that a process that starts again can tell that nothing but the
  * process was away. It is not synced: it has to outlive the process, never the machine.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
@@ -21,11 +22,17 @@ import { TriforceError } from '../../protocol/errors.ts'
 import { countField } from '../../protocol/fields.ts'
 import { epochField } from '../../protocol/messages/ledger-fields.ts'
 
-export interface Anchor {
+/** A place in the own log. */
+export interface LogEnd {
   readonly epoch: number
   /** 0 and a zero hash: the log was opened and nothing is known of its frames. */
   readonly no: number
   readonly hash: Uint8Array
+}
+
+export interface Anchor extends LogEnd {
+  /** How many promises (promise-rows.ts) are on the disk at least. */
+  readonly promises: number
 }
 
 export interface EpochKeyFile {
@@ -40,7 +47,7 @@ const hexOf = (bytes: number) => z.string().length(bytes * 2).transform((text, c
   return z.NEVER
 })
 
-const anchorSchema = z.object({ v: z.literal(2), network: z.string(), hub: z.number(), epoch: epochField, no: countField, hash: hexOf(32), check: hexOf(32) })
+const anchorSchema = z.object({ v: z.literal(2), network: z.string(), hub: z.number(), epoch: epochField, no: countField, hash: hexOf(32), promises: countField.default(0), check: hexOf(32) })
 const markerSchema = anchorSchema.extend({ boot: z.string().min(1).max(64) })
 const epochKeyFileSchema = z.object({ v: z.literal(1), epoch: epochField, seed: hexOf(SEED_BYTES) })
 
@@ -68,14 +75,16 @@ const MARKER_BYTES = 512
 type AnchorFields = Anchor & { readonly network: string; readonly hub: number }
 
 /** SHA-256 over everything that an anchor says: a spoilt one must not pass for that of another hub. */
-function checkOf({ network, hub, epoch, no, hash }: AnchorFields): Uint8Array {
-  return sha256(Buffer.from(`triforce/anchor/2\0${network}\0${hub}\0${epoch}\0${no}\0${toHex(hash)}`, 'utf8'))
+function checkOf({ network, hub, epoch, no, hash, promises }: AnchorFields): Uint8Array {
+  return sha256(Buffer.from(`triforce/anchor/2\0${network}\0${hub}\0${epoch}\0${no}\0${toHex(hash)}${promises === 0 ? '' : `\0${promises}`}`, 'utf8'))
 }
 
 const isWhole = (file: AnchorFields & { readonly check: Uint8Array }): boolean => bytesEqual(file.check, checkOf(file))
 
-function anchorText({ network, hub, epoch, no, hash }: AnchorFields): object {
-  return { v: 2, network, hub, epoch, no, hash: toHex(hash), check: toHex(checkOf({ network, hub, epoch, no, hash })) }
+/** Without promises it is as it was before there was a count of them. */
+function anchorText(fields: AnchorFields): object {
+  const { network, hub, epoch, no, hash, promises } = fields
+  return { v: 2, network, hub, epoch, no, hash: toHex(hash), ...promises === 0 ? {} : { promises }, check: toHex(checkOf(fields)) }
 }
 
 /** Creates the folder. Throws CONFIG_INVALID where the anchor belongs to another hub or network. */
@@ -93,7 +102,7 @@ export async function openHubFiles(
         detail: `the ledger in ${dir} is that of hub ${file.hub} of the network "${file.network}"; give this hub a folder of its own`,
       })
     }
-    return { epoch: file.epoch, no: file.no, hash: file.hash }
+    return { epoch: file.epoch, no: file.no, hash: file.hash, promises: file.promises }
   }
   await readAnchor()
   const { boot, dir: runtimeDir } = runtime ?? await machineRuntime()
@@ -106,11 +115,11 @@ export async function openHubFiles(
       if (markerPath === undefined || boot === undefined) return undefined
       const file = parsed(markerSchema, await readText(markerPath))
       const ours = file !== undefined && isWhole(file) && file.boot === boot && file.network === owner.network && file.hub === owner.hub
-      return ours ? { epoch: file.epoch, no: file.no, hash: file.hash, boot } : undefined
+      return ours ? { epoch: file.epoch, no: file.no, hash: file.hash, promises: file.promises, boot } : undefined
     },
-    writeMarker: async ({ epoch, no, hash }) => {
+    writeMarker: async ({ epoch, no, hash, promises }) => {
       if (markerPath === undefined || boot === undefined) return
-      const text = JSON.stringify({ ...anchorText({ ...owner, epoch, no, hash }), boot })
+      const text = JSON.stringify({ ...anchorText({ ...owner, epoch, no, hash, promises }), boot })
       marker ??= openSync(markerPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
       // In place and in one page, in memory: a process that is killed leaves the old text or the new one, and what is neither does not count.
       writeSync(marker, text.padStart(MARKER_BYTES), 0, 'utf8')
@@ -120,7 +129,7 @@ export async function openHubFiles(
       marker = undefined
     },
     readAnchor,
-    writeAnchor: ({ epoch, no, hash }) => replaceFile(dir, anchorPath, 0o644, anchorText({ ...owner, epoch, no, hash })),
+    writeAnchor: ({ epoch, no, hash, promises }) => replaceFile(dir, anchorPath, 0o644, anchorText({ ...owner, epoch, no, hash, promises })),
     readEpochKey: async () => parsed(epochKeyFileSchema, await readText(keyPath)),
     writeEpochKey: ({ epoch, seed }) => replaceFile(dir, keyPath, 0o600, { v: 1, epoch, seed: toHex(seed) }),
   }

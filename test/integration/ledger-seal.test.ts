@@ -1,10 +1,13 @@
 /** A hub is gone: the two others retire its log, spend what stood idle in it, and take the hub in again when it comes back. */
 import { expect } from 'chai'
-import { rm } from 'node:fs/promises'
+import { Level } from 'level'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { homeOf } from '../../ledger/fold/homes.ts'
 import type { HubLedger } from '../../ledger/interface.ts'
 import type { LedgerOptions } from '../../ledger/ledger.ts'
+import { promiseCountKey } from '../../ledger/promise-rows.ts'
+import { keptKey } from '../../ledger/store/buckets.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto.ts'
@@ -172,6 +175,39 @@ describe('ledger: seals', function () {
     await hubs.hub(0).whenWritable({ signal: AbortSignal.timeout(30_000) })
     // Hub 1 still has no other peer.
     expect((await open('when hub 2 has told')).durability).to.equal('replicated')
+    hubs.join(1, 2)
+    await hubs.equal()
+    await hubs.end()
+  })
+
+  it('so is a hub whose disk lost nothing but what it had promised last', async () => {
+    const hubs = await hubsWorld({ ownLog: { firstLogPeers: 2, aloneWaitMs: 50 } })
+    await hubs.start()
+    const open = (name: string) => hubs.hub(1).openAccount({ publicKey: testKey(sha256(Buffer.from(name))).signer.publicKey, name, tier: 'free' })
+    await open('before')
+    await hubs.equal()
+    hubs.cut(1)
+    hubs.cut(0)
+    const given = new AbortController()
+    const sealing = hubs.hub(0).seal(1, { forced: false, signal: given.signal }).catch(() => {})
+    const anchored = async () => (JSON.parse(await readFile(join(hubs.dir(0), 'anchor.json'), 'utf8')) as { promises?: number }).promises
+    const before = await anchored() ?? 0
+    await until('the promise is known outside of the database', async () => (await anchored() ?? 0) > before)
+    given.abort()
+    await sealing
+    await hubs.close(0)
+    const db = new Level<Uint8Array, Uint8Array>(join(hubs.dir(0), 'db'), { keyEncoding: 'view', valueEncoding: 'view' })
+    await db.open()
+    const promised = await db.keys({ gte: keptKey('seal/'), lt: keptKey('seal0') }).all()
+    expect(promised).to.have.lengthOf(1)
+    for (const key of [...promised, keptKey(promiseCountKey)]) await db.del(key)
+    await db.close()
+
+    await hubs.open(0)
+    hubs.join(0, 1)
+    expect((await open('while hub 2 is away')).durability).to.equal('local')
+    hubs.join(0, 2)
+    await until('hub 2 has told', async () => (await open('when hub 2 has told')).durability === 'replicated')
     hubs.join(1, 2)
     await hubs.equal()
     await hubs.end()

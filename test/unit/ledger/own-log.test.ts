@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { createOwnEnds } from '../../../ledger/own-ends.ts'
 import { createOwnLog } from '../../../ledger/own-log.ts'
 import type { LogTail } from '../../../ledger/frame.ts'
 import type { Anchor, EpochKeyFile, HubFiles, Marker } from '../../../ledger/store/hub-files.ts'
@@ -26,10 +27,10 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
   const builder = logBuilder(world, 0, { epoch: 5, logKey: key.signer })
   const tails: LogTail[] = []
   for (let no = 1; no <= frames; no += 1) tails.push(builder.next().tail)
-  const endAt = (no: number): Anchor => ({ epoch: 5, no, hash: tails[no - 1]?.hash ?? new Uint8Array(32) })
+  const endAt = (no: number): Anchor => ({ epoch: 5, no, hash: tails[no - 1]?.hash ?? new Uint8Array(32), promises: 0 })
   const files: { anchor: Anchor | undefined; key: EpochKeyFile | undefined; marker: Marker | undefined } = {
-    marker: markerNo === 'none' ? undefined : { boot: 'b', ...markerNo === 'foreign' ? { epoch: 5, no: 2, hash: new Uint8Array(32) } : endAt(markerNo) },
-    anchor: anchorNo === 'none' ? undefined : { epoch: 5, no: anchorNo === 'foreign' ? 2 : anchorNo, hash: anchorNo === 'foreign' ? new Uint8Array(32) : tails[anchorNo - 1]?.hash ?? new Uint8Array(32) },
+    marker: markerNo === 'none' ? undefined : { boot: 'b', ...markerNo === 'foreign' ? { epoch: 5, no: 2, hash: new Uint8Array(32), promises: 0 } : endAt(markerNo) },
+    anchor: anchorNo === 'none' ? undefined : anchorNo === 'foreign' ? { epoch: 5, no: 2, hash: new Uint8Array(32), promises: 0 } : endAt(anchorNo),
     key: keyOf === 'none' ? undefined : { epoch: 5, seed: keyOf === 'log' ? key.seed : testKey().seed },
   }
   const hubFiles: HubFiles = {
@@ -49,7 +50,7 @@ async function ownLogWorld({ anchorNo = 3, keyOf = 'log', frames = 3, ownTailsMa
   const all = [...tails]
   if (damagedAt !== undefined) tails.length = damagedAt - 1
   const own = await createOwnLog({
-    clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ownTails: () => tails.slice(-ownTailsMax),
+    clock, random: cryptoRandom, log: quietLog(), signer: world.hubs[0]!.signer, files: hubFiles, ends: await createOwnEnds({ clock, log: quietLog(), files: hubFiles }), ownTails: () => tails.slice(-ownTailsMax),
     hashOf: (_, no) => Promise.resolve(tails[no - 1]?.hash), behind: () => behind, sealedAt: ({ epoch }) => seals.get(epoch), isForked: ({ epoch }) => forks.has(epoch), isFolded: () => folded.all, peers: () => peers, idle: () => Promise.resolve(),
     onLost: () => { peers.heard = 0 },
     openLog: ({ log }) => opened.push(log.epoch), pauseLog: () => opened.push(-1),

@@ -7,7 +7,7 @@ import { toTriforceError } from '../../../../protocol/errors.ts'
 import { temporaryDir } from '../../../support/ledger-world.ts'
 
 const owner = { network: 'anchor-test', hub: 1 }
-const anchor = { epoch: 1_800_000_000, no: 77, hash: new Uint8Array(32).fill(0xa5) }
+const anchor = { epoch: 1_800_000_000, no: 77, hash: new Uint8Array(32).fill(0xa5), promises: 12 }
 
 describe('ledger/store/hub-files', function () {
   this.timeout(30_000)
@@ -29,9 +29,22 @@ describe('ledger/store/hub-files', function () {
       const found = await files.readAnchor()
       if (found === undefined) damaged += 1
       // White space, and the case of a hexadecimal digit, say nothing.
-      else expect([found.epoch, found.no, toHex(found.hash)], `bit ${bit}`).to.deep.equal([anchor.epoch, anchor.no, toHex(anchor.hash)])
+      else expect([found.epoch, found.no, toHex(found.hash), found.promises], `bit ${bit}`).to.deep.equal([anchor.epoch, anchor.no, toHex(anchor.hash), anchor.promises])
     }
     expect(damaged).to.be.greaterThan(whole.byteLength * 6)
+    await dir.remove()
+  })
+
+  it('reads an anchor of before promises were counted, and takes none whose count is gone', async () => {
+    const dir = await temporaryDir()
+    const files = await openHubFiles(dir.path, owner, { dir: undefined, boot: undefined })
+    const path = join(dir.path, 'anchor.json')
+    await files.writeAnchor({ ...anchor, promises: 0 })
+    expect(await readFile(path, 'utf8')).not.to.include('promises')
+    expect(await files.readAnchor()).to.deep.equal({ ...anchor, promises: 0 })
+    await files.writeAnchor(anchor)
+    await writeFile(path, (await readFile(path, 'utf8')).replace('"promises": 12,', ''))
+    expect(await files.readAnchor()).to.equal(undefined)
     await dir.remove()
   })
 
