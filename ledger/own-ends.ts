@@ -61,10 +61,12 @@ export async function createOwnEnds({ clock, log, files }: OwnEndsComponents, op
 
   /** One write at a time, always of the newest end. */
   async function writeMarkers(): Promise<void> {
-    while (markerDue && markerEnd !== undefined) {
+    while (markerDue) {
       markerDue = false
+      const end = markerEnd
+      if (end === undefined) break
       try {
-        await files.writeMarker({ ...markerEnd, promises })
+        await files.writeMarker({ ...end, promises })
       } catch (error) {
         log.debug('the marker of the own log cannot be written; after a restart this hub asks another one', { problem: String(error) })
       }
