@@ -86,10 +86,12 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   const memory = createMemory({ me, tailOf, limitOf: (state, log) => limitOf(state, log) }, options.rows.get(memoryRowKey))
   const { takeFork, logFork } = createForks({ me, tailOf, caseOf: (log) => caseOf(log), otherOf: (log) => otherOf(log) })
   const recalls = createRecalls({ me, cases, ends: components.ends, tell, otherOf: (log) => otherOf(log) })
-  for (const known of cases.values()) {
-    // The frames up to the other hub's promise came in after this hub's was written.
+  for (const known of cases.values()) promiseAllTaken(known)
+
+  /** The frames up to the other hub's promise came in after this hub's was made. Own frames may rest on them, so it stands for them too. */
+  function promiseAllTaken(known: SealCase): void {
     const { no, hash } = tailOf(known.log)
-    if (known.promise === undefined || known.certificate !== undefined || no <= known.promise.end.no) continue
+    if (known.promise === undefined || known.certificate !== undefined || no <= known.promise.end.no) return
     const end: LogEnd = { log: known.log, no, hash }
     known.promise = { ...known.promise, document: signPromise(signer, network, end), end }
   }
@@ -124,6 +126,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
 
   /** Signs where this hub has the log exactly up to the agreed end. */
   function advance(hub: HubState, known: SealCase, nowMs: number): HubEffect[] {
+    if (isForked(hub.state, known, nameOfLog(known.log))) promiseAllTaken(known)
     const final = endOfBoth(hub.state, known)
     if (known.certificate !== undefined || final === undefined || final.no === 0) return []
     const tail = tailOf(known.log)

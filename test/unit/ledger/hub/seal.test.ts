@@ -1,14 +1,16 @@
 import { expect } from 'chai'
 import { createState, nameOf, type LedgerState } from '../../../../ledger/fold/state.ts'
-import { emptyTail } from '../../../../ledger/frame.ts'
+import { emptyTail, type CheckedFrame, type LogTail } from '../../../../ledger/frame.ts'
 import type { HubEffect, HubEvent, HubMessage } from '../../../../ledger/hub/events.ts'
-import { decodeSealRow, sealRowKey, signPromise, signSeal, type LogEnd } from '../../../../ledger/hub/seal-documents.ts'
+import { decodeSealRow, forkProofOf, sealRowKey, signPromise, signSeal, type LogEnd } from '../../../../ledger/hub/seal-documents.ts'
 import { finalOf, createCase } from '../../../../ledger/hub/seal-case.ts'
 import { createSeal } from '../../../../ledger/hub/seal.ts'
 import { createHub } from '../../../../ledger/hub/step.ts'
 import { ISLAND_RELEASE_MS } from '../../../../ledger/rules.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import type { LogId } from '../../../../protocol/messages/ledger.ts'
+import { testKey } from '../../../support/federation.ts'
+import { grantOf, logBuilder } from '../../../support/ledger-frames.ts'
 import { testWorld } from '../../../support/ledger-world.ts'
 
 const world = testWorld()
@@ -32,12 +34,12 @@ function addLog(state: LedgerState, log: LogId, frame: number): void {
 
 /** One hub (0: the successor of hub 2, or 1) with the log of hub 2 up to frame 5. Everything that it wants to keep is kept at once unless `hold` is set. */
 function machineOf(me: number, { rows = new Map<string, Uint8Array>(), connected = [1 - me], hold = false, nowMs = START } = {}) {
-  const tails = new Map([[nameOf(gone), endAt(5)]])
+  const tails = new Map<string, LogEnd & Partial<LogTail>>([[nameOf(gone), endAt(5)]])
   const machine = createSeal({
     network, hubKeys, signer: signerOf(me), ends: () => [...tails.values()].map(({ log, no }) => ({ log, no })),
     tailOf: (log) => {
       const end = tails.get(nameOf(log))
-      return end === undefined ? emptyTail(log) : { ...emptyTail(log), no: end.no, hash: end.hash }
+      return { ...emptyTail(log), ...end }
     },
   }, { rows, nowMs })
   const state = createState(network, hubKeys)
@@ -227,6 +229,24 @@ describe('ledger/hub: the seal machine', () => {
     }
     expect(finalOf({ ...promised(1, long), peerPromise: brief }, { me: 1, forked: true }), 'and waits for it').to.equal(undefined)
     expect(finalOf({ ...promised(1, endAt(7, 'b')), peerPromise: endAt(7, 'a') }, { me: 1, forked: false })).to.deep.equal(endAt(7, 'a'))
+  })
+
+  it('keeps of its own history what it took up to the other promise before it knew of two: its own log rests on that', () => {
+    const key = testKey().signer
+    const [ours, theirs] = [logBuilder(world, 2, { logKey: key }), logBuilder(world, 2, { logKey: key })]
+    const [mine, others] = [ours, theirs].map((log, which) => Array.from({ length: 9 }, (_, at) => log.next([grantOf(at < 6 ? `both ${at}` : `${which} ${at}`)])))
+    const machine = machineOf(0)
+    machine.tails.set(nameOf(gone), mine![6]!.tail)
+    machine.step({ type: 'seal', log: gone })
+    const end = ({ header, hash }: CheckedFrame): LogEnd => ({ log: gone, no: header.no, hash })
+    machine.from(1, promiseOf(1, end(others![8]!)))
+    expect(machine.limit()).to.equal(9)
+    machine.tails.set(nameOf(gone), mine![7]!.tail)
+    const [one, other] = [mine![6]!, others![6]!].map(({ headerBytes, signature }) => ({ header: headerBytes, signature }))
+    const effects = machine.step({ type: 'forked', ...forkProofOf(gone, 7, one!, other!), from: 1 })
+    expect(effects.filter(({ type }) => type === 'truncate')).to.deep.equal([])
+    expect(machine.limit()).to.equal(8)
+    expect(machine.from(1, certificateOf([1], end(mine![7]!))).flatMap((effect) => effect.type === 'warn' ? [effect.text] : [])).to.deep.equal(['the log 2/1 is sealed at frame 8'])
   })
 
   describe('a hub that lost its disk', () => {
