@@ -44,7 +44,7 @@ export async function createOwnEnds({ clock, log, files }: OwnEndsComponents, op
   let anchorDue = false
   let anchorTimer: (() => void) | undefined
   let anchorWrite: Promise<void> = Promise.resolve()
-  let markerDue = false
+  let markerDue: LogEnd | undefined
   let markerWrite: Promise<void> | undefined
 
   function writeAnchor(): Promise<void> {
@@ -61,12 +61,10 @@ export async function createOwnEnds({ clock, log, files }: OwnEndsComponents, op
 
   /** One write at a time, always of the newest end. */
   async function writeMarkers(): Promise<void> {
-    while (markerDue) {
-      markerDue = false
-      const end = markerEnd
-      if (end === undefined) break
+    for (let due = markerDue; due !== undefined; due = markerDue) {
+      markerDue = undefined
       try {
-        await files.writeMarker({ ...end, promises })
+        await files.writeMarker({ ...due, promises })
       } catch (error) {
         log.debug('the marker of the own log cannot be written; after a restart this hub asks another one', { problem: String(error) })
       }
@@ -75,7 +73,8 @@ export async function createOwnEnds({ clock, log, files }: OwnEndsComponents, op
   }
 
   function writeMarker(): Promise<void> {
-    markerDue = true
+    if (markerEnd === undefined) return Promise.resolve()
+    markerDue = markerEnd
     markerWrite ??= writeMarkers()
     return markerWrite
   }

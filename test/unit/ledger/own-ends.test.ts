@@ -86,6 +86,10 @@ describe('ledger/own-ends', () => {
     const empty = await endsWorld()
     await empty.ends.promised(1)
     expect([empty.files.anchor, empty.files.marker]).to.deep.equal([undefined, undefined])
+    await empty.ends.opened(end(0))
+    empty.ends.advanced(end(1))
+    await settled()
+    expect(empty.files.marker, 'with the first log').to.deep.equal({ ...end(1), promises: 1, boot: 'b' })
   })
 
   it('goes on where the anchor cannot be written: the database has it', async () => {
