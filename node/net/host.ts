@@ -10,7 +10,6 @@ import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
-import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import type { CID } from 'multiformats/cid'
@@ -27,6 +26,7 @@ import { createMisconduct } from './misconduct.ts'
 import { createRelayClient } from './relay-client.ts'
 import { createRelayServer, type RelayServer, type RelayServerOptions } from './relay-server.ts'
 import type { SocketShaper } from './socket-shaper.ts'
+import { sparingYamux } from './sparing-yamux.ts'
 import { createStreamChannel } from './stream-channel.ts'
 import { createTraffic, type JobPath, type Traffic } from './traffic.ts'
 import { createTurnEnd, type TurnEnd } from './turn-end.ts'
@@ -146,7 +146,7 @@ export async function createHost(components: HostComponents, options: HostOption
     addresses: { listen, appendAnnounce: [...options.announceToo ?? []], ...(options.announce === undefined ? {} : { announce: [...options.announce] }) },
     transports: [corkedTcp({ maxConnections: hub ? 6_000 : 128 }, components.shaper), ...(hub ? [] : [relayClient.transport])],
     connectionEncrypters: [turnNoise(turnEnd)],
-    streamMuxers: [yamux({
+    streamMuxers: [sparingYamux({
       keepAliveInterval: 20_000,
       maxInboundStreams: 4_096,
       maxOutboundStreams: 4_096,
