@@ -37,6 +37,11 @@ export function estimatePromptTokens(request: JobRequest): number {
   return messages + tools + (request.responseFormat.type === 'json_schema' ? textTokens(request.responseFormat.schema) : 0)
 }
 
+/** How many tokens more than the estimate a prompt may well have: a quarter, and what a vendor puts around it. */
+export function promptTokensMargin(estimate: number): number {
+  return Math.ceil(estimate / 4) + 2 * MESSAGE_TOKENS
+}
+
 function messageTokens({ content, toolCalls = [], reasoning = [] }: ChatMessage): number {
   const parts = typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content
   return MESSAGE_TOKENS

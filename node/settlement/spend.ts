@@ -10,6 +10,7 @@ import type { Usage } from '../../protocol/completion.ts'
 import { toTriforceError } from '../../protocol/errors.ts'
 import { JOB_MS_MAX, PROGRESS_MS } from '../../protocol/limits.ts'
 import type { Clock, Log } from '../../protocol/ports.ts'
+import { promptTokensMargin } from '../../protocol/token-estimate.ts'
 
 type HoldAsk = Parameters<HubLedger['hold']>[0]
 export type Settlement = Awaited<ReturnType<HubLedger['settle']>>
@@ -70,11 +71,13 @@ export async function startSpend(components: SpendComponents, order: SpendOrder,
   const { ledger, clock, log } = components
   const { firstTokens, leastTokens, aheadTokens, noteTokens, settleTriesMax } = { ...spendDefaults, ...options }
   const { promptTokens, completionTokensMax } = order
+  // A hold that is too small by one token costs an entry on two disks before the answer can be charged; who has less holds less.
+  const first = Math.min(completionTokensMax, firstTokens)
   const held = await ledger.hold({
-    ...order, completionTokensMax: Math.min(completionTokensMax, firstTokens), completionTokensMin: Math.min(completionTokensMax, leastTokens), holdMs: HOLD_MS,
+    ...order, completionTokensMax: first + promptTokensMargin(promptTokens), completionTokensMin: Math.min(completionTokensMax, leastTokens), holdMs: HOLD_MS,
   })
 
-  let covered = held.completionTokensMax
+  let covered = Math.min(held.completionTokensMax, first)
   let used = 0
   let step = 0
   let growTokens = Math.max(firstTokens, STEP_TOKENS_MIN)
@@ -139,8 +142,7 @@ export async function startSpend(components: SpendComponents, order: SpendOrder,
   async function coverExactly(usage: Usage): Promise<void> {
     if (held.settled !== undefined || (usage.promptTokens <= promptTokens && usage.completionTokens <= covered)) return
     try {
-      await ledger.extend({ hold: held.hold, step: step + 1, promptTokens: usage.promptTokens, completionTokensMax: usage.completionTokens, holdMs: HOLD_MS })
-      step += 1
+      await ledger.extend({ hold: held.hold, step: step + 1, promptTokens: usage.promptTokens, completionTokensMax: usage.completionTokens, holdMs: HOLD_MS, exact: true })
     } catch (reason) {
       // The account cannot pay for all of it; it pays what is held.
       log.warn('the use is above what can be reserved', { code: toTriforceError(reason).code, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens })

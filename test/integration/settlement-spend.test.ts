@@ -83,13 +83,23 @@ describe('node/settlement/spend', function () {
     const account = await withoutQuota(100)
     const spend = await spendAt(0, orderOf(account))
     expect([spend.priceRow, spend.settled]).to.deep.equal(['gpt-4o', undefined])
-    expect(leftOf(account)).to.deep.equal({ free: credits(100 - 30.48), held: credits(30.48) })
+    // 1,000 of the prompt, 2,048 of the answer, and 258 in case the prompt was longer than it seemed.
+    expect(leftOf(account)).to.deep.equal({ free: credits(100 - 33.06), held: credits(33.06) })
     expect(spend.used(700)).to.equal(true)
     const { chargeMicroCredits, quotaTokens } = await spend.settle({ promptTokens: 1_000, completionTokens: 1_234 })
     // 2,234 tokens at 10 credits for a thousand.
     expect([chargeMicroCredits, quotaTokens]).to.deep.equal([credits(22.34), 0])
     expect(leftOf(account)).to.deep.equal({ free: credits(77.66), held: 0n })
     await until('the others know it', () => [1, 2].every((hub) => leftOf(account, hub).free === credits(77.66)))
+  })
+
+  it('charges a prompt that was a little longer than it seemed without another entry', async () => {
+    const account = await withoutQuota(100)
+    const spend = await spendAt(0, orderOf(account, { promptTokens: 100, completionTokensMax: 16 }))
+    const written = () => hubs[0]!.heads().reduce((sum, head) => sum + (head.hub === 0 ? head.frames : 0), 0)
+    const before = written()
+    const { chargeMicroCredits } = await spend.settle({ promptTokens: 125, completionTokens: 16 })
+    expect([chargeMicroCredits, written() - before]).to.deep.equal([credits(1.41), 1])
   })
 
   it('holds a part first and more while the answer grows, up to what was asked for', async () => {

@@ -26,6 +26,8 @@ export interface ExtendAsk {
   readonly promptTokens: number
   readonly completionTokensMax: number
   readonly holdMs?: number
+  /** The use is known: nothing is written where what is held pays for it. */
+  readonly exact?: boolean
 }
 
 function over(id: EntryId, { outcome }: HoldState): Decision {
@@ -52,6 +54,7 @@ export function decideExtend(hub: HubState, ask: ExtendAsk): Intent {
       if (price === undefined) return refuse('ENTRY_INVALID', { problem: 'unknown price', row: hold.priceRow })
 
       const usage = { promptTokens: ask.promptTokens, completionTokens: ask.completionTokensMax }
+      if (ask.exact === true && chargeOf(usage, hold.quotaTokens, price).charge <= hold.credits) return nothing
       const missing = Math.max(0, usage.promptTokens + usage.completionTokens - hold.quotaTokens)
       const quotaTokens = isFree(price) ? 0 : Math.min(missing, quotaLeft(hub, hold, nameOfLog(moment.log)))
       const total = chargeOf(usage, hold.quotaTokens + quotaTokens, price).charge

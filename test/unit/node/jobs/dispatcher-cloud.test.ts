@@ -100,7 +100,8 @@ describe('node/jobs/dispatcher, vendors', () => {
     const job = run()
     await settled()
     const [hold, ...rest] = ledger.spending
-    expect(hold).to.match(/^hold \d+\+50$/)
+    // For an answer of 50 tokens, and a quarter of the prompt beside it.
+    expect(hold).to.equal('hold 9+61')
     expect(rest).to.deep.equal(['settle 5+2'])
     expect(job.events[0]).to.deep.include({
       type: 'placed', hostName: 'hub0', attempts: 1, model: GPT, vendor: 'openai', price: { promptMicroCredits: 1_000n, completionMicroCredits: 1_000n }, remainingMicroCredits: 77n,
