@@ -54,8 +54,9 @@ function judgePeople(oracle: Oracle, ledger: HubLedger, losses: Circumstances): 
   return problems
 }
 
-function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { damages, forked, released }: Circumstances): string[] {
-  const problems: string[] = [...naive.problems]
+function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, circumstances: Circumstances): string[] {
+  const { damages, forked, released } = circumstances
+  const problems: string[] = [...naive.problems, ...judgeRefunds(oracle, naive, circumstances)]
   for (const [name, account] of oracle.accounts) {
     const money = ledger.money(account.id)
     if (money === undefined) continue
@@ -103,6 +104,19 @@ function judgeMoney(oracle: Oracle, ledger: HubLedger, naive: NaiveLedger, { dam
   }
   for (const name of naive.named.keys()) if (!oracle.mints.has(name)) problems.push(`${name} was never asked for`)
   return problems
+}
+
+/** What was paid back stays so. */
+function judgeRefunds(oracle: Oracle, naive: NaiveLedger, circumstances: Circumstances): string[] {
+  // What was kept for a sealed hub may have been released meanwhile, and then nothing of its lost end counts any more.
+  if (circumstances.released) return []
+  return [...oracle.holds.values()].flatMap(({ id, charged, paidBack }) => {
+    const back = paidBack.filter((paid) => mustStand(paid, circumstances)).map(({ amount }) => amount)
+    if (charged === undefined || back.length === 0) return []
+    const left = back.includes('all') ? 0n : back.reduce((sum: bigint, amount) => sum - (amount as bigint), charged)
+    const net = (naive.holds.get(id) ?? []).reduce((most, { charge, refunded }) => charge - refunded > most ? charge - refunded : most, 0n)
+    return net > left ? [`hold ${id.slice(0, 8)} costs ${net}, and its caller was told ${charged}, and that all but ${left} was paid back`] : []
+  })
 }
 
 /** Receipts are read from the disk. */

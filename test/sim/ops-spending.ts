@@ -6,7 +6,7 @@ import { holdEidOf } from '../../ledger/entries/entry.ts'
 import type { HoldResult } from '../../ledger/spending.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { Caller } from './caller.ts'
-import type { OracleAccount, OracleHold } from './oracle.ts'
+import { told, untold, type OracleAccount, type OracleHold } from './oracle.ts'
 import { count } from './sim-report.ts'
 
 interface Request {
@@ -42,7 +42,7 @@ export function spendingOperations(caller: Caller) {
     const [first] = [...asked].map(([at, known]) => ({ hub: at, hold: holdEidOf(at, known) }))
     const hold = holdEidOf(hub, id)
     const record: OracleHold = oracle.holds.get(toHex(hold)) ?? {
-      id: toHex(hold), first: toHex(first!.hold), account: toHex(account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, extended: false, refunds: 0n,
+      id: toHex(hold), first: toHex(first!.hold), account: toHex(account.id), hub, refused: false, acknowledged: false, uses: [], charged: undefined, extended: false, refunds: 0n, paidBack: [],
     }
     oracle.holds.set(record.id, record)
     let answered = false
@@ -157,14 +157,18 @@ export function spendingOperations(caller: Caller) {
       })
     }
     const refund = () => {
-      const amountMicroCredits = chance(0.5) ? 'all' : BigInt(caller.between(1, 2_000_000))
+      const amountMicroCredits: bigint | 'all' = chance(0.5) ? 'all' : BigInt(caller.between(1, 2_000_000))
       record.refunds += amountMicroCredits === 'all' ? record.charged ?? 0n : amountMicroCredits
       complaints += 1
       // Half of the time the same complaint again, else another one about the same hold.
       const reason = `complaint ${chance(0.5) ? 1 : complaints}`
-      caller.call(hub, 'refund', async (ledger) => await ledger.refund({ hold, amountMicroCredits, reason }), () => { count(report.sometimes, 'paid back') }, {
-        expected: [...AFTER_HOLD],
-      })
+      caller.call(hub, 'refund', async (ledger) => await ledger.refund({ hold, amountMicroCredits, reason }), ({ known, hub: at, durability }) => {
+        count(report.sometimes, 'paid back')
+        if (known) return
+        const paid = { ...untold(), amount: amountMicroCredits }
+        told(paid, at, durability)
+        record.paidBack.push(paid)
+      }, { expected: [...AFTER_HOLD] })
       if (complaints < 3 && chance(0.4)) caller.after(caller.between(1, 1_500), refund)
       if (chance(0.5)) {
         caller.call(hub, 'refund', async (ledger) => await ledger.refund({ hold, amountMicroCredits, reason }), () => {}, { expected: [...AFTER_HOLD] })

@@ -43,6 +43,8 @@ export interface OracleHold {
   extended: boolean
   /** At most so much of it was asked back. */
   refunds: bigint
+  /** What callers were told that is paid back. */
+  readonly paidBack: (Told & { readonly amount: bigint | 'all' })[]
 }
 
 export interface Price {
