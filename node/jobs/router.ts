@@ -117,7 +117,7 @@ export function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclu
   if (!needs.every((need) => offer.capabilities.includes(need))) return 'incapable'
   if (!mayBeSeenBy(offer.privacy, privacy)) return 'privacy'
   if (only !== undefined && only.length > 0 && placeIn(only, offer) === -1) return 'not in only'
-  if (ignore !== undefined && placeIn(ignore, offer) !== -1) return 'ignored'
+  if (ignore !== undefined && placeIn(ignore, offer, { isToAvoid: true }) !== -1) return 'ignored'
   if (allowFallbacks === false && order !== undefined && order.length > 0 && placeIn(order, offer) === -1) return 'not in order'
   if (quantizations !== undefined && quantizations.length > 0 && !quantizations.some((name) => isQuantization(name, offer))) return 'quantization'
   if (dataCollection === 'deny' && offer.cloud?.keepsPrompts === true) return 'keeps prompts'
@@ -126,14 +126,16 @@ export function reasonAgainst(offer: RouteOffer, { needs, wishes, privacy, exclu
 }
 
 /**
- * Names are vendors, peer ids and names of nodes; -1 where none fits. Everybody names their own node, so a name that has the form of
- * a peer id is no name: it would be asked in the place of the peer that was meant.
+ * Names are vendors, peer ids and names of nodes; -1 where none fits. Everybody names their own node, so a stranger's name counts only
+ * where it keeps the stranger out: a machine that calls itself `openai`, or as somebody's own one is called, would be asked in its place.
+ * Hubs stand in the federation file. A name that has the form of a peer id is none.
  */
-function placeIn(names: readonly string[], { peer, name, cloud }: RouteOffer): number {
+function placeIn(names: readonly string[], { peer, name, cloud, isHub, privacy }: RouteOffer, { isToAvoid = false } = {}): number {
+  const hasName = isHub || isToAvoid || privacy === 'own' || privacy === 'friends'
   return names.findIndex((wished) => {
     if (wished === peer) return true
     const text = wished.toLowerCase()
-    return !PEER_ID_FORM.test(text) && (text === name.toLowerCase() || (cloud !== undefined && text === cloud.vendor))
+    return !PEER_ID_FORM.test(text) && ((hasName && text === name.toLowerCase()) || (cloud !== undefined && text === cloud.vendor))
   })
 }
 

@@ -43,12 +43,22 @@ describe('node/jobs/router', () => {
   })
 
   it('takes names of vendors, nodes and peers in order, only and ignore', () => {
-    const offers = [cloud('h1', 'openai', 10), cloud('h2', 'groq', 1), offer('peer')]
+    const offers = [cloud('h1', 'openai', 10), cloud('h2', 'groq', 1), offer('peer', { privacy: 'own' })]
     expect(decide(offers).order).to.deep.equal(['peer', 'h2', 'h1'])
     expect(decide(offers, { wishes: { order: ['OpenAI', 'peer'] } }).order).to.deep.equal(['h1', 'peer', 'h2'])
     expect(decide(offers, { wishes: { order: ['openai'], allowFallbacks: false } })).to.deep.equal({ order: ['h1'], leftOut: { h2: 'not in order', peer: 'not in order' } })
     expect(decide(offers, { wishes: { only: ['groq', 'NODE-PEER'] } })).to.deep.equal({ order: ['peer', 'h2'], leftOut: { h1: 'not in only' } })
     expect(decide(offers, { wishes: { ignore: ['groq'], only: [] } })).to.deep.equal({ order: ['peer', 'h1'], leftOut: { h2: 'ignored' } })
+  })
+
+  it('knows hubs, own machines and those of friends by name, and strangers only where they are to be left out', () => {
+    const [mine, mimic] = [offer('mine', { name: 'gpu-box', privacy: 'friends' }), offer('mimic', { name: 'gpu-box' })]
+    const [vendor, posing] = [cloud('h1', 'openai', 10), offer('posing', { name: 'OpenAI', privacy: 'verified' })]
+    expect(decide([mimic, mine], { wishes: { only: ['gpu-box'] } })).to.deep.equal({ order: ['mine'], leftOut: { mimic: 'not in only' } })
+    expect(decide([posing, vendor], { wishes: { only: ['openai'] } })).to.deep.equal({ order: ['h1'], leftOut: { posing: 'not in only' } })
+    expect(decide([posing, vendor], { wishes: { order: ['openai'] } }).order).to.deep.equal(['h1', 'posing'])
+    expect(decide([mimic, mine], { wishes: { ignore: ['gpu-box'] } }).leftOut).to.deep.equal({ mine: 'ignored', mimic: 'ignored' })
+    expect(decide([offer('h3', { name: 'hub-3', isHub: true })], { wishes: { only: ['hub-3'] } }).order).to.deep.equal(['h3'])
   })
 
   it('takes no name for a peer id, whatever its case, and asks nobody in the place of the peer that was meant', () => {
