@@ -127,7 +127,8 @@ export const cloudCases: readonly CloudCase[] = [
           leaving.abort()
         },
       })
-      expect(end.finish).to.equal('cancelled')
+      // Where the vendor was through with it before it heard of that, the end and the count are its own.
+      expect(end.finish).to.be.oneOf(['cancelled', 'stop', 'length'])
       expect(end.usage.completionTokens).to.be.above(0)
       // Vendors that bill to the end are read to it.
       if (!provider.billsAborted) expect(performance.now() - leftAt).to.be.below(STOPPED_MS_MAX)
