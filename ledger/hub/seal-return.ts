@@ -141,8 +141,9 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     const { log } = message
     const end = known?.certificate
     const tail = tailOf(log)
-    if (end === undefined || from !== log.hub || successorOf(log.hub) !== me || tail.no !== end.no || !bytesEqual(tail.hash, end.hash)) return []
     const name = nameOfLog(log)
+    // A hub that lost its disk has the log again before it is in the state, and would not know of the holds that are settled in the lost end.
+    if (end === undefined || from !== log.hub || successorOf(log.hub) !== me || !isOut(hub, name) || tail.no !== end.no || !bytesEqual(tail.hash, end.hash)) return []
     const lost = message.from === end.no + 1 ? restart(name, tail) : lostEnds.get(name)
     if (lost === undefined || lost.complete || message.from !== lost.tail.no + 1) return []
     for (const bytes of message.frames) {

@@ -65,13 +65,22 @@ function settledFor(spends: readonly Spend[]): bigint {
   return 0n
 }
 
-/** What the successor logs for a request whose hold (and what is `known`) the others have, and the rest of which only the sealed log's hub had. */
-function logged(known: readonly EncodedEntry[], lost: readonly EncodedEntry[]): Entry[] {
+/**
+ * What the successor logs for a request whose hold (and what is `known`) the others have, and the rest of which only the sealed log's hub had.
+ * `early`: the lost end comes for the first time before any of that is in the successor's state.
+ */
+function logged(known: readonly EncodedEntry[], lost: readonly EncodedEntry[], { early = false } = {}): Entry[] {
   const written = logBuilder(world, 2)
   written.next()
   const { tail } = written
   const frames = [written.next([...lost]).bytes]
   const state = createState(context.network, context.hubKeys)
+  const hub = createHub({ network: context.network, me: 0, state, machines: [] })
+  hub.writing = { hub: 0, epoch: 1 }
+  const returns = createReturns({ me: 0, context, tailOf: () => tail })
+  const sealed = { ...createCase(log), certificate: { log, no: tail.no, hash: tail.hash, signatures: [] } }
+  const handOver = () => returns.takeOrphans(hub, 2, { t: 'orphans', log, from: tail.no + 1, frames, last: true, lost: false }, sealed, START)
+  if (early) expect(handOver()).to.deep.equal([])
   for (const id of [{ hub: 0, epoch: 1 }, log]) {
     state.logs.set(nameOf(id), { log: id, frame: 1, tsMs: START, seen: { frame: 0, vector: [] }, shares: [{ hub: id.hub, from: 0, until: undefined, since: undefined }], forked: false, status: { is: 'live' } })
   }
@@ -83,13 +92,8 @@ function logged(known: readonly EncodedEntry[], lost: readonly EncodedEntry[]): 
   accountFor(state, toHex(account)).frozen.set(nameOf(log), frozen.get(nameOf(log)) ?? 0n)
   frozen.delete(nameOf(log))
 
-  const hub = createHub({ network: context.network, me: 0, state, machines: [] })
-  hub.writing = { hub: 0, epoch: 1 }
-  const returns = createReturns({ me: 0, context, tailOf: () => tail })
-  const sealed = { ...createCase(log), certificate: { log, no: tail.no, hash: tail.hash, signatures: [] } }
-  const effects = returns.takeOrphans(hub, 2, { t: 'orphans', log, from: tail.no + 1, frames, last: true, lost: false }, sealed, START)
   const entries: Entry[] = []
-  for (const effect of effects) {
+  for (const effect of handOver()) {
     if (effect.type !== 'append') continue
     const decision = effect.intent.decide({ nowMs: START, tsMs: START, log: { hub: 0, epoch: 1 } })
     if (decision.type === 'refuse') throw decision.error
@@ -149,6 +153,11 @@ describe('ledger/hub/seal-return: the lost end of a hold that the others know', 
     expect(money(logged([held(known, 0)], [...end, refunded(told, 0)]))).to.deep.equal([`charged ${known}, 0 tokens`, `back ${known}, 0 tokens`])
     expect(money(logged([held(known, 0)], [...end, refunded(known, 0), refunded(5n, 0, 's')])), 'in two parts')
       .to.deep.equal([`island ${told - known - 5n}`, `charged ${known}, 0 tokens`, `back ${known}, 0 tokens`])
+  })
+
+  it('is charged by a successor that lost its disk, and gets the lost end before it knows the hold again', () => {
+    const told = price(100, 100)
+    expect(money(logged([held(1_000_000n, 0)], [settled(100, 100, told, 0)], { early: true }))).to.deep.equal([`charged ${told}, 0 tokens`])
   })
 
   it('gives no more of the quota back than the others know of', () => {
