@@ -3,6 +3,7 @@ import { toTriforceError } from '../protocol/errors.ts'
 import { LOG_MESSAGE_BYTES_MAX, LOG_MESSAGE_FRAMES_MAX } from '../protocol/messages/ledger-fields.ts'
 import type { LogId } from '../protocol/messages/ledger.ts'
 import type { Log } from '../protocol/ports.ts'
+import type { CatchUp } from './catch-up.ts'
 import type { CommitLane, Kept } from './commit-lane.ts'
 import type { CheckedFrame } from './frame.ts'
 import type { HubEvent } from './hub/events.ts'
@@ -17,6 +18,7 @@ export interface CoreDiskComponents {
   readonly recent: RecentFrames
   readonly lane: Pick<CommitLane, 'keep' | 'between'>
   readonly ends: OwnEnds
+  readonly catchUp: CatchUp
   readonly run: (event: HubEvent) => void
 }
 
@@ -28,12 +30,13 @@ export interface CoreDisk {
   kept(rows: readonly Kept[]): Promise<void>
   /** Apart from the batches of frames, and never beside one. */
   putBlob(key: string, value: Uint8Array | undefined): void
+  /** Then runs `loaded`; without frames where there is none or it has to wait, and the core asks again with a later tick. */
   load(id: LogId, from: number, to: number, bytesMax: number): Promise<void>
   loadOrphans(id: LogId, from: number): void
 }
 
 /** `rows`: what was found on the disk. */
-export function createCoreDisk({ log, store, recent, lane, ends, run }: CoreDiskComponents, rows: ReadonlyMap<string, Uint8Array>): CoreDisk {
+export function createCoreDisk({ log, store, recent, lane, ends, catchUp, run }: CoreDiskComponents, rows: ReadonlyMap<string, Uint8Array>): CoreDisk {
   const promises = createPromiseRows(rows, Math.max(ends.anchor?.promises ?? 0, ends.marker?.promises ?? 0))
 
   function persisted(kept: readonly Kept[]): void {
@@ -60,6 +63,10 @@ export function createCoreDisk({ log, store, recent, lane, ends, run }: CoreDisk
       })
     },
     load: async (id, from, to, bytesMax) => {
+      if (catchUp.goesFirst()) {
+        run({ type: 'loaded', log: id, from, frames: [] })
+        return
+      }
       let frames: readonly (Uint8Array | CheckedFrame)[] = recent.range(id, from, to, bytesMax)
       try {
         if (frames.length === 0) frames = await store.frameBytes(id, from, { bytesMax, framesMax: Math.min(LOG_MESSAGE_FRAMES_MAX, to - from + 1) })

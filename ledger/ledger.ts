@@ -14,6 +14,7 @@ import type { Clock, Log, Random, Signer } from '../protocol/ports.ts'
 import { join } from 'node:path'
 import { createAccountProofs } from './account-proofs.ts'
 import { createAudit } from './audit.ts'
+import { createCatchUp } from './catch-up.ts'
 import { createCommitLane, type CommitLaneOptions } from './commit-lane.ts'
 import { createConditions } from './conditions.ts'
 import { createCoreDisk } from './core-disk.ts'
@@ -147,7 +148,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
   wired = true
 
   const exchange = createExchange({
-    store, lane, log, context, clock,
+    store, lane, recent, log, context, clock,
     limitOf: (id) => seal.limitOf(hub.state, id),
     mayAck: (author) => seal.mayAck(author),
     onSeal: (id, signatures) => { core.run({ type: 'message', hub: id.hub, message: { t: 'sealCertificate', log: id, signatures: [...signatures] } }) },
@@ -174,7 +175,7 @@ export async function openLedger({ clock, random, log, signer, disk = realDisk, 
     },
   }, { ...names, ...options.exchange })
 
-  const coreDisk = createCoreDisk({ log, store, recent, lane, ends, run: (event) => { core.run(event) } }, opened.kept)
+  const coreDisk = createCoreDisk({ log, store, recent, lane, ends, catchUp: createCatchUp({ clock, missing: () => exchange.missing }), run: (event) => { core.run(event) } }, opened.kept)
   const core = createCoreRunner({
     clock, log, hub, send: (peer, message) => { exchange.send(peer, message) }, append: appendForCore,
     keep: coreDisk.keep, putBlob: coreDisk.putBlob, loadOrphans: coreDisk.loadOrphans, retry: () => { writer.retry() }, truncate,

@@ -1,6 +1,6 @@
 /**
  * The frames that went to the disk last, kept as they were checked: the second fold (checkpoint/) comes to them a second
- * later and need not read, decode and check them again. What has gone from here it reads from the disk.
+ * later and a hub that was away asks for them, so they need not be read, decoded and checked again. What has gone from here is read from the disk.
  */
 import type { LogId } from '../protocol/messages/ledger.ts'
 import type { CheckedFrame } from './frame.ts'

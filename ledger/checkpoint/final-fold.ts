@@ -38,8 +38,8 @@ export interface FinalFold {
   readonly frames: Frontiers
   /** Folds what is here of the target, and says what is missing. */
   advance(target: Frontiers): FoldProgress
-  /** Takes frames that were asked for; gives what is wrong with one that does not continue its log. */
-  take(log: LogId, from: number, frames: readonly (Uint8Array | CheckedFrame)[]): string | undefined
+  /** Takes frames that were asked for; gives what is wrong with one that does not continue its log. `signed`: their signatures were checked when they were read. */
+  take(log: LogId, from: number, frames: readonly (Uint8Array | CheckedFrame)[], how?: { readonly signed?: boolean }): string | undefined
   /** What a checkpoint says of this state. */
   content(): CheckpointContent
   /** The leaf and the proof of an account, as of the last `content`. */
@@ -100,14 +100,14 @@ export function createFinalFold(context: FrameContext, start?: FoldStart): Final
       return { is: 'stuck', problem: `frame ${(frames.get(blocked) ?? 0) + 1} of log ${blocked} rests on frames that it leaves out` }
     },
 
-    take(log, from, loaded) {
+    take(log, from, loaded, how) {
       const name = `${log.hub}/${log.epoch}`
       // What was asked for before the instance was replaced, or twice.
       if (waiting.has(name) || from !== (frames.get(name) ?? 0) + 1) return undefined
       const queue: CheckedFrame[] = []
       let tail = tails.get(name) ?? emptyTail(log)
       for (const frame of loaded) {
-        const check = frame instanceof Uint8Array ? checkFrame(decodeFrame(frame), tail, context) : continued(frame, tail)
+        const check = frame instanceof Uint8Array ? checkFrame(decodeFrame(frame), tail, context, how) : continued(frame, tail)
         if (!check.ok) return `frame ${tail.no + 1} of log ${name} does not fit: ${check.detail}`
         queue.push(check.frame)
         tail = check.frame.tail

@@ -337,7 +337,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
     if (event.frames.length === 0) loading = { ...loading, atMs: -Infinity }
     if (event.frames.length === 0) return []
     loading = undefined
-    const problem = fold.take(event.log, event.from, event.frames)
+    const problem = fold.take(event.log, event.from, event.frames, { signed: true })
     if (problem === undefined) return []
     restart(hub)
     return warn('frames', `the final state is folded anew: ${problem}`, nowMs)

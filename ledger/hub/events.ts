@@ -69,7 +69,7 @@ export type HubEvent =
   | {
     readonly type: 'orphans'; readonly log: LogId; readonly from: number; readonly frames: readonly Uint8Array[]; readonly last: boolean
   }
-  /** After `load`: stored frames of `log` from number `from` on, as they are stored or as they were checked; none where there are none yet. */
+  /** After `load`: stored frames of `log` from number `from` on, as they are stored, with their signatures checked, or as they were checked as a whole; none where there are none yet. */
   | { readonly type: 'loaded'; readonly log: LogId; readonly from: number; readonly frames: readonly (Uint8Array | CheckedFrame)[] }
   /** Somebody wants the proof of an account's state at a final checkpoint. */
   | { readonly type: 'prove'; readonly account: AccountId }

@@ -11,14 +11,17 @@ import { checkFrame, decodeFrame, type CheckedFrame, type FrameCheck, type Frame
 import type { HubMessage } from '../hub/events.ts'
 import type { ForkProof } from '../hub/seal-documents.ts'
 import type { HubSync } from '../interface.ts'
+import type { RecentFrames } from '../recent-frames.ts'
 import { logName, type LogStore } from '../store/log-store.ts'
 import { step, type SyncEffect, type SyncEvent, type SyncMessage } from './hub-sync.ts'
-import { createSyncState, greetedPeers, isGreeted, ownLogsBehind, peersHave, peersWith } from './sync-state.ts'
+import { createSyncState, framesMissing, greetedPeers, isGreeted, ownLogsBehind, peersHave, peersWith } from './sync-state.ts'
 import { takeFrames, type ReplicaComponents } from './replica.ts'
 
 export interface ExchangeComponents extends ReplicaComponents {
   readonly store: Pick<LogStore, 'tails' | 'frameBytes' | 'frame' | 'rawFrame'>
   readonly lane: Pick<CommitLane, 'tailOf' | 'hashOf' | 'offer' | 'room'>
+  /** A hub that was away for a while lacks what went to the disk last: that is sent from memory, and need not be read and checked for each peer. */
+  readonly recent: Pick<RecentFrames, 'range'>
   /** May frames of this author be acknowledged to it? */
   readonly mayAck: (author: number) => boolean
   readonly log: Log
@@ -64,6 +67,8 @@ export interface Exchange {
   /** Peers whose heads were also compared with ours. */
   readonly compared: number
   peersHave(log: LogId): number
+  /** Frames that connected peers have and this disk has not. */
+  readonly missing: number
   /** Own logs of which a peer has more than we, or says to have another version. */
   ownLogsBehind(): readonly LogId[]
 }
@@ -85,7 +90,7 @@ const COLLECT_MS = 100
 const FETCH_MS_MAX = 3_000
 
 export function createExchange(components: ExchangeComponents, options: ExchangeOptions): Exchange {
-  const { store, lane, log, clock, limitOf, mayAck, onChange, onAcked, onForked, onDamaged, onConnected, onDisconnected, onMessage } = components
+  const { store, lane, recent, log, clock, limitOf, mayAck, onChange, onAcked, onForked, onDamaged, onConnected, onDisconnected, onMessage } = components
   const heads = [...store.tails.values()].map((tail): Head => ({ log: tail.log, no: tail.no, hash: tail.hash }))
   const state = createSyncState({ me: options.hub, heads, limitOf, mayAck, ...options })
   const links = new Map<number, Link>()
@@ -151,7 +156,8 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     const link = links.get(hub)
     let frames: readonly Uint8Array[] | undefined
     try {
-      frames = await store.frameBytes(id, from, { bytesMax, framesMax })
+      const near = recent.range(id, from, from + framesMax - 1, bytesMax)
+      frames = near.length > 0 ? near.map(({ bytes }) => bytes) : await store.frameBytes(id, from, { bytesMax, framesMax })
     } catch (error) {
       log.error('frames cannot be read for a peer', { log: logName(id), from, problem: toTriforceError(error).message })
       // Nothing behind it would ever be on two disks. At the next start the hub verifies its log and goes on in a new one.
@@ -299,6 +305,7 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     get greeted() { return greetedPeers(state) },
     get compared() { return compared.size },
     peersHave: (id) => peersHave(state, id),
+    get missing() { return framesMissing(state) },
     ownLogsBehind: () => [
       ...ownLogsBehind(state), ...[...disputes.values()].map((dispute) => dispute.log).filter((id) => id.hub === options.hub),
     ].filter((id) => !state.forked.has(logName(id))),

@@ -77,6 +77,12 @@ export function peersHave(state: SyncState, log: LogId): number {
   return furthest
 }
 
+/** Frames that connected peers have and this disk has not, without those that may not be accepted. */
+export function framesMissing(state: SyncState): number {
+  const logs = new Map([...state.peers.values()].flatMap((peer) => [...peer.heads].map(([name, { log }]) => [name, log])))
+  return [...logs].reduce((sum, [name, log]) => sum + Math.max(0, Math.min(peersHave(state, log), state.limitOf(log)) - (state.heads.get(name)?.no ?? 0)), 0)
+}
+
 /** Logs of this hub of which a connected peer has more than we have checked. */
 export function ownLogsBehind(state: SyncState): readonly LogId[] {
   return [...state.peers.values()].flatMap((peer) => [...peer.heads.values()])

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { step, type SyncEffect, type SyncMessage } from '../../../../ledger/reconcile/hub-sync.ts'
-import { createSyncState, ownLogsBehind, peersHave, type SyncState } from '../../../../ledger/reconcile/sync-state.ts'
+import { createSyncState, framesMissing, ownLogsBehind, peersHave, type SyncState } from '../../../../ledger/reconcile/sync-state.ts'
 import type { TriforceError } from '../../../../protocol/errors.ts'
 import type { LogId } from '../../../../protocol/messages/ledger.ts'
 
@@ -63,6 +63,19 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(load).to.deep.include({ hub: 1, log: logOf(0), from: 4 })
     const effects = step(state, { type: 'loaded', hub: 1, log: logOf(0), from: 4, frames: [frame(), frame(), frame()] })
     expect(sent(effects, 1)).to.have.length(1)
+  })
+
+  it('knows how much peers have that is not here, without what may not be accepted', () => {
+    const state = createSyncState({ network: 'net', me: 0, heads: [headOf(0, 5), headOf(1, 2)], limitOf: ({ hub }) => hub === 2 ? 4 : Number.POSITIVE_INFINITY })
+    expect(framesMissing(state)).to.equal(0)
+    connect(state, 1, headOf(0, 3), headOf(1, 10), headOf(2, 9))
+    connect(state, 2, headOf(1, 7), headOf(2, 9))
+    expect(framesMissing(state)).to.equal(8 + 4)
+    step(state, { type: 'durable', head: headOf(1, 10), frames: [] })
+    expect(framesMissing(state)).to.equal(4)
+    step(state, { type: 'disconnected', hub: 1 })
+    step(state, { type: 'disconnected', hub: 2 })
+    expect(framesMissing(state)).to.equal(0)
   })
 
   it('stops at the in-flight bound and goes on after the acknowledgement', () => {
