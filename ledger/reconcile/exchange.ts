@@ -19,7 +19,7 @@ import { takeFrames, type ReplicaComponents } from './replica.ts'
 
 export interface ExchangeComponents extends ReplicaComponents {
   readonly store: Pick<LogStore, 'tails' | 'frameBytes' | 'frame' | 'rawFrame'>
-  readonly lane: Pick<CommitLane, 'tailOf' | 'hashOf' | 'offer' | 'room'>
+  readonly lane: Pick<CommitLane, 'tailOf' | 'hashOf' | 'offer' | 'room' | 'between'>
   /** A hub that was away for a while lacks what went to the disk last: that is sent from memory, and need not be read and checked for each peer. */
   readonly recent: Pick<RecentFrames, 'range'>
   /** May frames of this author be acknowledged to it? */
@@ -174,8 +174,13 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     const taken = await takeFrames(forked ? { ...components, limitOf: () => lane.tailOf(id).no } : components, id, frames)
     if (disputes.get(logName(id))?.hub === hub) disputes.delete(logName(id))
     if (taken.type === 'forked') {
-      // Asked for again only when the log was cut or two hubs have agreed: the answer would be the same.
-      if (taken.proof === undefined && taken.no > 0 && links.get(hub) === link) run({ type: 'disputed', hub, log: id, no: taken.no })
+      // Behind what waits for the disk: an answer that came before ours is there would prove nothing, and be asked for again and again.
+      if (taken.ask) {
+        lane.between(() => {
+          if (links.get(hub) === link) run({ type: 'disputed', hub, log: id, no: taken.no })
+          return Promise.resolve()
+        })
+      }
       run({ type: 'forked', log: id })
       onForked(id, taken.no, taken.proof, hub)
     } else {

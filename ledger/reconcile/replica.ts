@@ -28,8 +28,11 @@ export interface ReplicaComponents {
 export type Taken =
   /** `limited`: frames beyond the log's limit were dropped. */
   | { readonly type: 'taken'; readonly no: number; readonly gap: boolean; readonly limited: boolean }
-  /** The author has signed two histories: proof of it is at hand, so the sender is not to blame. */
-  | { readonly type: 'forked'; readonly no: number; readonly proof: ForkProof | undefined }
+  /**
+   * The author has signed two histories: proof of it is at hand, so the sender is not to blame. `ask`: it is not, and the sender's
+   * frame `no` would give it, once ours is on the disk.
+   */
+  | { readonly type: 'forked'; readonly no: number; readonly proof: ForkProof | undefined; readonly ask: boolean }
 
 /**
  * Throws FRAME_MALFORMED, SIGNATURE_INVALID or PROTOCOL_VIOLATION where the sender is to blame. Frames beyond the limit
@@ -47,7 +50,7 @@ export async function takeFrames(components: ReplicaComponents, log: LogId, fram
       const known = no === tail.no ? tail.hash : await lane.hashOf(log, no)
       if (known === undefined || bytesEqual(known, frame.hash)) continue
       if (!signedByAuthor(frame, tail, context)) throw new TriforceError('SIGNATURE_INVALID', { document: 'logFrame', log: logName(log), no })
-      return { type: 'forked', no, proof: await proofOf(components, frame) }
+      return { type: 'forked', no, ...await proofOf(components, frame) }
     }
     // Somebody else has written on. This hub's writing ends first (own-log.ts), and then they are taken.
     if (components.isWriting(log)) return { type: 'taken', no: tail.no, gap: false, limited: false }
@@ -60,7 +63,7 @@ export async function takeFrames(components: ReplicaComponents, log: LogId, fram
       lane.offer(check.frame)
       continue
     }
-    if (check.problem === 'prevHash') return { type: 'forked', no: tail.no, proof: undefined }
+    if (check.problem === 'prevHash') return { type: 'forked', no: tail.no, proof: undefined, ask: tail.no > 0 }
     throw new TriforceError(check.problem === 'signature' || check.problem === 'epochKey' ? 'SIGNATURE_INVALID' : 'PROTOCOL_VIOLATION', {
       log: logName(log), no, problem: check.detail,
     })
@@ -79,12 +82,13 @@ function controlEntries({ lane, context }: ReplicaComponents, frame: CheckedFram
   return undefined
 }
 
-/** This frame and ours with its number; undefined where ours is not on the disk yet. */
-async function proofOf({ store }: ReplicaComponents, frame: Frame): Promise<ForkProof | undefined> {
+/** This frame and ours with its number. Where ours cannot be read, no further answer would help; where it is not on the disk yet, one will. */
+async function proofOf({ store }: ReplicaComponents, frame: Frame): Promise<{ readonly proof: ForkProof | undefined; readonly ask: boolean }> {
   const { log, header } = frame
-  const ours = await store.frame(log, header.no).catch(() => undefined)
-  if (ours === undefined || bytesEqual(ours.hash, frame.hash)) return undefined
-  return forkProofOf(log, header.no, { header: ours.headerBytes, signature: ours.signature }, { header: frame.headerBytes, signature: frame.signature })
+  const ours = await store.frame(log, header.no).catch(() => 'unreadable' as const)
+  if (ours === undefined || ours === 'unreadable' || bytesEqual(ours.hash, frame.hash)) return { proof: undefined, ask: ours === undefined }
+  const proof = forkProofOf(log, header.no, { header: ours.headerBytes, signature: ours.signature }, { header: frame.headerBytes, signature: frame.signature })
+  return { proof, ask: false }
 }
 
 /** By the log's key, or, in frame 1, by another key that the hub has certified for the same log. */
