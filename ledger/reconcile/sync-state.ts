@@ -83,10 +83,10 @@ export function framesMissing(state: SyncState): number {
   return [...logs].reduce((sum, [name, log]) => sum + Math.max(0, Math.min(peersHave(state, log), state.limitOf(log)) - (state.heads.get(name)?.no ?? 0)), 0)
 }
 
-/** Logs of this hub of which a connected peer has more than we have checked. */
+/** Logs of this hub of which a connected peer has more that counts than we have checked: behind the end of a sealed one nothing does. */
 export function ownLogsBehind(state: SyncState): readonly LogId[] {
   return [...state.peers.values()].flatMap((peer) => [...peer.heads.values()])
-    .filter(({ log, no }) => log.hub === state.me && no > (state.known.get(nameOf(log)) ?? 0)).map(({ log }) => log)
+    .filter(({ log, no }) => log.hub === state.me && Math.min(no, state.limitOf(log)) > (state.known.get(nameOf(log)) ?? 0)).map(({ log }) => log)
 }
 
 /** Connected peers that have said that this frame is on their disk; the author first, who surely has it. */

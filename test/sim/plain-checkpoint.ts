@@ -1,9 +1,10 @@
-/** Final checkpoints as they lie on a disk, read as the text that docs/ledger.md describes. */
+/** Final checkpoints as they lie on a disk, read as the text that docs/ledger.md describes; and which seals are signed there. */
 import { decodeFrame, type FrameHeader } from '../../ledger/frame.ts'
+import { decodeSealRow, sealRowPrefix } from '../../ledger/hub/seal-documents.ts'
 import { frameKey, keptKey } from '../../ledger/store/buckets.ts'
 import { withoutSum } from '../../ledger/store/checked-value.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { keyText, type DiskImage } from './sim-disk.ts'
+import { keyBytes, keyText, type DiskImage } from './sim-disk.ts'
 
 export interface PlainCheckpoint {
   readonly round: number
@@ -26,6 +27,17 @@ export function finalOn({ rows }: DiskImage): PlainCheckpoint | undefined {
   if (row === undefined) return undefined
   if (!read.has(row)) read.set(row, parse(withoutSum(KEY, row)))
   return read.get(row)
+}
+
+/** Logs whose seal both other hubs have signed, as this disk says: `<hub>/<epoch>`. */
+export function sealsOn({ keys, rows }: DiskImage): string[] {
+  const prefix = keyText(keptKey(sealRowPrefix))
+  return keys.filter((key) => key.startsWith(prefix)).flatMap((key) => {
+    const bytes = withoutSum(keyBytes(key), rows.get(key)!)
+    if (bytes === undefined) return []
+    const { log, signatures } = decodeSealRow(bytes)
+    return signatures.length === 2 ? [`${log.hub}/${log.epoch}`] : []
+  })
 }
 
 function parse(bytes: Uint8Array | undefined): PlainCheckpoint | undefined {

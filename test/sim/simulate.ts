@@ -10,7 +10,7 @@ import { addUp, entriesOf } from './naive-ledger.ts'
 import { judge, judgeReceipts } from './judge.ts'
 import { createFaults } from './faults.ts'
 import { createOracle } from './oracle.ts'
-import { finalOn, hasAll, opennessOf, type PlainCheckpoint } from './plain-checkpoint.ts'
+import { finalOn, hasAll, opennessOf, sealsOn, type PlainCheckpoint } from './plain-checkpoint.ts'
 import { rememberSignatures } from './sim-federation.ts'
 import type { SimProcess } from './sim-hub.ts'
 import { count, emptyReport, type SeedReport } from './sim-report.ts'
@@ -315,10 +315,14 @@ function sealForked(world: SimWorld, slot: HubSlot): void {
  * another one's log was sealed, and it is the successor: it cannot hand back, and its own log cannot be sealed before that.
  */
 function isStandIn(slots: readonly HubSlot[], hub: number): boolean {
+  // The seal is signed by both others before it stands in the successor's log, which may have come to its end in between.
+  const signed = new Set(slots.flatMap(({ disk }) => sealsOn(disk.image)))
   return slots.some(({ process }) => {
     const state = process?.live?.()
-    const status = state?.outstandingSeal === undefined ? undefined : state.logs.get(state.outstandingSeal)?.status
-    return status?.is === 'sealed' && status.successor.startsWith(`${hub}/`)
+    if (state === undefined) return false
+    const status = state.outstandingSeal === undefined ? undefined : state.logs.get(state.outstandingSeal)?.status
+    if (status?.is === 'sealed') return status.successor.startsWith(`${hub}/`)
+    return [...signed].some((name) => state.logs.get(name)?.status.is === 'live' && (Number(name.split('/')[0]) + 1) % slots.length === hub)
   })
 }
 

@@ -151,6 +151,18 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(ownLogsBehind(state)).to.deep.equal([])
   })
 
+  it('has lost nothing that stands behind the end of a sealed log, though a peer still has it', () => {
+    const limits = new Map<string, number>()
+    const state = createSyncState({ network: 'net', me: 0, heads: [headOf(0, 5)], limitOf: (log) => limits.get(`${log.hub}/${log.epoch}`) ?? Number.POSITIVE_INFINITY })
+    connect(state, 1, headOf(0, 5))
+    step(state, { type: 'message', hub: 1, message: { t: 'ack', log: logOf(0), no: 5 } })
+    limits.set(`0/${logOf(0).epoch}`, 3)
+    step(state, { type: 'truncated', log: logOf(0), head: headOf(0, 3) })
+    expect(ownLogsBehind(state)).to.deep.equal([])
+    limits.set(`0/${logOf(0).epoch}`, 4)
+    expect(ownLogsBehind(state), 'of what counts it has').to.deep.equal([logOf(0)])
+  })
+
   it('asks again where a gap came, and only once', () => {
     const state = machine()
     connect(state, 1, headOf(1, 3))
