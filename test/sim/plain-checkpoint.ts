@@ -4,7 +4,7 @@ import { decodeSealRow, sealRowPrefix } from '../../ledger/hub/seal-documents.ts
 import { frameKey, keptKey } from '../../ledger/store/buckets.ts'
 import { withoutSum } from '../../ledger/store/checked-value.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { keyBytes, keyText, type DiskImage } from './sim-disk.ts'
+import { keyBytes, keyText, spoiltValues, type DiskImage } from './sim-disk.ts'
 
 export interface PlainCheckpoint {
   readonly round: number
@@ -78,9 +78,10 @@ export function opennessOf(checkpoint: PlainCheckpoint, images: readonly DiskIma
 
 function headerOf(stored: Uint8Array | undefined): FrameHeader | undefined {
   try {
-    return stored === undefined ? undefined : decodeFrame(stored).header
+    // A flipped bit may leave a frame that can be read, and says something else.
+    return stored === undefined || spoiltValues.has(stored) ? undefined : decodeFrame(stored).header
   } catch {
-    // Spoilt by the simulator.
+    // Torn by the simulator.
     return undefined
   }
 }

@@ -8,6 +8,9 @@ import type { Random } from '../../protocol/ports.ts'
 import type { Life } from './sim-life.ts'
 import type { Scheduler } from './sim-scheduler.ts'
 
+/** Values of rows in which a bit was flipped: what stands there was never said by anybody. */
+export const spoiltValues = new WeakSet<Uint8Array>()
+
 export interface DiskImage {
   /** Keys as Latin-1, ascending: their order is that of the bytes. */
   keys: string[]

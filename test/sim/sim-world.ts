@@ -10,7 +10,7 @@ import type { Random } from '../../protocol/ports.ts'
 import type { TestFederation } from '../support/federation.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { sentTooEarly } from './author-first.ts'
-import { copyImage, createSimDisk, emptyImage, keyBytes, placeOf, putRow, type DiskImage, type SimDisk } from './sim-disk.ts'
+import { copyImage, createSimDisk, emptyImage, keyBytes, placeOf, putRow, spoiltValues, type DiskImage, type SimDisk } from './sim-disk.ts'
 import { startProcess, type SimClock, type SimProcess } from './sim-hub.ts'
 import { createSimNetwork, type SimNetwork } from './sim-network.ts'
 import { count, type SeedReport } from './sim-report.ts'
@@ -244,6 +244,7 @@ export function damageRow(world: SimWorld, slot: HubSlot, random: Random, how: '
     const flipped = value.slice()
     const place = Math.floor(random.unit() * flipped.byteLength)
     flipped[place] = flipped[place]! ^ (1 << Math.floor(random.unit() * 8))
+    spoiltValues.add(flipped)
     putRow(image, key, flipped)
   }
   world.noteDamage(slot, key)
