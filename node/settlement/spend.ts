@@ -152,7 +152,9 @@ export async function startSpend(components: SpendComponents, order: SpendOrder,
   async function settle(usage: Usage, receipt: Uint8Array | undefined): Promise<Settlement> {
     over = true
     await growing
-    await coverExactly(usage)
+    const covering = coverExactly(usage)
+    // What was held beside the answer most likely pays for it. The ledger decides in this order, and the charge then leaves with the receipt.
+    if (usage.promptTokens + usage.completionTokens > promptTokens + Math.max(held.completionTokensMax, covered)) await covering
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await ledger.settle({ hold: held.hold, promptTokens: usage.promptTokens, completionTokens: usage.completionTokens, ...(receipt === undefined ? {} : { receipt }) })
