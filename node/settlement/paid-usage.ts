@@ -40,12 +40,13 @@ const NOTHING: DetailedUsage = { promptTokens: 0, completionTokens: 0 }
 export function paidUsage(seen: SeenAnswer, promptTokensEstimated: number): PaidUsage {
   const { usage, deliveredTokens } = seen
   const isWhole = seen.finish !== 'cancelled' && seen.finish !== 'error'
+  const isCut = seen.left && !isWhole
   // A model that only thought and ran out of tokens has an end of its own; else nothing was delivered.
   if (!seen.delivered && (usage.completionTokens === 0 || !isWhole || seen.left)) return { usage: NOTHING, implausible: false }
-  if (seen.left && !isWhole && seen.takenTokens === 0) return { usage: NOTHING, implausible: false }
+  if (isCut && seen.takenTokens === 0) return { usage: NOTHING, implausible: false }
   const promptTokens = usage.promptTokens === 0 ? promptTokensEstimated : usage.promptTokens
   // What a client was too slow to take is not delivered; the vendor's own count of an answer that it bills to its end is what stands below.
-  if (seen.left && !isWhole) return { usage: { ...usage, promptTokens, completionTokens: Math.min(usage.completionTokens, seen.takenTokens) }, implausible: false }
+  if (isCut) return { usage: { ...usage, promptTokens, completionTokens: Math.min(usage.completionTokens, seen.takenTokens) }, implausible: false }
   if (seen.stopped) return { usage: { promptTokens, completionTokens: deliveredTokens }, implausible: false }
   const shown = usage.completionTokens - (usage.reasoningTokens ?? 0)
   const implausible = shown > seen.chars * TOKENS_PER_CHAR_MAX + TOKENS_AROUND * (1 + seen.toolCalls)
