@@ -10,8 +10,9 @@ import { mbitsText, shortfallsOf } from '../node/contributor/requirements.ts'
 import type { Federation } from '../protocol/federation.ts'
 import type { HardwareClaim, Shortfall } from '../protocol/messages/contributor.ts'
 import { formatCredits } from '../protocol/units.ts'
-import { listEngineDevices, type EngineDevices } from '../providers/embedded/device-list.ts'
-import { ENGINE_VERSION, engineGpuFor, findEngine } from '../providers/embedded/engine-install.ts'
+import { probeEngine, type EngineDevices } from '../providers/embedded/device-list.ts'
+import { chooseEngine, passedOverText, type PassedOver } from '../providers/embedded/engine-choice.ts'
+import { ENGINE_VERSION, engineGpuFor, findEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
 import { createHardwareProbe, type Machine } from '../providers/hardware.ts'
 import { configDefaults } from './config.ts'
 import type { Check } from './doctor-checks.ts'
@@ -30,20 +31,29 @@ export interface MachineCheckInput {
 const GIB = 1024 ** 3
 
 export async function machineChecks({ dir, ollamaAnswers, federation, quick }: MachineCheckInput): Promise<readonly Check[]> {
-  const engine = await findEngine({ enginesDir: configDefaults.enginesDir })
-  const [machine, devices, link] = await Promise.all([
+  const [machine, { engine, devices, passedOver }, link] = await Promise.all([
     createHardwareProbe({ clock: createClock() }, { dataDir: existsSync(dir) ? dir : homedir() }).read(),
-    engine === undefined || quick ? undefined : listEngineDevices(engine),
+    engineFindings(quick),
     // Loaded here only: libp2p takes most of a command's start.
     federation === undefined || quick ? undefined : import('./link-probe.ts').then(({ probeLink }) => probeLink(federation)),
   ])
   const engines = [...(engine === undefined ? [] : [`llama.cpp (node-llama-cpp ${ENGINE_VERSION})`]), ...(ollamaAnswers ? ['Ollama'] : [])]
-  return describeMachine({ machine, devices, link, engines, isLocal: federation?.kind === 'local' })
+  return describeMachine({ machine, devices, passedOver, link, engines, isLocal: federation?.kind === 'local' })
+}
+
+/** What a node here would use, tried as it would try it. */
+async function engineFindings(quick: boolean): Promise<{ engine: EngineLocation | undefined; devices: EngineDevices | undefined; passedOver: readonly PassedOver[] }> {
+  const { enginesDir } = configDefaults
+  if (quick) return { engine: await findEngine({ enginesDir }), devices: undefined, passedOver: [] }
+  const { engine, devices, passedOver } = await chooseEngine({ enginesDir })
+  return { engine, devices: devices ?? (engine === undefined ? undefined : (await probeEngine(engine)).devices), passedOver }
 }
 
 export interface MachineFindings {
   readonly machine: Machine
   readonly devices: EngineDevices | undefined
+  /** Builds for a GPU that are installed and do not compute here. */
+  readonly passedOver: readonly PassedOver[]
   readonly link: LinkReport | undefined
   readonly engines: readonly string[]
   /** The federation is one of this machine alone, and need not run. */
@@ -51,13 +61,13 @@ export interface MachineFindings {
 }
 
 /** Pure: from what was found to lines with their way out. */
-export function describeMachine({ machine, devices, link, engines, isLocal }: MachineFindings): readonly Check[] {
+export function describeMachine({ machine, devices, passedOver, link, engines, isLocal }: MachineFindings): readonly Check[] {
   const claim = claimOf(machine, engines, link?.line)
   const { cpu, cores, ramBytes } = machine
   return [
     graphics(machine),
     { name: 'processor', result: 'ok', text: `${cpu}, ${cores} cores, ${(ramBytes / GIB).toFixed(1)} GB memory`, data: { cpu, cores, ram_bytes: ramBytes, platform: machine.platform } },
-    ...(devices === undefined ? [] : [deviceCheck(machine, devices)]),
+    ...(devices === undefined ? [] : [deviceCheck(machine, devices, passedOver)]),
     ...(link === undefined ? [] : linkChecks(link, isLocal)),
     earnings(claim),
     ...requirementChecks(shortfallsOf(claim)),
@@ -75,15 +85,27 @@ function graphics({ gpus, driver, cuda, problems }: Machine): Check {
 }
 
 /** The driver's word and the engine's: only what the engine finds computes. */
-function deviceCheck({ gpus, platform }: Machine, devices: EngineDevices): Check {
-  const data = { backend: devices.backend, names: devices.names, vram_bytes: devices.vramBytes }
+function deviceCheck({ gpus, platform }: Machine, devices: EngineDevices, passedOver: readonly PassedOver[]): Check {
+  const left = passedOver.map(({ gpu, problem }) => ({ build: gpu, problem }))
+  const data = { backend: devices.backend, names: devices.names, vram_bytes: devices.vramBytes, left_aside: left }
   const [card] = gpus
+  const reasons = passedOver.map(passedOverText)
+  if (devices.backend !== 'cpu') {
+    const text = [`${devices.backend}: ${devices.names.join(', ')}`, ...reasons].join('; ')
+    return { name: 'engine on', result: 'ok', text, data }
+  }
+  if (card === undefined && reasons.length === 0) return { name: 'engine on', result: 'ok', text: 'the processor', data }
+  const where = card === undefined ? 'the processor' : `the processor, although there is a ${card.name}`
+  return { name: 'engine on', result: 'warn', text: [where, ...(reasons.length > 0 ? reasons : [buildFor(platform, card!.name)])].join('; '), data }
+}
+
+function buildFor(platform: string, card: string): string {
   const [system = '', arch = ''] = platform.split(' ')
-  if (devices.backend !== 'cpu') return { name: 'engine on', result: 'ok', text: `${devices.backend}: ${devices.names.join(', ')}`, data }
-  if (card === undefined) return { name: 'engine on', result: 'ok', text: 'the processor', data }
-  const gpu = engineGpuFor(system, arch, card.name)
-  const wayOut = gpu === undefined ? 'lend its models with Ollama' : `install the build for it: triforce engine install --gpu ${gpu}`
-  return { name: 'engine on', result: 'warn', text: `the processor, although there is a ${card.name}; ${wayOut}`, data }
+  switch (engineGpuFor(system, arch, card)) {
+    case undefined: return 'lend its models with Ollama'
+    case 'vulkan': return 'install the build for it: triforce engine install --gpu vulkan'
+    case 'cuda': return 'install a build for it: triforce engine install --gpu vulkan, which needs the driver only, or --gpu cuda where CUDA 12 or 13 is installed'
+  }
 }
 
 function linkChecks({ hubs, line }: LinkReport, isLocal: boolean): Check[] {

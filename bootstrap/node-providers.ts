@@ -3,14 +3,14 @@
  * where it runs, and the bench source where a bench asks for it. One that is not there is said and left out.
  */
 import { readdir, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Gpu } from '../protocol/messages/capacity.ts'
 import { TriforceError, toTriforceError } from '../protocol/errors.ts'
 import { devicesOf } from '../node/capacity/devices.ts'
 import { createBenchSource } from '../providers/bench-source.ts'
-import { ENGINE_VERSION, findEngine, installEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
+import { demoModelPath } from '../providers/embedded/demo-model.ts'
+import { chooseEngine, passedOverText } from '../providers/embedded/engine-choice.ts'
+import { ENGINE_VERSION, installEngine, type EngineLocation } from '../providers/embedded/engine-install.ts'
 import { createEmbeddedProvider, type EmbeddedModelOption, type EmbeddedProvider } from '../providers/embedded/provider.ts'
 import { createHardwareProbe, type Machine } from '../providers/hardware.ts'
 import type { Provider } from '../providers/interface.ts'
@@ -32,8 +32,6 @@ export interface LentHardware {
   /** Memory of the GPUs that models may use. Gives whether that is held, in a sentence. */
   limitVram(gib: number | undefined): { readonly held: boolean; readonly text: string } | undefined
 }
-
-const DEMO_MODEL = fileURLToPath(new URL('../providers/demo-model/triforce-demo.gguf', import.meta.url))
 
 export async function openProviders(config: NodeConfig, system: System): Promise<{ provider: Provider; hardware: LentHardware }> {
   const { clock, random, log } = system
@@ -71,18 +69,20 @@ async function embeddedModels(config: NodeConfig): Promise<EmbeddedModelOption[]
     if (!found.isDirectory()) files.push(path)
     else for (const name of (await readdir(path)).sort()) if (extname(name).toLowerCase() === '.gguf') files.push(join(path, name))
   }
-  return [...(config.demoModel ? [{ path: DEMO_MODEL, keepLoaded: true }] : []), ...files.map((path) => ({ path }))]
+  return [...(config.demoModel ? [{ path: demoModelPath, keepLoaded: true }] : []), ...files.map((path) => ({ path }))]
 }
 
-/** The engine that is there, else one that is installed now, once for all nodes of this user; undefined where that fails. */
-async function engineFor({ log }: System): Promise<EngineLocation | undefined> {
-  const enginesDir = join(homedir(), '.triforce', 'engines')
-  const found = await findEngine({ enginesDir })
-  if (found !== undefined) return found
+/** The build that computes here, else one that is installed now, once for all nodes of this user; undefined where that fails. */
+async function engineFor(system: System): Promise<EngineLocation | undefined> {
+  const { enginesDir } = configDefaults
+  const log = system.log.child('engine')
+  const { engine, passedOver } = await chooseEngine({ enginesDir, onTry: (gpu) => log.info(`trying the ${gpu} build`) })
+  for (const build of passedOver) log.warn(passedOverText(build))
+  if (engine !== undefined) return engine
   try {
-    return await installEngine({ enginesDir, onProgress: (text) => log.child('engine').info(text) })
+    return await installEngine({ enginesDir, onProgress: (text) => log.info(text) })
   } catch (reason) {
-    log.child('engine').warn(toTriforceError(reason, 'ENGINE_MISSING').message)
+    log.warn(toTriforceError(reason, 'ENGINE_MISSING').message)
     return undefined
   }
 }

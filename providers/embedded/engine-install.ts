@@ -25,6 +25,8 @@ export interface EngineLocation {
   readonly version: string
   /** Absent: the build for the processor (on macOS: Metal). */
   readonly gpu?: EngineGpu
+  /** No GPU is to be tried, because it does not work with this build. */
+  readonly processorOnly?: true
 }
 
 export interface EngineFindOptions {
@@ -54,10 +56,10 @@ const CUDA_MS_MAX = 1_800_000
 const OUTPUT_CHARS_MAX = 8_192
 const TEMPORARY = 'installing-'
 
-/** The engine, or undefined where it is not installed. A build for a GPU that somebody installed comes first: it falls back to the processor by itself. */
-export async function findEngine(options: EngineFindOptions): Promise<EngineLocation | undefined> {
+/** The engine, or undefined where it is not installed. A build for a GPU that somebody installed comes first, unless they are left out; chooseEngine tries them. */
+export async function findEngine(options: EngineFindOptions, { gpuBuilds = true } = {}): Promise<EngineLocation | undefined> {
   const { enginesDir } = options
-  for (const gpu of engineGpus) {
+  for (const gpu of gpuBuilds ? engineGpus : []) {
     const found = await findEngineFor(gpu, options)
     if (found !== undefined) return found
   }
@@ -110,7 +112,7 @@ export function enginePackages(platform: string, arch: string, gpu: EngineGpu | 
   const base = enginePlatformPackage(platform, arch)
   if (base === undefined || gpu === undefined) return base === undefined ? undefined : [base]
   if (arch !== 'x64' || (platform !== 'linux' && platform !== 'win32')) return undefined
-  // cuda-ext holds CUDA's own libraries, so that only the driver must be there.
+  // cuda-ext holds the build for CUDA 12; CUDA's own libraries come from the system.
   return gpu === 'cuda' ? [base, `${base}-cuda`, `${base}-cuda-ext`] : [base, `${base}-vulkan`]
 }
 

@@ -11,12 +11,13 @@ import type { CompletionRequest } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import type { EventBox } from '../event-box.ts'
 import type { FromEngine, JobEvent, LoadFailure, ToEngine } from './engine-messages.ts'
+import { createLastWords } from './last-words.ts'
 
 export interface EngineProcessOptions extends Omit<Extract<ToEngine, { type: 'load' }>, 'type'> {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly onPart: (part: number) => void
-  /** The process is gone, for whatever reason. Called once. */
-  readonly onExit: () => void
+  /** The process is gone, for whatever reason, which the text tells. Called once. */
+  readonly onExit: (text: string) => void
 }
 
 export interface EngineJob {
@@ -62,9 +63,6 @@ interface OpenJob {
   readonly settle: (result: EngineJobResult | undefined) => void
 }
 
-// The last words of a process that aborts: one line of GGML_ASSERT and some context.
-const STDERR_CHARS_MAX = 4_096
-
 // Credit is told in steps of a quarter window, so that a message does not go out for every token taken.
 const CREDIT_PARTS = 4
 
@@ -76,17 +74,20 @@ export function createEngineProcess(options: EngineProcessOptions): EngineProces
   // A process that is stopped while it loads has nobody waiting for it.
   loaded.promise.catch(() => undefined)
   let nextJob = 1
-  let stderr = ''
+  const words = createLastWords()
   let gone = false
 
   // The entry is a `.ts` file in the checkout and a `.js` file in the package, as this file is.
   const main = fileURLToPath(new URL(`engine-main${extname(import.meta.url)}`, import.meta.url))
   const child: ChildProcess = fork(main, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [], env: engineEnv(env) })
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => { stderr = (stderr + text).slice(-STDERR_CHARS_MAX) })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => words.add(text))
   child.on('message', (message) => take(message as FromEngine))
   child.on('error', (error) => leave(`the engine process cannot be started: ${error.message}`))
   // `close` and not `exit`: by then its last words have been read.
-  child.on('close', (code, signal) => leave(`the engine process ended (${signal ?? `code ${code}`})${lastLine(stderr)}`))
+  child.on('close', (code, signal) => {
+    const line = words.telling()
+    leave(`the engine process ended (${signal ?? `code ${code}`})${line === undefined ? '' : `: ${line}`}`)
+  })
   send({ type: 'load', ...loadOptions })
 
   return {
@@ -167,13 +168,8 @@ export function createEngineProcess(options: EngineProcessOptions): EngineProces
     }
     jobs.clear()
     exited.resolve()
-    onExit()
+    onExit(text)
   }
-}
-
-function lastLine(stderr: string): string {
-  const line = stderr.trimEnd().split('\n').findLast((text) => text.trim() !== '')
-  return line === undefined ? '' : `: ${line.trim().slice(0, 300)}`
 }
 
 /** The node's environment without what looks like a secret: an engine reads files from strangers. */

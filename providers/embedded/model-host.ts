@@ -149,7 +149,7 @@ export function createModelHost(components: ModelHostComponents, options: ModelH
         ...(vramBytesMax === undefined ? {} : { vramBytesMax }),
         path: file.path,
         onPart: (part) => onParts.forEach((tell) => tell(part)),
-        onExit: () => leave(process, startedAtMs),
+        onExit: (text) => leave(process, startedAtMs, text),
       })
       current = process
       const cancelDeadline = clock.after(options.loadMsMax, () => { void process.kill() })
@@ -196,15 +196,16 @@ export function createModelHost(components: ModelHostComponents, options: ModelH
     return new TriforceError('ENGINE_FAILED', { model: file.id }, { detail: `the model ${file.id} could not be loaded: ${problem ?? 'it was stopped'}` })
   }
 
-  function leave(process: EngineProcess, startedAtMs: number): void {
+  function leave(process: EngineProcess, startedAtMs: number, text: string): void {
     if (current === process) current = undefined
     if (engine !== process) return
     engine = undefined
+    problem = text
     const now = clock.monotonicMs()
     deaths = now - startedAtMs > STABLE_MS ? 1 : deaths + 1
     const waitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (deaths - 1))
     mayStartAtMs = now + waitMs
-    log.warn('engine process died', { model: file.id, deaths, waitMs })
+    log.warn('engine process died', { model: file.id, deaths, waitMs, problem })
     if (options.keepLoaded) restart()
     onChange()
   }

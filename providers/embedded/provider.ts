@@ -161,7 +161,7 @@ export function createEmbeddedProvider(components: EmbeddedProviderComponents, o
       const env = settings.env ?? process.env
       hosts.set(file.id, createModelHost({ clock, log }, {
         vramBytesMax: () => vramBytesMax, file, loadMsMax, keepLoaded: option.keepLoaded ?? false, onChange: changed,
-        engine: { entry: location.entry, contextTokensMax, sequences, windowTokens, gpu, env, ...(threads === undefined ? {} : { threads }) },
+        engine: { entry: location.entry, contextTokensMax, sequences, windowTokens, gpu: location.processorOnly === true ? false : gpu, env, ...(threads === undefined ? {} : { threads }) },
       }))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)

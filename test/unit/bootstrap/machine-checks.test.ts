@@ -12,7 +12,7 @@ function aMachine(part: Partial<Machine> = {}): Machine {
 }
 
 function linesOf(part: Partial<MachineFindings> = {}): string[] {
-  const findings: MachineFindings = { machine: aMachine(), devices: { backend: 'cuda', names: ['NVIDIA GeForce RTX 4090'], vramBytes: 24 * GIB, vramFreeBytes: 23 * GIB }, link: undefined, engines: ['Ollama'], isLocal: false, ...part }
+  const findings: MachineFindings = { machine: aMachine(), devices: { backend: 'cuda', names: ['NVIDIA GeForce RTX 4090'], vramBytes: 24 * GIB, vramFreeBytes: 23 * GIB }, passedOver: [], link: undefined, engines: ['Ollama'], isLocal: false, ...part }
   return describeMachine(findings).map(({ name, result, text }) => `${result} ${name}: ${text}`)
 }
 
@@ -44,10 +44,14 @@ describe('bootstrap/machine-checks', () => {
   it('says what to do where the engine does not use the card', () => {
     const devices = { backend: 'cpu', names: [], vramBytes: 0, vramFreeBytes: 0 }
     const onCpu = (machine: Machine) => linesOf({ devices, machine }).find((line) => line.includes('engine on'))
-    expect(onCpu(aMachine())).to.equal('warn engine on: the processor, although there is a NVIDIA GeForce RTX 4090; install the build for it: triforce engine install --gpu cuda')
+    expect(onCpu(aMachine())).to.equal('warn engine on: the processor, although there is a NVIDIA GeForce RTX 4090; install a build for it: triforce engine install --gpu vulkan, which needs the driver only, or --gpu cuda where CUDA 12 or 13 is installed')
     expect(onCpu(aMachine({ gpus: [{ name: 'AMD Radeon RX 7900 XTX', vramBytes: 24 * GIB, vramFreeBytes: 0 }] }))).to.contain('--gpu vulkan')
     expect(onCpu(aMachine({ platform: 'linux arm64' }))).to.contain('lend its models with Ollama')
     expect(onCpu(aMachine({ gpus: [] }))).to.equal('ok engine on: the processor')
+    const passedOver = [{ gpu: 'cuda', problem: 'CUDA error: the provided PTX was compiled with an unsupported toolchain.' }] as const
+    const left = 'the cuda build does not compute on this machine and is left aside: CUDA error: the provided PTX was compiled with an unsupported toolchain.; it needs CUDA 12 or 13'
+    expect(linesOf({ devices, passedOver }).join()).to.contain(`warn engine on: the processor, although there is a NVIDIA GeForce RTX 4090; ${left}`)
+    expect(linesOf({ devices: { ...devices, backend: 'vulkan', names: ['NVIDIA A100'] }, passedOver }).join()).to.contain(`ok engine on: vulkan: NVIDIA A100; ${left}`)
   })
 
   it('says for each shortfall what to do, the minimum first and as a warning', () => {
