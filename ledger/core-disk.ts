@@ -77,8 +77,9 @@ export function createCoreDisk({ log, store, recent, lane, ends, catchUp, run }:
     },
     loadOrphans: (id, from) => {
       lane.between(async () => {
-        const found = await store.orphans(id, from, { bytesMax: LOG_MESSAGE_BYTES_MAX, framesMax: LOG_MESSAGE_FRAMES_MAX })
-        run({ type: 'orphans', log: id, from, ...found })
+        const { frames, last, broken } = await store.orphans(id, from, { bytesMax: LOG_MESSAGE_BYTES_MAX, framesMax: LOG_MESSAGE_FRAMES_MAX })
+        if (broken !== undefined) log.warn('a frame of a sealed log that no other hub has is broken on this disk: what it held, and what stands behind it, is lost', { log: logName(id), frame: broken })
+        run({ type: 'orphans', log: id, from, frames, last })
       })
     },
   }

@@ -15,7 +15,7 @@ import {
 } from './hub/decide/running.ts'
 import type { Intent } from './hub/events.ts'
 import { nameOfLog, type HubState } from './hub/hub-state.ts'
-import { giveOut, withhold } from './hub/island.ts'
+import { giveOut } from './hub/island.ts'
 import type { AppendResult, Durability } from './interface.ts'
 
 export interface SpendingComponents {
@@ -93,11 +93,12 @@ export function createSpending({ hub, submit, whenReplicated }: SpendingComponen
       return result.durability
     }
     // Counted at once, so that nothing else takes the same room meanwhile.
-    if (giveOut(hub.island, hub.state, { hold: id, account: hold.account, amount, frame: result.frame })) {
+    // Of a repeated request nobody knows in which frame the last of it stands.
+    const frame = result.known ? hub.state.logs.get(nameOfLog(log))?.frame ?? result.frame : result.frame
+    if (giveOut(hub.island, hub.state, { hold: id, account: hold.account, amount, frame })) {
       givenOut.set(id, hold.credits)
       return 'local'
     }
-    withhold(hub.island, hold.account, amount, result.frame)
     await whenReplicated(log, result.frame)
     givenOut.set(id, hold.credits)
     return 'replicated'

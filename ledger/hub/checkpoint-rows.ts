@@ -89,6 +89,17 @@ export function joined(a: Frontiers, b: Frontiers): Frontiers {
   return frames
 }
 
+/**
+ * A later round. Of one round there are two final ones where its proposer lost its disk in between, and with it what it had
+ * signed: then every hub goes by the one with more frames, and of equals by the smaller hash, or they would never agree on a next one.
+ */
+export function takesPlaceOf(next: FinalCheckpoint, known: FinalCheckpoint | undefined): boolean {
+  if (known === undefined || next.checkpoint.round !== known.checkpoint.round) return known === undefined || next.checkpoint.round > known.checkpoint.round
+  const frames = ({ checkpoint }: FinalCheckpoint) => checkpoint.logs.reduce((sum, { frame }) => sum + frame, 0)
+  const more = frames(next) - frames(known)
+  return more > 0 || more === 0 && Buffer.compare(next.hash, known.hash) < 0
+}
+
 /** Without what seals have cut off. */
 export function capped(state: LedgerState, frames: Frontiers): Frontiers {
   return new Map([...frames].map(([log, frame]) => {

@@ -20,7 +20,8 @@ import { createSnapshotTurns, type SnapshotTurn } from '../checkpoint/snapshot-t
 import type { FrameContext } from '../frame.ts'
 import { createProofQueue } from './checkpoint-proofs.ts'
 import { driftText, finalMessage, proposalMessage, proposerOf, readProposal, type Proposal } from './checkpoint-proposal.ts'
-import { candidateFrames, capped, checkpointFinalKey, checkpointSignedKey, encodeSigned, joined, liveFrames, readCheckpointRows, sameFrames } from './checkpoint-rows.ts'
+import { candidateFrames, capped, checkpointFinalKey, checkpointSignedKey, encodeSigned, joined, liveFrames, readCheckpointRows, sameFrames, takesPlaceOf } from './checkpoint-rows.ts'
+import { createRounds } from './checkpoint-rounds.ts'
 import type { HubEffect, HubEvent, HubMessage } from './events.ts'
 import type { HubMachine, HubState } from './hub-state.ts'
 
@@ -85,9 +86,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   let signed = stored.signed
   /** This hub's newest proposal. */
   let mine: Proposal | undefined
-  let round = Math.max(signed.round, final?.checkpoint.round ?? 0) + 1
-  let finalAtMs = final?.checkpoint.timeMs ?? 0
-  let dueSinceMs: number | undefined
+  const rounds = createRounds({ me, everyMs, idleMs, skipMs }, { round: Math.max(signed.round, final?.checkpoint.round ?? 0) + 1, finalAtMs: final?.checkpoint.timeMs ?? 0 })
   let task: Task | undefined
   let loading: { readonly name: string; readonly atMs: number } | undefined
   let saving: Saving | undefined
@@ -113,13 +112,8 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   /** Frames that a checkpoint must have for this hub to sign it. What a seal cut off cannot be asked for. */
   const required = (hub: HubState) => capped(hub.state, joined(signed.frames, final === undefined ? new Map() : framesOf(final.checkpoint)))
 
-  function isDue(hub: HubState, nowMs: number): boolean {
-    // By the clock of whoever proposed it, or before this one was set back: nothing waits since a time that is still to come.
-    finalAtMs = Math.min(finalAtMs, nowMs)
-    const sinceMs = nowMs - finalAtMs
-    if (hub.state.logs.size === 0 || sinceMs < everyMs) return false
-    return sinceMs >= idleMs || final === undefined || !covers(framesOf(final.checkpoint), candidateFrames(hub, me, replicated))
-  }
+  const isDue = (hub: HubState, nowMs: number) => (
+    rounds.isDue(hub, () => final === undefined || !covers(framesOf(final.checkpoint), candidateFrames(hub, me, replicated)), nowMs))
 
   function restart(hub: HubState): void {
     fold = createFinalFold(context)
@@ -147,6 +141,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
         return { is: 'check', target: frames, proposal }
       }
     }
+    const round = rounds.now
     const myTurn = proposerOf(round) === me && round > signed.round && hub.connected.size > 0
     if (!myTurn || !isDue(hub, nowMs)) return undefined
     const target = joined(joined(candidateFrames(hub, me, replicated), fold.frames), required(hub))
@@ -173,7 +168,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       if (progress.is === 'reached') effects.push(...reached(hub, done, nowMs))
       else if (done.is === 'confirm') compared = done.final.checkpoint.round
       // A turn that brings no proposal is over: it is not begun again and again.
-      if (done.is === 'propose' && saving === undefined) round = Math.max(round, done.round + 1)
+      if (done.is === 'propose' && saving === undefined) rounds.atLeast(done.round + 1)
       if (progress.is === 'stuck') effects.push(...warn('stuck', `a checkpoint cannot be computed: ${progress.problem}`, nowMs))
     }
     return effects
@@ -215,9 +210,9 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   }
 
   function keepFinal(next: Kept): HubEffect[] {
-    if (isKnown(next.final.checkpoint.round)) return []
+    if (!takesPlaceOf(next.final, final)) return []
     if (saving !== undefined) {
-      if (heard === undefined || heard.final.checkpoint.round < next.final.checkpoint.round) heard = next
+      if (takesPlaceOf(next.final, heard?.final)) heard = next
       return []
     }
     saving = { key: checkpointFinalKey, ...next }
@@ -257,10 +252,12 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       if (final !== undefined && final.checkpoint.round !== mine.checkpoint.round - 1) effects.push(...tell(hub, finalMessage(final)))
       effects.push(...tell(hub, proposalMessage(mine)))
     } else {
+      if (isKnown(done.final.checkpoint.round)) {
+        compared = -1
+        hub.final = undefined
+      }
       final = done.final
-      finalAtMs = nowMs
-      dueSinceMs = undefined
-      round = Math.max(round, final.checkpoint.round + 1)
+      rounds.final(final.checkpoint.round, nowMs)
       if (done.cosigned !== undefined && done.from !== undefined) {
         effects.push({ type: 'send', hub: done.from, message: { t: 'cosign', round: final.checkpoint.round, signature: done.cosigned.signature } })
       }
@@ -285,7 +282,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
     } catch {
       return warn('final', `hub ${from} sent a checkpoint that two hubs have not signed`, nowMs)
     }
-    if (final !== undefined && next.checkpoint.round < final.checkpoint.round) return [{ type: 'send', hub: from, message: finalMessage(final) }]
+    if (final !== undefined && takesPlaceOf(final, next)) return [{ type: 'send', hub: from, message: finalMessage(final) }]
     return keepFinal({ final: next, from })
   }
 
@@ -294,7 +291,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   }
 
   function onProposal(from: number, message: Extract<HubMessage, { t: 'checkpoint' }>, nowMs: number): HubEffect[] {
-    const read = readProposal(from, message, context, nowMs)
+    const read = readProposal(from, message, context, { nowMs, lastMs: final?.checkpoint.timeMs })
     if (!read.ok) return warn(read.kind, read.text, nowMs)
     const { proposal } = read
     const { checkpoint } = proposal
@@ -304,25 +301,15 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
       // The proposer counts rounds behind this hub's: a later proposal sets it right.
       return mine !== undefined && !isKnown(mine.checkpoint.round) ? [...effects, { type: 'send', hub: from, message: proposalMessage(mine) }] : effects
     }
-    if (checkpoint.round > round) {
-      round = checkpoint.round
-      dueSinceMs = nowMs
-    }
+    rounds.proposed(checkpoint.round, nowMs)
     proposals.set(from, proposal)
     return effects
   }
 
   function onTick(hub: HubState, nowMs: number): HubEffect[] {
     if (loading !== undefined && (nowMs - loading.atMs >= LOAD_AGAIN_MS || nowMs < loading.atMs)) loading = undefined
-    round = Math.max(round, signed.round + 1)
-    if (!isDue(hub, nowMs) || hub.connected.size === 0) dueSinceMs = undefined
-    else {
-      dueSinceMs = Math.min(dueSinceMs ?? nowMs, nowMs)
-      const late = nowMs - dueSinceMs >= skipMs
-      if (late) round += 1
-      for (let skipped = 0; skipped < 2 && proposerOf(round) !== me && !hub.connected.has(proposerOf(round)); skipped += 1) round += 1
-      if (late) dueSinceMs = nowMs
-    }
+    rounds.atLeast(signed.round + 1)
+    rounds.tick(hub, isDue(hub, nowMs), nowMs)
     return proofs.giveUp(nowMs)
   }
 

@@ -1,9 +1,10 @@
 /**
  * What a hub has logged that no other hub has yet, and how much of it may be given out all the same.
  *
- * A spend that only this disk knows is lost with the disk. So a hub that nobody answers gives out, of each account, at
- * most what stays frozen when its log is sealed at the last frame that another hub has: the smaller of the cap and the
- * rights at that frame. All arithmetic is here; who waits for what is in ../spending.ts.
+ * A spend that only this disk knows is lost with the disk, or stands behind the end at which the others seal the log. So a
+ * hub that nobody answers gives out, of each account, at most what stays frozen then: the smaller of the cap and the rights
+ * at that end. The end is the last frame that another hub has, and that may be any frame after the last one that is known to
+ * be there. So the rule must hold at each of them. All arithmetic is here; who waits for what is in ../spending.ts.
  */
 import { toHex } from '../../protocol/bytes.ts'
 import type { EncodedEntry } from '../entries/entry.ts'
@@ -11,28 +12,42 @@ import type { AccountId, EntryId, LedgerState, LogName } from '../fold/state.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import { ISLAND_CAP_MICRO_CREDITS, ISLAND_HUB_CAP_MICRO_CREDITS } from '../rules.ts'
 
-/** Rights that went and came, µcr. What came may be said too high, never too low. */
-interface Moved { went: bigint; came: bigint }
+/** What one frame did with the rights of one account, µcr. What came may be said too high, never too low. */
+interface Move {
+  readonly no: number
+  went: bigint
+  came: bigint
+  /** What of it was given out before another hub had it, less what did not come to be charged. */
+  given: bigint
+}
 
 interface UnreplicatedFrame {
   readonly no: number
-  readonly moved: Map<AccountId, Moved>
+  readonly moved: ReadonlyMap<AccountId, Move>
   /** Rights of every account may have come. */
   readonly all: boolean
 }
 
+interface Given {
+  readonly account: AccountId
+  /** What it may cost at most, µcr. */
+  amount: bigint
+  /** Where the last of it stands. */
+  frame: number
+  /** In which frame each part of it stands: a hold may be extended. */
+  readonly parts: { readonly move: Move; amount: bigint }[]
+}
+
 export interface IslandState {
   log: LogName | undefined
-  /** Last frame of the log that another hub has. */
+  /** Last frame of the log that another hub is known to have. */
   replicated: number
-  /** Frames after it, ascending, and what they moved together. */
+  /** Frames after it, ascending, and the same by account. */
   readonly frames: UnreplicatedFrame[]
-  readonly moved: Map<AccountId, Moved>
+  readonly moves: Map<AccountId, Move[]>
   framesOfAll: number
-  /** Logged but not given out, since the cap was reached: it counts as used until another hub has frame `frame`. */
-  readonly withheld: Map<AccountId, { amount: bigint; frame: number }>
-  /** Holds that were given out before another hub had them: what they may cost at most, and in which frame the last of it is. */
-  readonly given: Map<EntryId, { readonly account: AccountId; amount: bigint; frame: number }>
+  /** Holds that were given out before another hub had them. */
+  readonly given: Map<EntryId, Given>
   readonly givenByAccount: Map<AccountId, bigint>
   givenInAll: bigint
   /** Frames up to here came from an earlier life of this process: nobody knows what of them was given out. */
@@ -41,8 +56,7 @@ export interface IslandState {
 
 export function createIsland(): IslandState {
   return {
-    log: undefined, replicated: 0, frames: [], moved: new Map(), framesOfAll: 0, withheld: new Map(), given: new Map(), givenByAccount: new Map(),
-    givenInAll: 0n, unknownUntil: 0,
+    log: undefined, replicated: 0, frames: [], moves: new Map(), framesOfAll: 0, given: new Map(), givenByAccount: new Map(), givenInAll: 0n, unknownUntil: 0,
   }
 }
 
@@ -51,8 +65,7 @@ export function islandOf(island: IslandState, log: LogName, no: number): void {
   if (island.log === log) return
   Object.assign(island, { log, replicated: 0, unknownUntil: no, givenInAll: 0n, framesOfAll: 0 })
   island.frames.length = 0
-  island.moved.clear()
-  island.withheld.clear()
+  island.moves.clear()
   island.given.clear()
   island.givenByAccount.clear()
 }
@@ -60,11 +73,13 @@ export function islandOf(island: IslandState, log: LogName, no: number): void {
 /** Own frame `no` is in `state`. */
 export function islandFolded(island: IslandState, state: LedgerState, no: number, entries: readonly EncodedEntry[]): void {
   if (no <= island.replicated) return
-  const moved = new Map<AccountId, Moved>()
+  const moved = new Map<AccountId, Move>()
   let all = false
   const note = (account: AccountId, went: bigint, came: bigint) => {
-    add(moved, account, went, came)
-    add(island.moved, account, went, came)
+    const move = moved.get(account) ?? { no, went: 0n, came: 0n, given: 0n }
+    move.went += went
+    move.came += came
+    moved.set(account, move)
   }
   for (const { entry } of entries) {
     switch (entry.k) {
@@ -124,7 +139,13 @@ export function islandFolded(island: IslandState, state: LedgerState, no: number
     }
   }
   if (all) island.framesOfAll += 1
-  if (moved.size > 0 || all) island.frames.push({ no, moved, all })
+  if (moved.size === 0 && !all) return
+  island.frames.push({ no, moved, all })
+  for (const [account, move] of moved) {
+    const moves = island.moves.get(account)
+    if (moves === undefined) island.moves.set(account, [move])
+    else moves.push(move)
+  }
 }
 
 /** Another hub has the log up to frame `no`. */
@@ -135,80 +156,98 @@ export function islandReplicated(island: IslandState, log: LogName, no: number):
   while (done < island.frames.length && island.frames[done]!.no <= no) done += 1
   for (const { moved, all } of island.frames.splice(0, done)) {
     if (all) island.framesOfAll -= 1
-    for (const [account, { went, came }] of moved) {
-      add(island.moved, account, -went, -came)
-      const left = island.moved.get(account)!
-      if (left.went === 0n && left.came === 0n) island.moved.delete(account)
+    for (const account of moved.keys()) {
+      const moves = island.moves.get(account)!
+      moves.shift()
+      if (moves.length === 0) island.moves.delete(account)
     }
   }
-  for (const [account, { frame }] of island.withheld) if (frame <= no) island.withheld.delete(account)
   for (const [hold, { frame }] of island.given) if (frame <= no) drop(island, hold)
 }
 
-/** µcr of the account that this log could spend at its last frame that another hub has; never more. */
+/** µcr of the account that this log could spend at its last frame that another hub is known to have; never more. */
 export function backedRights(island: IslandState, state: LedgerState, account: AccountId): bigint {
-  if (island.log === undefined || island.replicated < island.unknownUntil || island.framesOfAll > 0) return 0n
-  const { went, came } = island.moved.get(account) ?? { went: 0n, came: 0n }
-  const backed = (state.accounts.get(account)?.rights.get(island.log) ?? 0n) + went - came
-  return backed < 0n ? 0n : backed
+  return isUnknown(island) ? 0n : positive((island.moves.get(account) ?? []).reduce((rights, { went, came }) => rights + went - came, rightsNow(island, state, account)))
 }
 
 /**
+ * µcr that may still be given out of what frame `frame` took: wherever before it the others cut the log, the rights there
+ * pay for all that was given out behind. An end at that frame or later has it, and takes nothing for it from what is frozen.
+ */
+function roomBefore(island: IslandState, state: LedgerState, account: AccountId, frame: number): bigint {
+  if (isUnknown(island)) return 0n
+  let rights = rightsNow(island, state, account)
+  let given = 0n
+  let room: bigint | undefined
+  for (const move of (island.moves.get(account) ?? []).toReversed()) {
+    if (move.no < frame) room = room === undefined ? rights - given : least(room, rights - given)
+    rights += move.went - move.came
+    given += move.given
+  }
+  return positive(room === undefined ? rights - given : least(room, rights - given))
+}
+
+/** Nobody can say what the log could spend at an end that another hub may have. */
+function isUnknown(island: IslandState): boolean {
+  return island.log === undefined || island.replicated < island.unknownUntil || island.framesOfAll > 0
+}
+
+function rightsNow({ log }: IslandState, state: LedgerState, account: AccountId): bigint {
+  return state.accounts.get(account)?.rights.get(log!) ?? 0n
+}
+
+const least = (one: bigint, other: bigint) => one < other ? one : other
+const positive = (amount: bigint) => amount < 0n ? 0n : amount
+
+/**
  * May this much of the account go out, though only this disk knows of it? Then it is counted until another hub has
- * frame `frame`. `amount` is added to what the hold has been given out with before.
+ * frame `frame`, or a later one where it is not known in which it stands. `amount` is added to what the hold has been given
+ * out with before.
  */
 export function giveOut(
   island: IslandState, state: LedgerState, { hold, account, amount, frame }: { hold: EntryId; account: AccountId; amount: bigint; frame: number },
 ): boolean {
   const before = island.givenByAccount.get(account) ?? 0n
-  const backed = backedRights(island, state, account) - (island.withheld.get(account)?.amount ?? 0n)
-  const cap = backed < ISLAND_CAP_MICRO_CREDITS ? backed : ISLAND_CAP_MICRO_CREDITS
   // Without credits there is nothing to lose: tokens of a quota are bounded by this hub's share whatever it forgets.
-  if (amount > 0n && !isPlanted('no-island-cap') && (before + amount > cap || island.givenInAll + amount > ISLAND_HUB_CAP_MICRO_CREDITS)) return false
-  const known = island.given.get(hold)
-  if (known === undefined) island.given.set(hold, { account, amount, frame })
-  else {
-    known.amount += amount
-    known.frame = Math.max(known.frame, frame)
+  const isBounded = amount === 0n || before + amount <= ISLAND_CAP_MICRO_CREDITS && island.givenInAll + amount <= ISLAND_HUB_CAP_MICRO_CREDITS
+    && amount <= roomBefore(island, state, account, frame)
+  if (!isBounded && !isPlanted('no-island-cap')) return false
+  const known = island.given.get(hold) ?? { account, amount: 0n, frame, parts: [] }
+  known.amount += amount
+  known.frame = Math.max(known.frame, frame)
+  island.given.set(hold, known)
+  const move = island.moves.get(account)?.findLast(({ no }) => no <= frame)
+  if (move !== undefined) {
+    move.given += amount
+    known.parts.push({ move, amount })
   }
   island.givenByAccount.set(account, before + amount)
   island.givenInAll += amount
   return true
 }
 
-/** This much of the account was logged in frame `frame` but is not given out; it will come back by an Expire. */
-export function withhold(island: IslandState, account: AccountId, amount: bigint, frame: number): void {
-  const known = island.withheld.get(account)
-  if (known === undefined) island.withheld.set(account, { amount, frame })
-  else {
-    known.amount += amount
-    known.frame = Math.max(known.frame, frame)
-  }
-}
-
 /** A hold that was given out cost this much in the end (0n: nothing); the Settle or Expire that says so stands in frame `frame`. */
 function givenOutEnded(island: IslandState, hold: EntryId, charge: bigint, frame: number): void {
   const known = island.given.get(hold)
   if (known === undefined) return
-  const less = known.amount - (charge < known.amount ? charge : known.amount)
+  const less = known.amount - least(charge, known.amount)
   known.amount -= less
   known.frame = Math.max(known.frame, frame)
   island.givenInAll -= less
   island.givenByAccount.set(known.account, (island.givenByAccount.get(known.account) ?? 0n) - less)
+  // What was reserved first is used first.
+  let left = less
+  for (const part of known.parts.toReversed()) {
+    const cut = least(part.amount, left)
+    part.amount -= cut
+    part.move.given -= cut
+    left -= cut
+  }
 }
 
 /** µcr of the account that were given out and that only this disk knows of. */
 export function unreplicatedSpend(island: IslandState, account: AccountId): bigint {
   return island.givenByAccount.get(account) ?? 0n
-}
-
-function add(moved: Map<AccountId, Moved>, account: AccountId, went: bigint, came: bigint): void {
-  const known = moved.get(account)
-  if (known === undefined) moved.set(account, { went, came })
-  else {
-    known.went += went
-    known.came += came
-  }
 }
 
 function drop(island: IslandState, hold: EntryId): void {

@@ -3,7 +3,7 @@ import type { LogId } from '../../protocol/messages/ledger.ts'
 import type { LogTail } from '../frame.ts'
 import type { HubEffect } from './events.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
-import { appendOnce, persistCase, sameEnd, type SealCase } from './seal-case.ts'
+import { appendOnce, isSealed, persistCase, sameEnd, type SealCase } from './seal-case.ts'
 import { forkProven, successorOf, type ForkProof } from './seal-documents.ts'
 
 export interface ForksComponents {
@@ -40,7 +40,7 @@ export function createForks({ me, tailOf, caseOf, otherOf }: ForksComponents) {
     if (proven && known.fork === undefined) {
       known.fork = proof
       effects.push(...persistCase(known), { type: 'warn', text: `the log ${nameOfLog(proof.log)} has two histories from frame ${proof.no} on, both signed by its hub` })
-      for (const peer of hub.connected) effects.push({ type: 'send', hub: peer, message: { t: 'fork', log: proof.log, no: proof.no, first: proof.first, second: proof.second } })
+      for (const peer of hub.connected) effects.push(...tellFork(hub, known, peer))
       effects.push(...logFork(hub, known))
     }
     const tail = tailOf(proof.log)
@@ -56,6 +56,13 @@ export function createForks({ me, tailOf, caseOf, otherOf }: ForksComponents) {
     return effects
   }
 
+  /** Whoever was away when it was found has to know too, and first of all its hub: it would write on, and sign what others rest on. */
+  function tellFork({ state }: HubState, { fork }: SealCase, peer: number): HubEffect[] {
+    if (fork === undefined || isSealed(state, fork.log)) return []
+    const { log, no, first, second } = fork
+    return [{ type: 'send', hub: peer, message: { t: 'fork', log, no, first, second } }]
+  }
+
   function logFork(hub: HubState, { log, fork }: SealCase): HubEffect[] {
     const name = nameOfLog(log)
     if (fork === undefined || hub.writing === undefined || log.hub === me || hub.state.logs.get(name)?.forked !== false) return []
@@ -63,5 +70,5 @@ export function createForks({ me, tailOf, caseOf, otherOf }: ForksComponents) {
     return [appendOnce({ k: 'EquivProof', fork: position, first: fork.first, second: fork.second }, (state) => state.logs.get(name)?.forked === false, hub)]
   }
 
-  return { takeFork, logFork }
+  return { takeFork, logFork, tellFork }
 }

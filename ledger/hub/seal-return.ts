@@ -70,16 +70,34 @@ interface HandOver {
 export function createReturns({ me, context, tailOf }: ReturnComponents) {
   const lostEnds = new Map<LogName, Lost>()
   const handOvers = new Map<LogName, HandOver>()
+  /** Own logs whose seal is signed and whose Seal is not in the state, since when. */
+  const unfolded = new Map<LogName, number>()
 
   function tick(hub: HubState, cases: ReadonlyMap<LogName, SealCase>, nowMs: number): HubEffect[] {
     const effects: HubEffect[] = []
     for (const known of cases.values()) {
       const status = hub.state.logs.get(nameOfLog(known.log))?.status
-      if (known.certificate === undefined || known.writing || status?.is !== 'sealed' || hub.writing === undefined) continue
-      if (known.log.hub === me) effects.push(...handOver(hub, known, status.returned, nowMs))
-      else if (successorOf(known.log.hub) === me && !status.returned) effects.push(...resolve(hub, known, nowMs))
+      if (known.certificate === undefined || known.writing || hub.writing === undefined) continue
+      if (known.log.hub === me) {
+        if (isDue(nameOfLog(known.log), status?.is === 'sealed', nowMs)) effects.push(...handOver(hub, known, status?.is === 'sealed' && status.returned, nowMs))
+      } else if (status?.is === 'sealed' && successorOf(known.log.hub) === me && !status.returned) effects.push(...resolve(hub, known, nowMs))
     }
     return effects
+  }
+
+  /**
+   * Once the Seal is in the state. It may not come into it for long: it may rest on frames that this hub must not take before
+   * another seal is decided, and that is decided only when this one is over. So after a while it goes by the signatures alone.
+   */
+  function isDue(name: LogName, folded: boolean, nowMs: number): boolean {
+    const sinceMs = unfolded.get(name) ?? nowMs
+    if (!folded) {
+      unfolded.set(name, sinceMs)
+      return nowMs - sinceMs >= AGAIN_MS
+    }
+    // Before that the successor may not have known of it either.
+    if (unfolded.delete(name)) handOvers.delete(name)
+    return true
   }
 
   /** The hub that came back: one message of frames each tick, from the start for each connection. */
@@ -107,6 +125,8 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
     const over = handOvers.get(nameOfLog(log))
     if (known?.certificate === undefined || over?.loading !== true || over.next !== from) return []
     over.loading = false
+    // They cannot be read yet: asked for again with the next tick.
+    if (frames.length === 0 && !last) return []
     over.next = from + frames.length
     over.complete = last
     over.completeMs = nowMs
@@ -236,6 +256,7 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
   /** Hands over again, and asks again for what is due. */
   function restartAll(): void {
     handOvers.clear()
+    unfolded.clear()
     for (const lost of lostEnds.values()) lost.doneMs = -Infinity
   }
 

@@ -84,7 +84,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   let lastMs = options.nowMs
   const returns = createReturns({ me, context: components, tailOf })
   const memory = createMemory({ me, tailOf, limitOf: (state, log) => limitOf(state, log) }, options.rows.get(memoryRowKey))
-  const { takeFork, logFork } = createForks({ me, tailOf, caseOf: (log) => caseOf(log), otherOf: (log) => otherOf(log) })
+  const { takeFork, logFork, tellFork } = createForks({ me, tailOf, caseOf: (log) => caseOf(log), otherOf: (log) => otherOf(log) })
   const recalls = createRecalls({ me, cases, ends: components.ends, tell, otherOf: (log) => otherOf(log) })
   for (const known of cases.values()) promiseAllTaken(known)
 
@@ -325,7 +325,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
     switch (event.type) {
       case 'connected':
         downSince.delete(event.hub)
-        return [...cases.values()].filter((known) => isOpen(hub.state, known)).flatMap((known) => tell(hub, known, event.hub))
+        return [...cases.values()].flatMap((known) => [...tellFork(hub, known, event.hub), ...isOpen(hub.state, known) ? tell(hub, known, event.hub) : []])
       case 'disconnected':
         downSince.set(event.hub, nowMs)
         recalls.gone(event.hub)

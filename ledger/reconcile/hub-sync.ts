@@ -294,14 +294,14 @@ function takeDurable(state: SyncState, head: Head, frames: readonly Uint8Array[]
   state.heads.set(name, head)
   state.known.set(name, Math.max(state.known.get(name) ?? 0, head.no))
   for (const [hub, peer] of state.peers) {
-    if (!peer.greeted) continue
     // Frames of our own that came back from this peer take up its window until they are acknowledged.
     if (head.log.hub !== state.me || (peer.heads.get(name)?.no ?? 0) >= head.no) {
       // Its author pushes it to both, so the third waits for nothing.
       const isThird = head.log.hub !== hub && state.peers.get(head.log.hub)?.greeted === true;
       (isThird ? peer.acksLater : peer.acksDue).set(name, { log: head.log, no: head.no })
     }
-    if (head.log.hub !== state.me) continue
+    // Our hello to it is out already, so what came since is told as well; what it is to get, its own hello says.
+    if (head.log.hub !== state.me || !peer.greeted) continue
     if (first) pushFrom(peer, head.log, (peer.heads.get(name)?.no ?? 0) + 1)
     // Straight from memory, where the peer has had everything before.
     const cursor = peer.cursors.get(name)

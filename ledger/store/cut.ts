@@ -26,6 +26,8 @@ export interface Orphans {
   readonly frames: readonly Uint8Array[]
   /** There are no more. */
   readonly last: boolean
+  /** Number of a frame that is broken on this disk. No other hub has it, so what it held and what stands behind it is lost. */
+  readonly broken: number | undefined
 }
 
 export function createCut({ db, tails, forget, rowsOf }: CutComponents) {
@@ -99,22 +101,30 @@ export function createCut({ db, tails, forget, rowsOf }: CutComponents) {
   }
 
   async function orphans(log: LogId, from: number, { bytesMax, framesMax }: { readonly bytesMax: number; readonly framesMax: number }): Promise<Orphans> {
+    const key = tails.get(`${log.hub}/${log.epoch}`)?.epochKey?.key
+    // The log itself is not back on this disk yet, and nothing of its end can be checked.
+    if (key === undefined) return { frames: [], last: false, broken: undefined }
     const frames: Uint8Array[] = []
     let bytes = 0
     let last = true
     let next = from
-    for await (const [key, value] of db.iterator(orphansFrom(log, from))) {
+    let broken: number | undefined
+    for await (const [place, value] of db.iterator(orphansFrom(log, from))) {
       // Of two histories only the first found is one; frames of the other stay where they are.
-      if (orphanPositionOf(key).no !== next) continue
+      if (orphanPositionOf(place).no !== next) continue
       if (frames.length > 0 && (bytes + value.byteLength > bytesMax || frames.length >= framesMax)) {
         last = false
         break
+      }
+      if (readable(value, log, next, key) === undefined) {
+        broken = next
+        continue
       }
       frames.push(value)
       bytes += value.byteLength
       next += 1
     }
-    return { frames, last }
+    return { frames, last, broken: broken === next ? broken : undefined }
   }
 
   return { truncate, orphans }

@@ -8,7 +8,7 @@ import { decideGive } from '../../../ledger/hub/decide/moves.ts'
 import type { Intent } from '../../../ledger/hub/events.ts'
 import { backedRights, unreplicatedSpend } from '../../../ledger/hub/island.ts'
 import { ISLAND_CAP_MICRO_CREDITS } from '../../../ledger/rules.ts'
-import { createSpending } from '../../../ledger/spending.ts'
+import { createSpending, type HoldResult } from '../../../ledger/spending.ts'
 import { codeOf } from '../../support/code-of.ts'
 import { createCoreWorld, type CoreWorld } from '../../support/core-world.ts'
 
@@ -26,22 +26,54 @@ function holdAsk(account: Uint8Array, request: number, credits: number, more: Pa
 /** Hub 0 with its writer played by the world: replicated where a peer is linked, local where none is. */
 function spendingOf(world: CoreWorld) {
   const owner = world.hubs[0]!
-  const linked = () => world.connected(0, 1) || world.connected(0, 2)
   const submit = async (intent: Intent) => {
     const item = world.submit(0, intent)
     world.commit(0)
-    if (linked()) world.settle()
+    if (linked(world)) world.settle()
     await Promise.resolve()
     if (item.error !== undefined) throw item.error
     if (item.result === undefined) throw new TriforceError('INTERNAL', {}, { detail: 'not decided' })
     const { known } = item.result
-    return { hub: 0, epoch: 1, seq: 0, frame: item.result.frame || owner.tail.no, known, durability: linked() ? 'replicated' as const : 'local' as const }
+    return { hub: 0, epoch: 1, seq: 0, frame: item.result.frame || owner.tail.no, known, durability: linked(world) ? 'replicated' as const : 'local' as const }
   }
   const whenReplicated = async () => {
     await Promise.resolve()
-    if (!linked()) throw new TriforceError('HUB_ISOLATED')
+    if (!linked(world)) throw new TriforceError('HUB_ISOLATED')
   }
   return createSpending({ hub: owner.hub, submit, whenReplicated })
+}
+
+const linked = (world: CoreWorld) => world.connected(0, 1) || world.connected(0, 2)
+
+/**
+ * Added up apart from hub/island.ts: at each frame of hub 0's log from the last one on that another hub has, what would stay
+ * frozen of the account, and what of its holds stands behind. `given`: what callers were told that they may use, µcr by hold.
+ */
+function lostBehind(world: CoreWorld, hex: string, given: ReadonlyMap<string, bigint>) {
+  const owner = world.hubs[0]!
+  const rights = new Map<number, bigint>()
+  const note = () => rights.set(owner.tail.no, owner.hub.state.accounts.get(hex)?.rights.get('0/1') ?? 0n)
+  const commit = world.commit.bind(world)
+  world.commit = (index) => {
+    commit(index)
+    if (index === 0) note()
+  }
+  note()
+  return () => {
+    const known = Math.max(...[1, 2].map((hub) => world.hubs[hub]!.hub.state.logs.get('0/1')?.frame ?? 0))
+    const reserved = owner.frames.flatMap(({ header, entries }) => entries.flatMap((entry) => entry.k === 'Hold' ? [{ no: header.no, id: toHex(entry.eid), credits: entry.credits }]
+      : entry.k === 'Extend' ? [{ no: header.no, id: toHex(entry.hold), credits: entry.credits }] : []))
+    return [...rights].filter(([end]) => end >= known).map(([end, stays]) => {
+      let lost = 0n
+      for (const hold of owner.hub.state.holds.values()) {
+        const before = reserved.filter(({ no, id }) => id === hold.eid && no <= end).reduce((sum, { credits }) => sum + credits, 0n)
+        const most = given.get(hold.eid) ?? 0n
+        const cost = hold.outcome === undefined || hold.outcome.charge > most ? most : hold.outcome.charge
+        if (hold.outcome?.settled !== false && cost > before) lost += cost - before
+      }
+      return { end, lost, stays: stays < ISLAND_CAP_MICRO_CREDITS ? stays : ISLAND_CAP_MICRO_CREDITS }
+    })
+  }
 }
 
 /** An account at home at hub 0, with credits there that another hub knows of; then hub 0 is alone. */
@@ -101,6 +133,19 @@ describe('spending', function () {
     expect(await codeOf(spending.hold(holdAsk(id, 2, 1)))).to.equal('HUB_ISOLATED')
   })
 
+  it('alone counts on no end of its log: another hub may have more of it than it said', async () => {
+    const { world, id, alone, spending } = island(60)
+    const before = await spending.hold(holdAsk(id, 1, 20))
+    world.submit(0, decideGive(world.hubs[0]!.hub, { request: bytes(2), account: id, unit: 0, target: { hub: 1, epoch: 1 }, min: 1n, want: 36n * CREDIT }))
+    world.commit(0)
+    expect(world.deliver(0, 1), 'hub 1 has the give, and could not say so').to.equal(true)
+    alone()
+    await spending.settle({ hold: before.hold, promptTokens: 0, completionTokens: 5_000 })
+    // 19 credits are here, and 40 were at the last frame that is known to be elsewhere; sealed behind the give, 4 stay frozen.
+    expect(await codeOf(spending.hold(holdAsk(id, 3, 5)))).to.equal('HUB_ISOLATED')
+    expect((await spending.hold(holdAsk(id, 4, 4))).durability).to.equal('local')
+  })
+
   it('that was refused alone holds nothing, and the same request says that it is over', async () => {
     const { id, hex, alone, spending, state } = island(1_000)
     alone()
@@ -154,14 +199,17 @@ describe('spending', function () {
     expect(held).to.deep.include({ durability: 'local', quotaTokens: 5_000, creditsMicroCredits: 0n })
   })
 
-  it('never exposes more than the cap or than what is backed, whatever is held, settled and given', async () => {
-    const step = fc.record({ what: fc.constantFrom('hold', 'settle', 'expire', 'extend', 'give', 'link', 'grant'), credits: fc.integer({ min: 1, max: 120 }), which: fc.nat({ max: 50 }) })
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const { world, id, hex, spending, exposed, state } = island(400)
+  it('never exposes more than the cap or than what is backed, whatever is held, settled and given, and wherever the others cut the log', async () => {
+    const step = fc.record({ what: fc.constantFrom('hold', 'hold', 'settle', 'settle', 'expire', 'extend', 'give', 'give', 'link', 'grant'), credits: fc.integer({ min: 1, max: 120 }), which: fc.nat({ max: 50 }) })
+    await fc.assert(fc.asyncProperty(fc.constantFrom(60, 150, 400), fc.array(step, { maxLength: 40 }), async (credits, steps) => {
+      const { world, id, hex, spending, exposed, state } = island(credits)
       const open: { hold: Uint8Array; steps: number; tokens: number }[] = []
+      const given = new Map<string, bigint>()
+      const behind = lostBehind(world, hex, given)
+      const held = ({ hold, creditsMicroCredits }: HoldResult) => { given.set(toHex(hold), creditsMicroCredits) }
       for (const [place, { what, credits, which }] of steps.entries()) {
         const one = open[which % Math.max(1, open.length)]
-        const work = what === 'hold' ? spending.hold(holdAsk(id, place, credits)).then(({ hold }) => { open.push({ hold, steps: 0, tokens: credits * 1_000 }) })
+        const work = what === 'hold' ? spending.hold(holdAsk(id, place, credits)).then((result) => { held(result); open.push({ hold: result.hold, steps: 0, tokens: credits * 1_000 }) })
           : what === 'link' ? Promise.resolve(world.connected(0, 1) ? world.cut(0, 1) : (world.cut(0, 2), world.connect(0, 1)))
           : what === 'grant' ? Promise.resolve().then(() => { world.submit(0, decideGrant(world.hubs[0]!.hub, { account: id, amountMicroCredits: BigInt(credits) * CREDIT, source: `g${place}` })); world.commit(0) })
           : what === 'give' ? Promise.resolve().then(() => {
@@ -171,16 +219,17 @@ describe('spending', function () {
           : one === undefined ? Promise.resolve()
           : what === 'settle' ? spending.settle({ hold: one.hold, promptTokens: 0, completionTokens: credits * 100 })
           : what === 'expire' ? spending.expire(one.hold)
-          : spending.extend({ hold: one.hold, step: (one.steps += 1), promptTokens: 0, completionTokensMax: (one.tokens += credits * 1_000) })
+          : spending.extend({ hold: one.hold, step: (one.steps += 1), promptTokens: 0, completionTokensMax: (one.tokens += credits * 1_000) }).then(held)
         const code = await codeOf(Promise.resolve(work))
-        expect(['none', 'HUB_ISOLATED', 'INSUFFICIENT_CREDITS', 'RIGHTS_UNREACHABLE', 'HOLD_OVER', 'ENTRY_CONFLICT', 'ENTRY_INVALID', 'INTERNAL']).to.include(code)
+        expect(['none', 'HUB_ISOLATED', 'INSUFFICIENT_CREDITS', 'RIGHTS_UNREACHABLE', 'QUOTA_EXCEEDED', 'HOLD_OVER', 'ENTRY_CONFLICT', 'ENTRY_INVALID', 'INTERNAL']).to.include(code)
         expect(exposed() <= ISLAND_CAP_MICRO_CREDITS, 'the cap').to.equal(true)
         // What hub 1 has of this log is what a seal would go by.
         const known = world.hubs[1]!.hub.state.accounts.get(hex)!.rights.get('0/1') ?? 0n
-        if (!world.connected(0, 1) && !world.connected(0, 2)) expect(exposed() <= known + world.hubs[1]!.hub.state.accounts.get(hex)!.held, `exposed ${exposed()} of ${known}`).to.equal(true)
+        if (!linked(world)) expect(exposed() <= known + world.hubs[1]!.hub.state.accounts.get(hex)!.held, `exposed ${exposed()} of ${known}`).to.equal(true)
         expect((state.accounts.get(hex)!.rights.get('0/1') ?? 0n) >= 0n).to.equal(true)
+        if (!linked(world)) for (const { end, lost, stays } of behind()) expect(lost <= stays, `cut at frame ${end}: ${lost} of ${stays}`).to.equal(true)
       }
-    }), { numRuns: 150, seed: Number(process.env['SEED'] ?? 7) })
+    }), { numRuns: 1000, seed: Number(process.env['SEED'] ?? 7) })
   })
 })
 

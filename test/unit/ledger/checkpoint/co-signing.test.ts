@@ -4,6 +4,7 @@ import { checkpointBytes, contentDifferences, covers, framesOf, openFinal, parse
 import { createFinalFold } from '../../../../ledger/checkpoint/final-fold.ts'
 import { liveFrames } from '../../../../ledger/hub/checkpoint-rows.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
+import { sha256 } from '../../../../protocol/crypto.ts'
 import { createCheckpointWorld, rootOfState, type CheckpointWorld } from '../../../support/checkpoint-world.ts'
 import { seededUnit } from '../../../support/seeded.ts'
 import { times } from '../../../support/thorough.ts'
@@ -167,6 +168,37 @@ describe('ledger/hub/checkpoint', () => {
     expect(covers(framesOf(latestOf(world, 0).checkpoint), liveFrames(world.hubs[0]!.hub.state))).to.equal(true)
   })
 
+  it('goes on where two are final in one round, as after the loss of the disk that held what its proposer had signed', () => {
+    const world = createCheckpointWorld()
+    work(world, 10, 5)
+    world.pass(4)
+    const { checkpoint, hash } = latestOf(world, 0)
+    const finalOf = (timeMs: number) => {
+      const body = checkpointBytes({ ...checkpoint, timeMs })
+      return openFinal(body, [0, 2].map((hub) => ({ hub, signature: signCheckpoint(world.federation.hubs[hub]!.signer, body) })), world.context)
+    }
+    const others = Array.from({ length: 40 }, (_, place) => finalOf(checkpoint.timeMs + place + 1))
+    const [smaller, larger] = [others.find((other) => Buffer.compare(other.hash, hash) < 0)!, others.find((other) => Buffer.compare(other.hash, hash) > 0)!]
+    const say = ({ body, signatures }: FinalCheckpoint) => {
+      world.transit.length = 0
+      world.run(0, { type: 'message', hub: 1, message: { t: 'final', body, signatures: [...signatures] } })
+      return world.transit.flatMap((item) => 'message' in item && item.message.t === 'final' && item.to === 1 ? [toHex(sha256(item.message.body))] : [])
+    }
+    expect(say(larger), 'answered with the one that counts').to.deep.equal([toHex(hash)])
+    expect(toHex(latestOf(world, 0).hash)).to.equal(toHex(hash))
+    say(smaller)
+    expect(toHex(latestOf(world, 0).hash)).to.equal(toHex(smaller.hash))
+    expect(world.hubs[0]!.hub.final?.round).to.equal(checkpoint.round)
+    world.transit.length = 0
+    work(world, 11, 5)
+    world.pass(8)
+    for (const { machine, warnings } of world.hubs) {
+      expect(machine.latest!.checkpoint.round).to.be.greaterThan(checkpoint.round)
+      expect(toHex(machine.latest!.hash)).to.equal(toHex(latestOf(world, 0).hash))
+      expect(warnings).to.deep.equal([])
+    }
+  })
+
   it('goes on with two hubs, and a hub that comes back takes over what it missed', () => {
     const world = createCheckpointWorld()
     work(world, 4, 20)
@@ -297,6 +329,11 @@ describe('ledger/hub/checkpoint', () => {
     // The same one, true: signed.
     expect(offer(1, { round: roundOf(1) })).to.equal(1)
     expect(hub.final?.round).to.equal(roundOf(1))
+    // Behind the last one's time by more than clocks may be apart: what had to go on from it is signed, and nothing later.
+    world.nowMs = latestOf(world, 0).checkpoint.timeMs - 90_000
+    const next = { round: roundOf(1) + 3, prev: latestOf(world, 0).hash }
+    expect(offer(1, { ...next, timeMs: world.nowMs + 90_002 })).to.equal(0)
+    expect(offer(1, { ...next, timeMs: world.nowMs + 90_001 })).to.equal(1)
   })
 
   it('has its signature on the disk before anybody else has it', () => {

@@ -23,6 +23,27 @@ const freeRow = plan.prices.rows.find(({ promptMicroCredits, completionMicroCred
 
 interface Spend { readonly row?: string; readonly tier?: string; readonly credits?: bigint; readonly quotaTokens?: number; readonly extended?: bigint; readonly charge: bigint }
 
+/** The hub whose log was sealed, with a new one. `folded`: the Seal is in its state. */
+function cameBack({ folded = true } = {}) {
+  const written = logBuilder(world, 2)
+  written.next()
+  const { tail } = written
+  const hub = createHub({ network: context.network, me: 2, state: createState(context.network, context.hubKeys), machines: [] })
+  const sealed = () => {
+    hub.state.logs.set(nameOf(log), {
+      log, frame: tail.no, tsMs: START, seen: { frame: 0, vector: [] }, shares: [], forked: false,
+      status: { is: 'sealed', frame: tail.no, successor: '0/1', sealedDay: START_DAY, returned: false, at: { tsMs: START, hub: 0, epoch: 1, frame: 1, seq: 1 } },
+    })
+  }
+  if (folded) sealed()
+  hub.writing = { hub: 2, epoch: 2 }
+  hub.connected.add(0)
+  const returns = createReturns({ me: 2, context, tailOf: () => tail })
+  const known = { ...createCase(log), certificate: { log, no: tail.no, hash: tail.hash, signatures: [] } }
+  const cases = new Map([[nameOf(log), known]])
+  return { returns, hub, known, sealed, tick: (nowMs: number) => returns.tick(hub, cases, nowMs), from: tail.no + 1 }
+}
+
 /** Entries of one request. */
 function spend(number: number, { row = paidRow, tier = 'free', credits = 0n, quotaTokens = 0, extended, charge }: Spend): EncodedEntry[] {
   const request = new Uint8Array(16).fill(number)
@@ -153,6 +174,27 @@ describe('ledger/hub/seal-return: the lost end of a hold that the others know', 
     expect(money(logged([held(known, 0)], [...end, refunded(told, 0)]))).to.deep.equal([`charged ${known}, 0 tokens`, `back ${known}, 0 tokens`])
     expect(money(logged([held(known, 0)], [...end, refunded(known, 0), refunded(5n, 0, 's')])), 'in two parts')
       .to.deep.equal([`island ${told - known - 5n}`, `charged ${known}, 0 tokens`, `back ${known}, 0 tokens`])
+  })
+
+  it('is asked for again where its hub cannot read it yet, and not taken for none', () => {
+    const { returns, hub, known, tick, from } = cameBack()
+    expect(tick(START)).to.deep.equal([{ type: 'loadOrphans', log, from }])
+    expect(returns.loaded(hub, { type: 'orphans', log, from, frames: [], last: false }, known, START)).to.deep.equal([])
+    expect(tick(START + 1)).to.deep.equal([{ type: 'loadOrphans', log, from }])
+    const [sent] = returns.loaded(hub, { type: 'orphans', log, from, frames: [], last: true }, known, START + 1)
+    expect(sent).to.deep.include({ type: 'send', hub: 0, message: { t: 'orphans', log, from, frames: [], last: true, lost: true } })
+  })
+
+  it('is handed over after a while though the Seal is not in the state of its hub, and again when it is', () => {
+    const { returns, hub, known, tick, from, sealed } = cameBack({ folded: false })
+    expect([tick(START), tick(START + 4_999)]).to.deep.equal([[], []])
+    expect(tick(START + 5_000)).to.deep.equal([{ type: 'loadOrphans', log, from }])
+    expect(returns.loaded(hub, { type: 'orphans', log, from, frames: [], last: true }, known, START + 5_000)).to.have.length(1)
+    expect(tick(START + 5_250)).to.deep.equal([])
+    sealed()
+    expect(tick(START + 5_500)).to.deep.equal([{ type: 'loadOrphans', log, from }])
+    expect(returns.loaded(hub, { type: 'orphans', log, from, frames: [], last: true }, known, START + 5_500)).to.have.length(1)
+    expect(tick(START + 5_750)).to.deep.equal([])
   })
 
   it('is charged by a successor that lost its disk, and gets the lost end before it knows the hold again', () => {

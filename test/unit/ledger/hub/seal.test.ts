@@ -249,6 +249,20 @@ describe('ledger/hub: the seal machine', () => {
     expect(machine.from(1, certificateOf([1], end(mine![7]!))).flatMap((effect) => effect.type === 'warn' ? [effect.text] : [])).to.deep.equal(['the log 2/1 is sealed at frame 8'])
   })
 
+  it('tells of two histories whoever connects, its hub too, until the log is sealed', () => {
+    const key = testKey().signer
+    const [one, other] = [1, 2].map((which) => logBuilder(world, 2, { logKey: key }).next([grantOf(`${which}`)])).map((frame) => ({ frame, header: frame.headerBytes, signature: frame.signature }))
+    const machine = machineOf(0, { connected: [] })
+    machine.tails.set(nameOf(gone), one!.frame.tail)
+    expect(sent(machine.step({ type: 'forked', ...forkProofOf(gone, one!.frame.header.no, one!, other!), from: 2 }))).to.deep.equal([])
+    for (const peer of [1, 2]) {
+      machine.hub.connected.add(peer)
+      expect(sent(machine.step({ type: 'connected', hub: peer }))).to.deep.equal([`fork to ${peer}`])
+    }
+    machine.state.logs.get(nameOf(gone))!.status = { is: 'sealed', frame: 1, successor: '0/1', sealedDay: 0, returned: true, at: { tsMs: START, hub: 0, epoch: 1, frame: 1, seq: 1 } }
+    expect(sent(machine.step({ type: 'connected', hub: 2 }))).to.deep.equal([])
+  })
+
   describe('a hub that lost its disk', () => {
     const recalled = (question: number, ...ends: { readonly log: LogId; readonly no: number }[]): HubMessage => ({ t: 'recalled', question, ends })
     const questionOf = (effects: readonly HubEffect[]) => effects.flatMap((effect) => effect.type === 'send' && effect.message.t === 'recall' ? [effect.message.question] : [])[0]!

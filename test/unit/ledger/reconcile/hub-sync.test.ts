@@ -135,6 +135,15 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(wants(step(present, { type: 'disconnected', hub: 2 }), 1)).to.have.length(1)
   })
 
+  it('tells a peer what came between its own hello and that of the peer', () => {
+    const state = machine()
+    connect(state, 2)
+    step(state, { type: 'connected', hub: 1 })
+    expect(sent(durable(state, 2, 3), 1)).to.deep.equal([])
+    const effects = [...step(state, { type: 'message', hub: 1, message: hello() }), ...step(state, { type: 'collected' })]
+    expect(sent(effects, 1)).to.deep.equal([{ t: 'ack', log: logOf(2), no: 3 }])
+  })
+
   it('asks on until it has what the peer has, one question at a time', () => {
     const state = machine()
     connect(state, 1, headOf(2, 7))
