@@ -310,7 +310,7 @@ function hubSide(shared: SharedParts, { ledger, table, own }: { readonly ledger:
   const tierOf = createTiers({ ledger })
   const dispatcher = createDispatcher({
     tierOf, limits: createTierLimits({ clock, tierOf }),
-    table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch, checks: checks.honesty, distrusts: checks.honesty.distrusts,
+    table, modelHosts, ledger, signer: turnSigner, clock, random, log, isSelf, clouds: market, record, watch: lending.watch, checks: checks.honesty, distrusts: checks.honesty.distrusts, placesAt: checks.honesty.placesAt,
     ownPeers: lending.ownPeers, prefixes: createPrefixTable({ clock, random }),
     privacyOf: createHostPrivacy({ ledger, isProven: (account) => ledger.lending(account)?.probation.active === false }),
     isConnected: (peer) => isSelf(peer) || host.isConnected(peer),

@@ -6,6 +6,7 @@ import type { CompletionEvent } from '../gateway.ts'
 import type { JobOrder } from '../jobs/job-order.ts'
 import { PROBE_TEXT_MAX, weighWitnesses, type Comparison, type ProbeAnswer, type Witness } from './compare.ts'
 import type { House } from './house.ts'
+import type { QuietTurns } from './quiet-turns.ts'
 
 /** A host that has the same weights. */
 export interface WitnessHost {
@@ -21,6 +22,8 @@ export interface CheckRunComponents {
   /** The hub's own way of running a job. */
   readonly run: (order: JobOrder) => AsyncIterable<CompletionEvent>
   readonly house: House
+  /** One question at a time for each machine. */
+  readonly turns: Pick<QuietTurns, 'ask'>
   readonly clock: Clock
   readonly log: Log
 }
@@ -71,7 +74,11 @@ export async function runCheck(components: CheckRunComponents, order: CheckOrder
 }
 
 /** Undefined where it did not answer in time or in good order: that is for the routing to judge. */
-export async function askHost({ run, house, clock, log }: CheckRunComponents, peer: string, request: CompletionRequest, tier: string): Promise<ProbeAnswer | undefined> {
+export function askHost(components: CheckRunComponents, peer: string, request: CompletionRequest, tier: string): Promise<ProbeAnswer | undefined> {
+  return components.turns.ask(peer, () => ask(components, peer, request, tier))
+}
+
+async function ask({ run, house, clock, log }: CheckRunComponents, peer: string, request: CompletionRequest, tier: string): Promise<ProbeAnswer | undefined> {
   const { account, apiKey } = house.next(tier)
   const bounded = { ...request, maxTokens: Math.min(request.maxTokens ?? ASKED_TOKENS_MAX, ASKED_TOKENS_MAX) }
   const late = new AbortController()

@@ -23,14 +23,18 @@ export interface CheckSchedule {
   present(contributor: string, standing: Standing): void
   /** A job of it was drawn. */
   drawn(contributor: string, jobId: Uint8Array): void
-  /** Machines whose time has come, `max` at most, without those that `isThere` denies. They are planned again when they are present next. */
-  due(max: number, isThere: (contributor: string) => boolean): readonly DueCheck[]
+  /** A question to it could not be timed, for so many times in a row: another one follows, the later the more often. */
+  untimed(contributor: string, times: number): void
+  /** Machines whose time has come, `max` at most, without those that `isReady` denies. They are planned again when they are present next. */
+  due(max: number, isReady: (contributor: string) => boolean): readonly DueCheck[]
   forget(contributor: string): readonly Uint8Array[]
 }
 
 const MACHINES_MAX = 20_000
 /** Drawn jobs that share one check: one that stands for more would spare the machine. */
 const JOBS_MAX = 8
+/** A machine that cannot be timed for long is asked 32 times as rarely, every 8 minutes. */
+const DOUBLINGS_MAX = 5
 
 export function createCheckSchedule({ clock, random }: { readonly clock: Clock; readonly random: Random }, options: ScheduleOptions = {}): CheckSchedule {
   const { seriesMs = 5_000, drawnMs = 15_000, idleMs = 600_000 } = options
@@ -41,27 +45,31 @@ export function createCheckSchedule({ clock, random }: { readonly clock: Clock; 
     return clock.monotonicMs() + averageMs * Math.min(6, -Math.log(1 - random.unit()))
   }
 
+  function plan(contributor: string, atMs: number): { atMs: number; readonly jobIds: Uint8Array[] } | undefined {
+    const known = planned.get(contributor)
+    if (known !== undefined) known.atMs = Math.min(known.atMs, atMs)
+    else if (planned.size < MACHINES_MAX) planned.set(contributor, { atMs, jobIds: [] })
+    return planned.get(contributor)
+  }
+
   return {
     present(contributor, { state }) {
       if (state === 'failed' || planned.has(contributor) || planned.size >= MACHINES_MAX) return
       planned.set(contributor, { atMs: after(state === 'passed' ? idleMs : seriesMs), jobIds: [] })
     },
     drawn(contributor, jobId) {
-      const atMs = after(drawnMs)
-      const known = planned.get(contributor)
-      if (known === undefined) {
-        if (planned.size < MACHINES_MAX) planned.set(contributor, { atMs, jobIds: [jobId] })
-        return
-      }
-      known.atMs = Math.min(known.atMs, atMs)
-      if (known.jobIds.length < JOBS_MAX) known.jobIds.push(jobId)
+      const check = plan(contributor, after(drawnMs))
+      if (check !== undefined && check.jobIds.length < JOBS_MAX) check.jobIds.push(jobId)
     },
-    due(max, isThere) {
+    untimed(contributor, times) {
+      plan(contributor, after(drawnMs * 2 ** Math.min(times, DOUBLINGS_MAX)))
+    },
+    due(max, isReady) {
       const nowMs = clock.monotonicMs()
       const found: DueCheck[] = []
       for (const [contributor, { atMs, jobIds }] of planned) {
         if (found.length >= max) break
-        if (atMs > nowMs || !isThere(contributor)) continue
+        if (atMs > nowMs || !isReady(contributor)) continue
         planned.delete(contributor)
         found.push({ contributor, jobIds })
       }

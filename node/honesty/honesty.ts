@@ -20,20 +20,22 @@ import type { Outcome } from './evidence.ts'
 import { createHouse } from './house.ts'
 import type { Incidents, IncidentsOptions } from './incidents.ts'
 import { watchAnswers, type EndedJob, type JobWatch, type WatchedHost, type WatchedOrder } from './job-watch.ts'
-import { outcomesOf } from './job-outcomes.ts'
+import { hasSpeedToShow, outcomesOf, timingOf } from './job-outcomes.ts'
 import { createOwnPrompts } from './own-prompts.ts'
 import { isComparable, probeRequest } from './prompts.ts'
+import { createQuietTurns, type QuietTurnsOptions } from './quiet-turns.ts'
 import { createReplays } from './replays.ts'
 import { createShapes } from './shapes.ts'
 import { againFrom, BASE_RATE, checkRateOf, isReference, type Standing } from './standing.ts'
 import type { Standings } from './standings.ts'
+import { createTimedQuestions } from './timed-questions.ts'
 import { checkStateOf } from './words.ts'
 
 export interface HonestyComponents {
   readonly standings: Standings
   readonly book: DrawBook
   readonly incidents: Incidents
-  readonly table: Pick<CapacityTable, 'fresh' | 'get'>
+  readonly table: Pick<CapacityTable, 'fresh' | 'get' | 'onChange'>
   readonly ledger: Pick<HubLedger, 'apiKey' | 'earningRate' | 'lending'>
   readonly isConnected: (peer: string) => boolean
   readonly isSelf: (peer: string) => boolean
@@ -44,7 +46,7 @@ export interface HonestyComponents {
   readonly log: Log
 }
 
-export interface HonestyOptions extends ScheduleOptions {
+export interface HonestyOptions extends ScheduleOptions, QuietTurnsOptions {
   /** Asks questions of its own; else it only watches. */
   readonly asks: boolean
   /** Checks at once. Default 4. */
@@ -78,6 +80,8 @@ export interface Honesty extends JobWatch, ChecksAdmin {
   checkOf(node: Uint8Array): CheckState
   /** True where this account's jobs do not go to that peer. Checks themselves do; without an account: those of nobody else. */
   distrusts(peer: string, account?: Uint8Array): boolean
+  /** Of `total` places of a peer those that ordinary jobs of this hub may take: fewer while a question is timed there, or is yet to be. */
+  placesAt(peer: string, total: number): number
   /** Begins to ask. */
   start(run: CheckRunComponents['run']): void
   stop(): void
@@ -99,6 +103,8 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
   const own = createOwnPrompts({ clock, random })
   const replays = createReplays()
   const schedule = createCheckSchedule({ clock, random }, options)
+  const turns = createQuietTurns({ table, clock }, options)
+  const timed = createTimedQuestions({ standings, schedule, turns, clock })
   const waiting: EndedJob[] = []
   /** Machines that a check asks now: a second one would slow down the first. */
   const asked = new Set<string>()
@@ -117,10 +123,13 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
   function onEnded(job: EndedJob): void {
     const contributor = toHex(job.host.capacity.peer)
     const isHouse = house.has(job.order.account)
-    const outcomes = outcomesOf(job, { classes: classesOf(job.host), streams: isHouse ? streamsAt(job.host.peer) : undefined })
+    const sight = { classes: classesOf(job.host), streams: isHouse ? turns.streams(job.host.peer) : undefined }
+    const outcomes = outcomesOf(job, sight)
     const speed = outcomes.find(({ kind }) => kind === 'speed')
     if (speed !== undefined) incidents.checked(contributor, speed.bad && wasQuick(standings.of(contributor)))
-    if (!incidents.touches(job.beganMs)) standings.judge(contributor, outcomes, { isCheck: false })
+    const timing = timingOf(job, sight)
+    // A witness was asked without waiting for a quiet moment.
+    if (!incidents.touches(job.beganMs)) timed.judge(contributor, outcomes, timing === 'busy' && !asked.has(contributor) ? undefined : timing)
     if (isHouse) {
       // Other hubs cannot tell these from ordinary jobs.
       if (book.draw(job.jobId, job.host.capacity.peer, 1)) book.ended(job.jobId, 'good')
@@ -143,17 +152,11 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
     return rate > 0 && standings.othersSay(contributor) === 'failed' ? 1 : rate
   }
 
-  function classesOf({ capacity }: WatchedHost): readonly string[] {
+  function classesOf({ capacity }: Pick<WatchedHost, 'capacity'>): readonly string[] {
     return devicesOf(capacity.gpus).flatMap(({ name, vramBytes }) => ledger.earningRate(vramBytes === 0 ? undefined : { name, vramBytes }, ANY_TIER)?.class ?? [])
   }
 
   const stateOf = (contributor: string): CheckState => checkStateOf(standings.of(contributor), { elsewhere: standings.othersSay(contributor), nowMs: clock.now(), asks })
-
-  /** What runs there, the check included; who waits takes nothing from it. */
-  function streamsAt(peer: string): number | undefined {
-    const slots = table.get(peer)?.capacity.slots
-    return slots === undefined ? undefined : Math.max(1, slots.busy)
-  }
 
   const ownerOf = (node: Uint8Array): string => {
     const account = ledger.apiKey(node)?.account
@@ -176,7 +179,7 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
       if (!asked.has(contributor)) schedule.present(contributor, standings.of(contributor))
     }
     while (running < checksMax && waiting.length > 0) start(checkAgain(waiting.shift()!))
-    for (const { contributor, jobIds } of schedule.due(checksMax - running, (key) => present.has(key) && !asked.has(key))) start(checkNow(present.get(contributor)!, contributor, jobIds))
+    for (const { contributor, jobIds } of schedule.due(checksMax - running, (key) => present.has(key) && !asked.has(key) && turns.ready(present.get(key)!.peer))) start(checkNow(present.get(contributor)!, contributor, jobIds))
   }
 
   function start(check: Promise<void>): void {
@@ -215,8 +218,11 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
   async function check(contributor: string, order: CheckOrder, jobIds: readonly Uint8Array[]): Promise<void> {
     const beganMs = clock.monotonicMs()
     asked.add(contributor)
-    const result = await runCheck({ run: run!, house, clock, log }, order).finally(() => asked.delete(contributor))
+    if (order.answered === undefined) turns.hold(order.peer)
+    const result = await runCheck({ run: run!, house, turns, clock, log }, order).finally(() => asked.delete(contributor))
     const isVoid = incidents.touches(beganMs)
+    // One that takes no question shows no speed either.
+    if (!isVoid && result.said === undefined && isConnected(order.peer) && mustShow(contributor)) timed.judge(contributor, [], 'busy')
     const end = isVoid ? 'void' : result.said === undefined ? 'left' : judge(contributor, order, result)
     counts[end] += 1
     for (const jobId of jobIds) book.ended(jobId, end)
@@ -229,8 +235,13 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
     const outcomes: Outcome[] = replay === 'unknown' ? [] : [{ kind: 'replay', bad: isReplayed }]
     if (answer !== 'unknown' && !isReplayed) outcomes.push({ kind: 'answer', bad: answer === 'bad' })
     if (count !== 'unknown') outcomes.push({ kind: 'count', bad: count === 'bad' })
-    standings.judge(contributor, outcomes, { isCheck: true })
+    standings.judge(contributor, outcomes, { isCheck: true, mustShow: mustShow(contributor) })
     return outcomes.some(({ bad }) => bad) ? 'bad' : outcomes.length === 0 ? 'unknown' : 'good'
+  }
+
+  function mustShow(contributor: string): boolean {
+    const row = table.get(peerOf(contributor))
+    return row === undefined || hasSpeedToShow(row, modelsOf(row), classesOf(row))
   }
 
   standings.onDecided((contributor, standing) => {
@@ -252,6 +263,7 @@ export function createHonesty(components: HonestyComponents, options: HonestyOpt
     labelOf: ({ capacity, isHub }): CheckLabel => isHub ? 'hub' : labels[standings.of(toHex(capacity.peer)).state],
     checkOf: (node) => stateOf(toHex(node)),
     distrusts: (peer, account) => barred.size > 0 && barred.has(peer) && (account === undefined || !house.has(account)),
+    placesAt: timed.placesAt,
     again(node, { force }) {
       const standing = standings.of(toHex(node))
       if (standing.state !== 'failed') throw new TriforceError('NOT_FOUND', {}, { detail: 'this machine has not failed its checks at this hub' })

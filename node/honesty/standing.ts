@@ -3,6 +3,7 @@
  * reaches proof has failed and stays so until a series that it, its account or an admin asked for is clean.
  */
 import { checkKinds, PROOF, scoreAfter, SUSPICION, type CheckKind, type Outcome } from './evidence.ts'
+import type { Timing } from './timings.ts'
 
 /** `again`: failed, and its second series runs. */
 export type StandingState = 'new' | 'passed' | 'failed' | 'again'
@@ -22,6 +23,8 @@ export interface Standing {
   /** Unix milliseconds of the last check, and of the change to this state. */
   readonly lastAt?: number
   readonly since?: number
+  /** Questions in a row that could not be timed, though the machine has a speed to show. */
+  readonly untimed?: number
   /** Of the last slow answer that counted. */
   readonly slowAt?: number
   /** Why it failed last, and how often it did. */
@@ -31,6 +34,11 @@ export interface Standing {
 
 /** Checks before a new host has passed. */
 export const SERIES_CHECKS = 8
+/** Of these so many must have been timed, where the machine has a speed to show. */
+export const SERIES_TIMED = 4
+/** After so many in a row that could not be timed a hub gives a machine fewer jobs at once, and after so many its pay waits until one could. */
+const UNTIMED_NARROW = 4
+export const UNTIMED_MAX = 16
 /** Clean checks that clear one that had failed. */
 export const AGAIN_CHECKS = 24
 /** The second series ends at half the proof. */
@@ -44,9 +52,20 @@ function zeros(): Standing['scores'] {
   return Object.fromEntries(checkKinds.map((kind) => [kind, 0])) as Standing['scores']
 }
 
-/** `outcomes` of one job or check; `isCheck`: a check has ended, and it is no ordinary job. */
-export function afterOutcomes(standing: Standing, outcomes: readonly Outcome[], { at, isCheck, spellMs = SPELL_MS }: { readonly at: number; readonly isCheck: boolean; readonly spellMs?: number }): Standing {
-  if (!isCheck && outcomes.every(({ kind, bad }) => !bad && EACH_JOB.has(kind) && standing.scores[kind] === 0)) return standing
+export interface OutcomesHow {
+  readonly at: number
+  /** A check has ended, and it is no ordinary job. */
+  readonly isCheck: boolean
+  readonly spellMs?: number
+  /** Whether a question could be timed; absent where there was nothing to time. */
+  readonly timing?: Timing | undefined
+  /** The machine has a speed to show. */
+  readonly mustShow?: boolean
+}
+
+/** `outcomes` of one job or check. */
+export function afterOutcomes(standing: Standing, outcomes: readonly Outcome[], { at, isCheck, spellMs = SPELL_MS, timing, mustShow = false }: OutcomesHow): Standing {
+  if (!isCheck && timing !== 'busy' && outcomes.every(({ kind, bad }) => !bad && EACH_JOB.has(kind) && standing.scores[kind] === 0)) return standing
   const scores = { ...standing.scores }
   const tallies = { ...standing.tallies }
   let { slowAt } = standing
@@ -59,7 +78,23 @@ export function afterOutcomes(standing: Standing, outcomes: readonly Outcome[], 
     tallies[kind] = bad ? { good, bad: bads + 1 } : { good: good + 1, bad: bads }
   }
   const counts = standing.state === 'again' ? outcomes.some(({ kind }) => kind === shownBy(standing.failedBy)) : isCheck
-  return moved({ ...standing, scores, tallies, checks: standing.checks + (counts ? 1 : 0), ...(isCheck ? { lastAt: at } : {}), ...(slowAt === undefined ? {} : { slowAt }) }, at)
+  const untimed = timing === 'told' || (isCheck && !mustShow) ? 0 : (standing.untimed ?? 0) + (timing === 'busy' ? 1 : 0)
+  return moved({ ...standing, scores, tallies, untimed, checks: standing.checks + (counts ? 1 : 0), ...(isCheck ? { lastAt: at } : {}), ...(slowAt === undefined ? {} : { slowAt }) }, at, { needsNoTime: isCheck && !mustShow })
+}
+
+/** Its first questions are yet to be timed, or none could be for a while: hubs leave it a place free. */
+export function isNarrow(standing: Standing): boolean {
+  const { state, untimed = 0 } = standing
+  return untimed > 0 && (state === 'new' ? !hasShown(standing) : state === 'passed' && untimed >= UNTIMED_NARROW)
+}
+
+/** It was too busy for a timed question for so long that its pay waits. */
+export function isHidden({ state, untimed = 0 }: Standing): boolean {
+  return state === 'passed' && untimed >= UNTIMED_MAX
+}
+
+export function hasShown({ tallies: { speed } }: Standing): boolean {
+  return speed.good + speed.bad >= SERIES_TIMED
 }
 
 /** Every job shows these: good ones are not worth a count. */
@@ -73,7 +108,8 @@ function shownBy(kind: CheckKind | undefined): CheckKind | undefined {
   return kind === 'replay' ? 'answer' : kind
 }
 
-function moved(standing: Standing, at: number): Standing {
+/** `needsNoTime`: a check has ended of a machine that has no speed to show. */
+function moved(standing: Standing, at: number, { needsNoTime }: { readonly needsNoTime: boolean }): Standing {
   const { state, checks } = standing
   const worst = worstOf(standing)
   const score = standing.scores[worst]
@@ -81,7 +117,7 @@ function moved(standing: Standing, at: number): Standing {
     case 'new':
     case 'passed':
       if (score >= PROOF) return failed(standing, worst, at)
-      return state === 'new' && checks >= SERIES_CHECKS && score < SUSPICION ? { ...standing, state: 'passed', checks: 0, since: at } : standing
+      return state === 'new' && checks >= SERIES_CHECKS && score < SUSPICION && (needsNoTime || hasShown(standing)) ? { ...standing, state: 'passed', checks: 0, since: at } : standing
     case 'again':
       if (score >= AGAIN_PROOF) return failed(standing, worst, at)
       return checks >= AGAIN_CHECKS && score < SUSPICION ? { ...standing, state: 'passed', checks: 0, since: at } : standing
@@ -124,7 +160,7 @@ export function isReference({ state, tallies }: Standing): boolean {
 /** Part of a host's jobs that bring a check. Where nothing is known yet, and where something is suspected, it is high. */
 export function checkRateOf(standing: Standing): number {
   if (standing.state === 'failed' || standing.state === 'again') return 0
-  if (isSuspected(standing)) return SUSPECTED_RATE
+  if (isSuspected(standing) || isHidden(standing)) return SUSPECTED_RATE
   return standing.state === 'new' || standing.checks < ESTABLISHED_CHECKS ? NEWCOMER_RATE : BASE_RATE
 }
 

@@ -7,7 +7,7 @@ import { checkKindSchema, type CheckVerdict } from '../../protocol/messages/chec
 import type { Clock, Log } from '../../protocol/ports.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
 import { checkKinds, type Outcome } from './evidence.ts'
-import { afterOutcomes, checkedAgain, newStanding, type Standing } from './standing.ts'
+import { afterOutcomes, checkedAgain, isHidden, newStanding, type OutcomesHow, type Standing } from './standing.ts'
 
 /** Small values on a disk, one for each id. */
 export interface StandingStore {
@@ -35,16 +35,16 @@ export interface StandingsOptions {
 export interface Standings {
   of(contributor: string): Standing
   /** The outcomes of one job; gives how it stands now. */
-  judge(contributor: string, outcomes: readonly Outcome[], how: { readonly isCheck: boolean }): Standing
+  judge(contributor: string, outcomes: readonly Outcome[], how: Pick<OutcomesHow, 'isCheck' | 'timing' | 'mustShow'>): Standing
   /** Begins the second series of one that failed; true where it did. */
   again(contributor: string): boolean
   /** Another hub's verdict, whose signature was checked. */
   heard(hub: string, verdict: CheckVerdict): void
   /** Of hubs that said so within a day. */
   othersSay(contributor: string): 'failed' | 'passed' | undefined
-  /** False where its pay waits: it has failed here or at another hub, or nobody has checked it yet where that is asked for. */
+  /** False where its pay waits: it has failed here or at another hub, or, where that is asked for, nobody has checked it yet, or it could not be timed for long. */
   mayPay(contributor: string): boolean
-  /** Machines that passed or failed here, the newest last. */
+  /** Machines that passed or failed here and have nothing to show meanwhile, the newest last. */
   decided(): readonly (readonly [contributor: string, standing: Standing])[]
   /** Machines that were ever looked at. */
   known(): readonly string[]
@@ -62,7 +62,7 @@ const storedSchema = z.object({
   v: z.literal(1), contributor: publicKeyField,
   standing: z.object({
     state: z.enum(['new', 'passed', 'failed', 'again']), scores: byKind(z.number().min(0)), tallies: byKind(tallySchema), checks: z.number().int().min(0),
-    lastAt: timeField.optional(), slowAt: timeField.optional(), since: timeField.optional(), failedBy: checkKindSchema.optional(), failures: z.number().int().min(0),
+    lastAt: timeField.optional(), untimed: z.number().int().min(0).optional(), slowAt: timeField.optional(), since: timeField.optional(), failedBy: checkKindSchema.optional(), failures: z.number().int().min(0),
   }),
 })
 
@@ -123,9 +123,9 @@ export async function openStandings(components: StandingsComponents, options: St
 
   return {
     of,
-    judge(contributor, outcomes, { isCheck }) {
+    judge(contributor, outcomes, { isCheck, ...how }) {
       const before = of(contributor)
-      const after = afterOutcomes(before, outcomes, { at: clock.now(), isCheck, ...(spellMs === undefined ? {} : { spellMs }) })
+      const after = afterOutcomes(before, outcomes, { ...how, at: clock.now(), isCheck, ...(spellMs === undefined ? {} : { spellMs }) })
       if (after !== before) keep(contributor, after, isCheck || after.state !== before.state)
       return after
     },
@@ -147,12 +147,12 @@ export async function openStandings(components: StandingsComponents, options: St
     },
     othersSay,
     mayPay(contributor) {
-      const { state } = of(contributor)
-      if (state === 'failed' || state === 'again') return false
+      const standing = of(contributor)
       const said = othersSay(contributor)
-      return said !== 'failed' && (!mustPass || state === 'passed' || said === 'passed')
+      if (standing.state === 'failed' || standing.state === 'again' || said === 'failed') return false
+      return !mustPass || (standing.state === 'passed' ? !isHidden(standing) : said === 'passed')
     },
-    decided: () => [...machines].filter(([, { state }]) => state === 'passed' || state === 'failed'),
+    decided: () => [...machines].filter(([, standing]) => standing.state === 'failed' || (standing.state === 'passed' && !isHidden(standing))),
     known: () => [...machines.keys()],
     onDecided: (listener) => void listeners.push(listener),
   }

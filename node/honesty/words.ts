@@ -1,7 +1,7 @@
 /** Checks in words that a person understands. */
 import type { CheckState } from '../../protocol/messages/contributor.ts'
 import { checkKinds, type CheckKind } from './evidence.ts'
-import { AGAIN_CHECKS, againFrom, SERIES_CHECKS, type Standing } from './standing.ts'
+import { AGAIN_CHECKS, againFrom, hasShown, isHidden, SERIES_CHECKS, SERIES_TIMED, type Standing } from './standing.ts'
 
 const reasons: Readonly<Record<CheckKind, string>> = {
   answer: 'its answers are not those of the model that it offers',
@@ -21,6 +21,7 @@ export function checkStateOf(standing: Standing, { elsewhere, nowMs, asks = true
     case 'new':
       if (!asks) return { state: 'claimed', text: 'what the machine says of itself; this hub asks no machine anything', ...at }
       if (checks === 0) return { state: 'claimed', text: 'nobody has checked yet what the machine says of itself; the first checks come within minutes, as ordinary jobs', ...at }
+      if (checks >= SERIES_CHECKS && !hasShown(standing)) return { state: 'running', text: `${timedText(standing)} of the ${SERIES_TIMED} that it takes to pass; ${tallyText(standing)}`, ...at }
       return { state: 'running', text: `${checks} of the first ${SERIES_CHECKS} checks are done: ${tallyText(standing)}`, ...at }
     case 'again':
       return { state: 'running', text: `it is checked again after it had failed: ${checks} of ${AGAIN_CHECKS} good results so far`, ...at }
@@ -28,6 +29,7 @@ export function checkStateOf(standing: Standing, { elsewhere, nowMs, asks = true
       return { state: 'failed', text: `${failedBy === undefined ? 'its checks were bad' : reasons[failedBy]}; it gets no jobs and no pay; ${againText(standing, nowMs)}`, ...at }
     case 'passed':
       if (elsewhere === 'failed') return { state: 'suspected', text: 'another hub found its checks bad: its pay waits, and this hub looks closer', ...at }
+      if (isHidden(standing)) return { state: 'suspected', text: `it was too busy for each of the last ${standing.untimed} questions that should have been timed: its pay waits until one can be`, ...at }
       return { state: 'passed', text: tallyText(standing), ...at }
   }
 }
@@ -35,6 +37,10 @@ export function checkStateOf(standing: Standing, { elsewhere, nowMs, asks = true
 function againText(standing: Standing, nowMs: number): string {
   const minutes = Math.ceil((againFrom(standing) - nowMs) / MS_PER_MINUTE)
   return minutes > 0 ? `"triforce contributor recheck" has it checked again in ${minutes} min` : '"triforce contributor recheck" has it checked again'
+}
+
+function timedText({ checks, tallies: { speed } }: Standing): string {
+  return `${checks} checks are done, and it was free enough to be timed in ${speed.good + speed.bad}`
 }
 
 function tallyText({ tallies }: Standing): string {

@@ -49,6 +49,8 @@ export interface CandidatesComponents {
   readonly clouds: CloudMarket
   /** A host that failed its checks gets no jobs of this account. */
   readonly distrusts?: (peer: string, account: Uint8Array) => boolean
+  /** Of `total` places of a stranger's machine those that may be taken now. Default: all. */
+  readonly placesAt?: ((peer: string, total: number) => number) | undefined
 }
 
 /** What the vendors have, and for how much. */
@@ -99,7 +101,7 @@ export async function findOffers(components: CandidatesComponents, order: Offers
 }
 
 async function findPeers(components: CandidatesComponents, { model: modelId, needs, affine, wanted, allows, ...asker }: OffersOrder, unit: () => number): Promise<FoundOffers> {
-  const { record, isConnected, isSelf, privacyOf, distrusts } = components
+  const { record, isConnected, isSelf, privacyOf, distrusts, placesAt = allPlaces } = components
   const recorded = addressesByPeer(await components.modelHosts.find(modelId))
   const offers: HostOffer[] = []
   const close = [asker.account, ...asker.friends ?? []].flatMap((account) => components.ownPeers?.(account) ?? [])
@@ -110,11 +112,12 @@ async function findPeers(components: CandidatesComponents, { model: modelId, nee
   function take({ row, model }: SampledHost): boolean {
     const { peer, capacity } = row
     const addresses = recorded.get(peer) ?? []
+    const privacy = privacyOf(asker, row)
     const plain: HostOffer = {
-      row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy: privacyOf(asker, row),
+      row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy,
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
       loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
-      slotsTotal: capacity.slots.total, announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
+      slotsTotal: privacy === 'own' || privacy === 'friends' ? capacity.slots.total : placesAt(peer, capacity.slots.total), announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
       coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true,
     }
     // Most have neither, and a spread costs as much as all the rest.
@@ -124,6 +127,8 @@ async function findPeers(components: CandidatesComponents, { model: modelId, nee
     return allows(offer)
   }
 }
+
+const allPlaces = (_peer: string, total: number) => total
 
 /** One map for each lookup: its answer is the same object until the next. */
 function addressesByPeer(hosts: readonly ProviderPeer[]): ReadonlyMap<string, readonly string[]> {

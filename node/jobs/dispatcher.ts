@@ -212,7 +212,8 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
       return { host, labels: attempts.labelsOf(host), issued: await attempts.issue({ ...order, priority: tierOf(tier).priority, contributor: publicKeyOf(host.peer)! }) }
     },
     async explain(order) {
-      const planned = await planRoute(components, order, () => random.unit())
+      // Whether a machine is kept free at this moment would tell it that a question is coming.
+      const planned = await planRoute({ ...components, placesAt: undefined }, order, () => random.unit())
       return prefixes === undefined ? planned : { ...planned, steps: planned.steps.map((step) => ({ ...step, remembers: prefixes.countAt(order.account, step.model, step.peer) })) }
     },
     idle() {

@@ -5,13 +5,16 @@
  * is not found, an honest one is called a cheat or goes without pay, or a cheat is paid that never passed, or after it was found. `SEED=n` repeats a run; `npm run test:cheats -- "slow host"` runs one.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cheats, honestHost, simulateHost } from './simulate.ts'
+import { alwaysBusy, cheats, honestHost, simulateHost } from './simulate.ts'
 import { PAY_MS, POLL_MS, startCheatFederation, type CheatFederation, type Lender } from '../support/cheat-federation.ts'
 import { cheatKinds, type CheatKind } from '../support/played-model.ts'
+import { SERIES_CHECKS } from '../../node/honesty/standing.ts'
 import { seededUnit } from '../support/seeded.ts'
 import { until } from '../support/until.ts'
 
 const JOBS_MAX = 200
+const BUSY_JOBS = 40
+const ALWAYS_BUSY = 'always busy'
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 32))
 const wanted = process.argv.slice(2)
 let failed = false
@@ -26,9 +29,10 @@ async function runProcesses(): Promise<void> {
   try {
     const honest = [await test.lend('honest'), await test.lend('honest')]
     await until('the honest ones pass at every hub', async () => (await Promise.all(honest.flatMap((one) => [0, 1, 2].map((hub) => test.checkOf(one, hub))))).every((check) => check?.state === 'passed'), 180_000)
-    console.log('\n| cheat | found by | ordinary jobs until then | checks until then | seconds | paid, µcr |\n|---|---|---|---|---|---|')
+    console.log('\n| cheat | found by | ordinary jobs until then | checks until then | of these timed | seconds | paid, µcr |\n|---|---|---|---|---|---|---|')
     const found: FoundCheat[] = []
-    for (const kind of cheatKinds.filter((one) => one !== 'honest' && (wanted.length === 0 || wanted.includes(one)))) found.push(await runCheat(test, kind, honest))
+    for (const kind of cheatKinds.filter((one) => one !== 'honest' && one !== ALWAYS_BUSY && (wanted.length === 0 || wanted.includes(one)))) found.push(await runCheat(test, kind, honest))
+    if (wanted.length === 0 || wanted.includes(ALWAYS_BUSY)) found.push(await runBusy(test))
     await keepHonest(test, honest)
     // Whoever would still be paid has been by then.
     await sleep(3 * PAY_MS)
@@ -66,14 +70,29 @@ async function runCheat(test: CheatFederation, kind: CheatKind, honest: readonly
   await until('all hubs know', async () => (await Promise.all([1, 2].map((hub) => test.checkOf(cheat, hub)))).every((one) => one?.state === 'failed' || one?.other_hubs_say === 'failed'), 60_000, POLL_MS).catch((error: unknown) => fail(String(error)))
   await sleep(2 * PAY_MS)
   const paid = await test.paid(cheat)
-  if (check?.state !== 'failed') fail(`| ${kind} | NOT FOUND (${check?.text ?? 'never checked'}) | ${jobs} | | ${seconds} | ${paid} |`)
+  if (check?.state !== 'failed') fail(`| ${kind} | NOT FOUND (${check?.text ?? 'never checked'}) | ${jobs} | | | ${seconds} | ${paid} |`)
   else {
     const checks = Math.max(...['answer', 'speed'].map((name) => (check.tallies[name]?.good ?? 0) + (check.tallies[name]?.bad ?? 0)))
-    console.log(`| ${kind} | \`${check.failed_by}\` | ${jobs} | ${checks} | ${seconds} | ${paid} |`)
+    console.log(`| ${kind} | \`${check.failed_by}\` | ${jobs} | ${checks} | ${(check.tallies['speed']?.good ?? 0) + (check.tallies['speed']?.bad ?? 0)} | ${seconds} | ${paid} |`)
   }
   if (paid > 0n && !hasPassed) fail(`  it was paid ${paid} µcr and had passed at no hub`)
   await cheat.stop()
   return { cheat, paid }
+}
+
+/** One that answers well and says of each question that it waits: nothing is found, so nothing may be paid. */
+async function runBusy(test: CheatFederation): Promise<FoundCheat> {
+  const busy = await test.lend(ALWAYS_BUSY)
+  const seriesOver = async () => (await Promise.all([0, 1, 2].map((hub) => test.checkOf(busy, hub)))).every((check) => check !== undefined && check.checks_in_state >= SERIES_CHECKS + 2)
+  for (let jobs = 0; jobs < BUSY_JOBS; jobs += 1) await test.job(busy, { allowsChecks: jobs % 4 === 0 }).catch(() => undefined)
+  await until('it had more than a series at each hub', seriesOver, 120_000, POLL_MS)
+  await sleep(2 * PAY_MS)
+  const paid = await test.paid(busy)
+  const checks = await Promise.all([0, 1, 2].map((hub) => test.checkOf(busy, hub)))
+  console.log(`\n"${ALWAYS_BUSY}" stands as ${checks.map((check) => check?.state).join(', ')} after ${BUSY_JOBS} jobs and was paid ${paid} µcr: ${checks[0]?.text}`)
+  if (paid > 0n || checks.some((check) => check?.state !== 'new')) fail(`"${ALWAYS_BUSY}" passed or was paid without having been timed`)
+  await busy.stop()
+  return { cheat: busy, paid }
 }
 
 async function keepHonest(test: CheatFederation, honest: readonly Lender[]): Promise<void> {
@@ -93,13 +112,19 @@ function runSimulation(): void {
   const jobs = 1_000
   let called = 0
   let checks = 0
+  let waited = 0
   for (let host = 0; host < hosts; host += 1) {
     const one = simulateHost(honestHost(unit), { jobs, unit })
     checks += one.checks
+    if (one.waited) waited += 1
     if (one.failedAfter !== undefined) called += 1
   }
   if (called > 0) failed = true
-  console.log(`\nsimulation: ${called} of ${hosts} honest hosts called cheats, each with ${jobs} jobs, ${checks} checks in all`)
+  console.log(`\nsimulation: ${called} of ${hosts} honest hosts called cheats, each with ${jobs} jobs, ${checks} checks in all; the pay of ${waited} waited at some time, as too few questions could be timed`)
+  const hidden = Array.from({ length: 1_000 }, () => simulateHost(alwaysBusy, { jobs, unit }).standing.state)
+  const passed = hidden.filter((state) => state === 'passed').length
+  if (passed > 0) failed = true
+  console.log(`${passed} of 1000 that say of every question that it waits passed and were paid`)
   console.log('\n| cheat, 1,000 simulated hosts | jobs, median | 99 of 100 | most |\n|---|---|---|---|')
   for (const cheat of cheats) {
     const found = Array.from({ length: 1_000 }, () => simulateHost(cheat, { jobs: 1_000, unit }).failedAfter ?? Infinity).sort((a, b) => a - b)

@@ -42,6 +42,7 @@ export interface MachineCheck {
   readonly failed_by: string | null
   readonly other_hubs_say: string | null
   readonly text: string
+  readonly checks_in_state: number
   readonly tallies: Readonly<Record<string, { readonly good: number; readonly bad: number }>>
 }
 

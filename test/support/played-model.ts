@@ -8,7 +8,7 @@ import { textOf, type ChatMessage, type CompletionRequest } from '../../protocol
 import type { Gpu, OfferedModel } from '../../protocol/messages/capacity.ts'
 import type { Provider, ProviderEvent } from '../../providers/interface.ts'
 
-export const cheatKinds = ['honest', 'smaller model', 'inflated tokens', 'replayed answers', 'A100 on a processor', 'slow host', 'only checks answered well'] as const
+export const cheatKinds = ['honest', 'smaller model', 'inflated tokens', 'replayed answers', 'A100 on a processor', 'slow host', 'only checks answered well', 'always busy'] as const
 export type CheatKind = typeof cheatKinds[number]
 
 export const PLAYED_MODEL = 'played-8b'
@@ -62,6 +62,8 @@ export function createPlayedProvider(kind: CheatKind, options: { readonly isChec
       const times = kind === 'inflated tokens' ? 1.4 : 1
       // The slow one is quick until it is trusted, and now and then afterwards.
       const isSlow = kind === 'A100 on a processor' || (kind === 'slow host' && jobs > 4 && jobs % 10 !== 0)
+      // So says who would not be timed.
+      if (kind === 'always busy') yield { type: 'state', state: { state: 'queued', position: 1 } }
       yield { type: 'state', state: { state: 'running' } }
       let given = 0
       if (isSlow) slowStreams += 1

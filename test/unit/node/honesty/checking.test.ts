@@ -6,6 +6,7 @@ import { createHouse } from '../../../../node/honesty/house.ts'
 import { outcomesOf } from '../../../../node/honesty/job-outcomes.ts'
 import { watchAnswers, type EndedJob } from '../../../../node/honesty/job-watch.ts'
 import { newStanding, SERIES_CHECKS } from '../../../../node/honesty/standing.ts'
+import { createQuietTurns } from '../../../../node/honesty/quiet-turns.ts'
 import { openStandings, type StandingStore } from '../../../../node/honesty/standings.ts'
 import { createVerdictExchange } from '../../../../node/honesty/verdict-exchange.ts'
 import type { CompletionEvent } from '../../../../node/gateway.ts'
@@ -113,7 +114,7 @@ describe('node/honesty/check-run', () => {
       yield { type: 'text', text, tokens: 12 }
       yield { type: 'finish', finish: 'stop', usage: { promptTokens: 1, completionTokens: 12 } }
     }
-    return { orders, components: { run, house: createHouse({ random: seededRandom(2) }), clock, log } }
+    return { orders, components: { run, house: createHouse({ random: seededRandom(2) }), turns: createQuietTurns({ table: { get: () => undefined, onChange: () => () => false }, clock }), clock, log } }
   }
   const witness = (peer: string, account: string) => ({ peer, account, own: false, trusted: true })
   const order: CheckOrder = {

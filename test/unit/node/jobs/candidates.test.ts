@@ -11,6 +11,7 @@ interface World {
   readonly recorded?: Readonly<Record<string, readonly string[]>>
   readonly clouds?: CloudMarket
   readonly coolingDown?: string
+  readonly placesAt?: (peer: string, total: number) => number
 }
 
 const row = (peer: string, part: Partial<Capacity> = {}) => ({ peer, capacity: aCapacity({ peer: new Uint8Array(32), name: `n-${peer}`, ...part }, 1), receivedAt: 0 })
@@ -24,7 +25,7 @@ async function find(parts: Readonly<Record<string, Partial<Capacity>>>, world: W
     modelHosts: { find: () => Promise.resolve(Object.entries(world.recorded ?? {}).map(([peer, addresses]) => ({ peer, addresses }))) },
     record: { load: () => 3, coolingDown: (peer) => peer === world.coolingDown },
     isConnected: (peer) => (world.connected ?? []).includes(peer), isSelf: (peer) => peer === 'self',
-    privacyOf: (_asker, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds,
+    privacyOf: (_asker, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds, placesAt: world.placesAt,
   }, { account: new Uint8Array(16), model, needs: [], wanted: Infinity, allows: () => true }, () => 0)
   const names = Object.keys(parts)
   return offers.toSorted((a, b) => names.indexOf(a.peer) - names.indexOf(b.peer))
@@ -51,6 +52,12 @@ describe('node/jobs/candidates', () => {
     })
     expect(mine).to.not.have.property('cloud')
     expect(hub).to.include({ isHub: true, privacy: 'any', coolingDown: false })
+  })
+
+  it('takes fewer places of a machine that is to be timed, and all of the account\'s own', async () => {
+    const slots = { total: 4, busy: 0, queued: 0 }
+    const offers = await find({ mine: { slots }, held: { slots }, narrow: { slots }, other: { slots } }, { placesAt: (peer, total) => peer === 'other' ? total : peer === 'narrow' ? 3 : 0 })
+    expect(offers.map(({ slotsTotal }) => slotsTotal)).to.deep.equal([4, 0, 3, 4])
   })
 
   it('adds the hubs that reach the model at a vendor, by its id or by a name that means it', async () => {
