@@ -15,7 +15,15 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 
-const engine = createEngineModel((message: FromEngine) => {
+const clock = {
+  monotonicMs: () => performance.now(),
+  after: (ms: number, callback: () => void) => {
+    const timer = setTimeout(callback, ms)
+    return () => clearTimeout(timer)
+  },
+}
+
+const engine = createEngineModel(clock, (message: FromEngine) => {
   // The error is that of a closed channel, on which `disconnect` follows.
   process.send?.(message, undefined, undefined, () => undefined)
 })

@@ -8,6 +8,8 @@
 import type * as NodeLlamaCpp from 'node-llama-cpp'
 import type { ChatWrapper, Llama, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp'
 import { TriforceError, toTriforceError } from '../../protocol/errors.ts'
+import type { Clock } from '../../protocol/ports.ts'
+import { createBatchGate, type BatchMember } from './batch-gate.ts'
 import { generate, type GenerationControl } from './generation.ts'
 import { renderPrompt } from './prompt.ts'
 import { acceptTokens, createJsonGrammar } from './json-grammar.ts'
@@ -30,6 +32,7 @@ interface Loaded {
 }
 
 interface Run {
+  readonly company: BatchMember
   cancelled: boolean
   credit: number
   wake: (() => void) | undefined
@@ -42,8 +45,9 @@ export interface EngineModel {
 // Texts are sent at most this often: at 2,000 tokens a second ten tokens then share a message.
 const FLUSH_MS = 4
 
-export function createEngineModel(send: (message: FromEngine) => void): EngineModel {
+export function createEngineModel(clock: Pick<Clock, 'monotonicMs' | 'after'>, send: (message: FromEngine) => void): EngineModel {
   const runs = new Map<number, Run>()
+  const gate = createBatchGate({ clock })
   const outbox = createOutbox(send)
   let loaded: Loaded | undefined
 
@@ -72,6 +76,7 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
           if (run === undefined) return
           run.cancelled = true
           run.wake?.()
+          run.company.pause()
         }
       }
     },
@@ -84,14 +89,15 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
     const prompt = renderPrompt(model, wrapper, request)
     const begun = resume(model, request, [...request.stop, ...prompt.stopTexts])
     const sequence = takeFittest(free, [...prompt.tokens, ...begun.tokens])
-    const run: Run = { cancelled: false, credit: 0, wake: undefined }
+    const company = gate.join()
+    const run: Run = { company, cancelled: false, credit: 0, wake: undefined }
     runs.set(job, run)
     try {
       const grammar = await createJsonGrammar(llama, request.responseFormat)
       const state = grammar === undefined ? undefined : new library.LlamaGrammarEvaluationState({ model, grammar })
       if (state !== undefined) acceptTokens(llama, state, begun.tokens)
       const result = await generate({
-        sequence, prompt, begun, contextTokens, request, seed, grammar: state, stepByStep: model.size < SMALL_MODEL_BYTES,
+        sequence, prompt, begun, contextTokens, request, seed, grammar: state, stepByStep: model.size < SMALL_MODEL_BYTES, company,
       }, controlOf(job, run, loaded.windowTokens))
       outbox.put({ type: 'end', job, ...result })
     } catch (error) {
@@ -99,6 +105,7 @@ export function createEngineModel(send: (message: FromEngine) => void): EngineMo
       await sequence.clearHistory()
       fail(job, error)
     } finally {
+      gate.leave(company)
       runs.delete(job)
       free.push(sequence)
     }

@@ -9,6 +9,7 @@ import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from 'n
 import type { CompletionRequest, FinishReason } from '../../protocol/completion.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX } from '../../protocol/limits.ts'
+import type { BatchMember } from './batch-gate.ts'
 import type { Prompt } from './prompt.ts'
 import type { Resumed } from './resume.ts'
 
@@ -32,6 +33,8 @@ export interface GenerationOptions {
    * a model that hesitates may then choose another token.
    */
   readonly stepByStep: boolean
+  /** The answers that are computed at the same time, for each token. */
+  readonly company: BatchMember
   readonly contextTokens: number
   readonly request: CompletionRequest
   readonly seed: number
@@ -89,9 +92,14 @@ export async function generate(options: GenerationOptions, control: GenerationCo
   })
   try {
     while (completionTokens < tokensMax) {
-      await control.room(emittedTokens)
-      if (control.cancelled) return end('cancelled')
+      const room = control.room(emittedTokens)
+      if (room !== undefined) {
+        options.company.pause()
+        await room
+      }
       const startedAt = performance.now()
+      await options.company.ready()
+      if (control.cancelled) return end('cancelled')
       const next = await iterator.next()
       if (control.cancelled) return end('cancelled')
       if (next.done === true || prompt.stopTokens.has(next.value)) {

@@ -18,7 +18,8 @@ export function createLastWords(): LastWords {
       const lines = said.split('\n').map((line) => line.trim()).filter((line) => line !== '')
       // "CUDA error: the provided PTX was compiled with an unsupported toolchain", and then where in the source.
       const line = lines.find((text) => /\berror: ?\S/i.test(text)) ?? lines.at(-1)
-      return line?.slice(0, LINE_CHARS_MAX)
+      // Where its builder had the source tells nobody anything.
+      return line?.replace(/\/\S*\//, '').slice(0, LINE_CHARS_MAX)
     },
   }
 }
