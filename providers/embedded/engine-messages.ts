@@ -17,6 +17,8 @@ export type ToEngine =
     /** Tokens the engine may be ahead of `credit`. */
     readonly windowTokens: number
     readonly gpu: 'auto' | false
+    /** Weights below this: one thread, each token computed alone. */
+    readonly smallModelBytes: number
     /** Memory of the GPUs that may be in use, by whomever, once the model is loaded; absent: all. */
     readonly vramBytesMax?: number
     /** Absent: as many as the machine has mathematical cores. */

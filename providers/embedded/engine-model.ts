@@ -29,10 +29,11 @@ interface Loaded {
   /** Sequences that no run uses. The node never starts more runs than there are sequences. */
   readonly free: LlamaContextSequence[]
   readonly windowTokens: number
+  readonly small: boolean
 }
 
 interface Run {
-  readonly company: BatchMember
+  readonly company: BatchMember | undefined
   cancelled: boolean
   credit: number
   wake: (() => void) | undefined
@@ -76,7 +77,7 @@ export function createEngineModel(clock: Pick<Clock, 'monotonicMs' | 'after'>, s
           if (run === undefined) return
           run.cancelled = true
           run.wake?.()
-          run.company.pause()
+          run.company?.pause()
         }
       }
     },
@@ -89,7 +90,8 @@ export function createEngineModel(clock: Pick<Clock, 'monotonicMs' | 'after'>, s
     const prompt = renderPrompt(model, wrapper, request)
     const begun = resume(model, request, [...request.stop, ...prompt.stopTexts])
     const sequence = takeFittest(free, [...prompt.tokens, ...begun.tokens])
-    const company = gate.join()
+    // In company it would add up in another order.
+    const company = loaded.small ? undefined : gate.join()
     const run: Run = { company, cancelled: false, credit: 0, wake: undefined }
     runs.set(job, run)
     try {
@@ -97,7 +99,7 @@ export function createEngineModel(clock: Pick<Clock, 'monotonicMs' | 'after'>, s
       const state = grammar === undefined ? undefined : new library.LlamaGrammarEvaluationState({ model, grammar })
       if (state !== undefined) acceptTokens(llama, state, begun.tokens)
       const result = await generate({
-        sequence, prompt, begun, contextTokens, request, seed, grammar: state, stepByStep: model.size < SMALL_MODEL_BYTES, company,
+        sequence, prompt, begun, contextTokens, request, seed, grammar: state, stepByStep: loaded.small, company,
       }, controlOf(job, run, loaded.windowTokens))
       outbox.put({ type: 'end', job, ...result })
     } catch (error) {
@@ -105,7 +107,7 @@ export function createEngineModel(clock: Pick<Clock, 'monotonicMs' | 'after'>, s
       await sequence.clearHistory()
       fail(job, error)
     } finally {
-      gate.leave(company)
+      if (company !== undefined) gate.leave(company)
       runs.delete(job)
       free.push(sequence)
     }
@@ -135,12 +137,6 @@ export function createEngineModel(clock: Pick<Clock, 'monotonicMs' | 'after'>, s
     outbox.put({ type: 'failed', job, code, text: message, context })
   }
 }
-
-/**
- * A smaller model gets one thread. Its steps take so little that handing them between threads costs more than it saves,
- * and on a busy machine threads that spin while they wait for each other stall it (seen: 62 tokens in 140 s on two cores).
- */
-const SMALL_MODEL_BYTES = 64 * 1024 * 1024
 
 /** Takes the sequence that has computed the longest beginning of the prompt: the next turn of a conversation finds its own. */
 function takeFittest(free: LlamaContextSequence[], tokens: Token[]): LlamaContextSequence {
@@ -176,14 +172,17 @@ async function load(message: LoadMessage, send: (message: FromEngine) => void): 
       send({ type: 'loading', part })
     },
   })
+  const small = model.size < message.smallModelBytes
   const context = await model.createContext({
     sequences: message.sequences,
-    ...(model.size < SMALL_MODEL_BYTES ? { threads: 1 } : {}),
+    // Its steps take so little that handing them between threads costs more than it saves, and on a busy machine threads
+    // that spin while they wait for each other stall it (seen: 62 tokens in 140 s on two cores).
+    ...(small ? { threads: 1 } : {}),
     contextSize: { max: Math.min(message.contextTokensMax, model.trainContextSize) },
   })
   const free = Array.from({ length: message.sequences }, () => context.getSequence())
   return {
-    library, llama, model, free,
+    library, llama, model, free, small,
     wrapper: library.resolveChatWrapper(model, { warningLogs: false }),
     // The engine rounds its context up; the model is not asked for more than it was trained on.
     contextTokens: Math.min(context.contextSize, model.trainContextSize, message.contextTokensMax),

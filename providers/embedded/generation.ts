@@ -30,11 +30,11 @@ export interface GenerationOptions {
   readonly begun: Resumed
   /**
    * They are computed one by one, as they were made. Batches are far faster on a large model, but add up in another order, and
-   * a model that hesitates may then choose another token.
+   * a model that hesitates may then choose another token: batches with the tokens of other answers too.
    */
   readonly stepByStep: boolean
-  /** The answers that are computed at the same time, for each token. */
-  readonly company: BatchMember
+  /** For asking together with the answers that are computed at the same time; undefined: each asks when it can. */
+  readonly company: BatchMember | undefined
   readonly contextTokens: number
   readonly request: CompletionRequest
   readonly seed: number
@@ -94,11 +94,11 @@ export async function generate(options: GenerationOptions, control: GenerationCo
     while (completionTokens < tokensMax) {
       const room = control.room(emittedTokens)
       if (room !== undefined) {
-        options.company.pause()
+        options.company?.pause()
         await room
       }
       const startedAt = performance.now()
-      await options.company.ready()
+      await options.company?.ready()
       if (control.cancelled) return end('cancelled')
       const next = await iterator.next()
       if (control.cancelled) return end('cancelled')

@@ -52,6 +52,8 @@ export interface EmbeddedProviderOptions {
   /** Processor threads for each model; default: as many as the machine has cores that compute. */
   readonly threads?: number
   readonly gpu?: 'auto' | false
+  /** A model with less weights than this gets one thread, and each token is computed alone, so that the same question has the same answer. Default 64 MiB. */
+  readonly smallModelBytes?: number
   /** Environment of the engine processes; names that look like secrets are left out. Default: this process's. */
   readonly env?: Readonly<Record<string, string | undefined>>
 }
@@ -64,6 +66,7 @@ export const embeddedProviderDefaults = Object.freeze({
   loadMsMax: 600_000,
   cancelMsMax: 30_000,
   gpu: 'auto',
+  smallModelBytes: 64 * 1024 * 1024,
 })
 
 export interface EmbeddedProvider extends Provider {
@@ -157,11 +160,11 @@ export function createEmbeddedProvider(components: EmbeddedProviderComponents, o
       const file = await readModelFile(option.path, digests)
       if (closed) return
       if (hosts.has(file.id)) throw new GgufError('another file has the same name')
-      const { contextTokensMax, slots: sequences, windowTokens, gpu, threads, loadMsMax } = settings
+      const { contextTokensMax, slots: sequences, windowTokens, gpu, threads, loadMsMax, smallModelBytes } = settings
       const env = settings.env ?? process.env
       hosts.set(file.id, createModelHost({ clock, log }, {
         vramBytesMax: () => vramBytesMax, file, loadMsMax, keepLoaded: option.keepLoaded ?? false, onChange: changed,
-        engine: { entry: location.entry, contextTokensMax, sequences, windowTokens, gpu: location.processorOnly === true ? false : gpu, env, ...(threads === undefined ? {} : { threads }) },
+        engine: { entry: location.entry, contextTokensMax, sequences, windowTokens, gpu: location.processorOnly === true ? false : gpu, smallModelBytes, env, ...(threads === undefined ? {} : { threads }) },
       }))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)

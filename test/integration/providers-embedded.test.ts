@@ -170,6 +170,20 @@ describe('providers/embedded with the real engine', function () {
       }
     })
 
+    it('computes the answers of a large model together, and one that leaves holds nobody up', async () => {
+      // To this provider every model is a large one.
+      const large = await realEmbedded({ models: [{ path: tiny, keepLoaded: true }], slots: 3, smallModelBytes: 0 })
+      try {
+        const controller = new AbortController()
+        const leaving = collect(large, chatRequest('tiny', { maxTokens: 100 }), { signal: controller.signal, onEvent: (event) => { if (event.type === 'text') controller.abort() } })
+        const [left, ...whole] = await Promise.all([leaving, ...[1, 2].map(() => collect(large, chatRequest('tiny', { maxTokens: 100, seed: 1 })))])
+        expect(left.end.finish).to.equal('cancelled')
+        expect(whole.map(({ end }) => [end.finish, end.usage.completionTokens])).to.deep.equal([['length', 100], ['length', 100]])
+      } finally {
+        await large.close()
+      }
+    })
+
     it('fails the running job when the engine is killed in mid-answer, and serves the next', async () => {
       const pid = provider.enginePid()
       expect(pid).to.be.a('number')
