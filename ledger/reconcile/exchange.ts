@@ -312,7 +312,8 @@ export function createExchange(components: ExchangeComponents, options: Exchange
     peersHave: (id) => peersHave(state, id),
     get missing() { return framesMissing(state) },
     ownLogsBehind: () => [
-      ...ownLogsBehind(state), ...[...disputes.values()].map((dispute) => dispute.log).filter((id) => id.hub === options.hub),
+      // Of a log that is sealed where ours ends nothing is in dispute: the peer may have moved aside what it named, and never send it.
+      ...ownLogsBehind(state), ...[...disputes.values()].map((dispute) => dispute.log).filter((id) => id.hub === options.hub && (state.known.get(logName(id)) ?? 0) < limitOf(id)),
     ].filter((id) => !state.forked.has(logName(id))),
   }
 }

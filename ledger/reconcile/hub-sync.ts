@@ -95,7 +95,7 @@ export function step(state: SyncState, event: SyncEvent): readonly SyncEffect[] 
       // Nothing new will become durable and be acknowledged for these; say again what is, or they stay in flight forever.
       const head = state.heads.get(name)
       if (event.no <= before && head !== undefined) state.peers.get(event.hub)?.acksDue.set(name, head)
-      if (event.limited) state.dropped.set(name, event.hub)
+      if (event.limited && event.hub === event.log.hub) state.dropped.add(name)
       if (!event.gap) state.asked.delete(name)
       else if (limited || !state.asked.has(name)) ask(state, event.hub, event.log, event.no + 1, LOG_MESSAGE_BYTES_MAX)
       break
@@ -263,12 +263,12 @@ function ask(state: SyncState, hub: number, log: LogId, from: number, bytesMax: 
 
 /** Asks for every log of which a peer has more than we, unless its author is there to push it. */
 function askForMissing(state: SyncState): void {
-  for (const [name, hub] of state.dropped) {
+  for (const name of state.dropped) {
     const head = state.heads.get(name)
-    if (head === undefined || !state.peers.has(hub)) state.dropped.delete(name)
+    if (head === undefined || !state.peers.has(head.log.hub)) state.dropped.delete(name)
     else if (!state.asked.has(name) && state.limitOf(head.log) === Number.POSITIVE_INFINITY) {
       state.dropped.delete(name)
-      ask(state, hub, head.log, (state.known.get(name) ?? 0) + 1, LOG_MESSAGE_BYTES_MAX)
+      ask(state, head.log.hub, head.log, (state.known.get(name) ?? 0) + 1, LOG_MESSAGE_BYTES_MAX)
     }
   }
   for (const [hub, peer] of state.peers) {

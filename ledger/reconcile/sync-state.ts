@@ -49,8 +49,8 @@ export interface SyncState {
   /** Logs that a peer was asked for and has not sent yet. */
   readonly asked: Map<string, number>
   readonly forked: Set<string>
-  /** Logs of which frames were dropped at their limit, and who sent them: asked for when the limit is gone. */
-  readonly dropped: Map<string, number>
+  /** Logs of which their author sent frames that were dropped at a limit: it is asked for them when the limit is gone, for it says nowhere how far it is. */
+  readonly dropped: Set<string>
   /** Number of the last frame of a log that may be accepted; a promise or a seal stands behind it. */
   readonly limitOf: (log: LogId) => number
   /** May frames of this author be acknowledged to it? */
@@ -64,7 +64,7 @@ export function createSyncState(
   { readonly network: string; readonly me: number; readonly heads: readonly Head[]; readonly inFlightBytesMax?: number; readonly limitOf?: SyncState['limitOf']; readonly mayAck?: SyncState['mayAck'] },
 ): SyncState {
   return {
-    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(), dropped: new Map(), limitOf, mayAck,
+    network, me, inFlightBytesMax, peers: new Map(), asked: new Map(), forked: new Set(), dropped: new Set(), limitOf, mayAck,
     heads: new Map(heads.map((head) => [nameOf(head.log), head])),
     known: new Map(heads.map((head) => [nameOf(head.log), head.no])),
   }

@@ -12,6 +12,7 @@ import { createFaults } from './faults.ts'
 import { createOracle } from './oracle.ts'
 import { finalOn, hasAll, opennessOf, sealsOn, type PlainCheckpoint } from './plain-checkpoint.ts'
 import { rememberSignatures } from './sim-federation.ts'
+import { hasSealedTwice } from './sealed-twice.ts'
 import type { SimProcess } from './sim-hub.ts'
 import { count, emptyReport, type SeedReport } from './sim-report.ts'
 import { createWorld, putBack, type HubSlot, type SimWorld } from './sim-world.ts'
@@ -54,6 +55,8 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
   const faults = createFaults(world)
   let core: readonly number[] = []
   let mended = false
+  /** A hub that was run twice has sealed one log in two of its own, and the others go by different ones of the two (docs/ledger.md#forks). */
+  let sealedTwice = false
   const checked = new Set<PlainCheckpoint>()
 
   world.onEnded = (slot, process, error) => { operator(world, slot, process, error) }
@@ -120,7 +123,11 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
       const state = process?.live?.()
       if (state === undefined) continue
       for (const problem of checkState(state)) world.violation('invariant', `${process!.name}: ${problem}`)
-      for (const [name, { status }] of state.logs) if (status.is === 'refused') world.violation('log refused', `${process!.name} refuses ${name} from frame ${status.frame} on: ${status.problem}`)
+      for (const [name, { log, status }] of state.logs) {
+        if (status.is !== 'refused') continue
+        if (slots[log.hub]!.forked && hasSealedTwice(slots.map(({ disk }) => disk.image), log.hub)) sealedTwice = true
+        else world.violation('log refused', `${process!.name} refuses ${name} from frame ${status.frame} on: ${status.problem}`)
+      }
     }
   }
 
@@ -156,6 +163,11 @@ export async function simulate(seed: number, options: SimulateOptions = {}): Pro
       const before = still ? headsText(slots[0]!.process!.ledger!) : ''
       if (!still && slots.some((slot) => slot.forked && slot.process === undefined && isStandIn(slots, slot.index))) {
         count(report.sometimes, 'forked while it stood in for another hub')
+        return false
+      }
+      checkLive()
+      if (sealedTwice) {
+        count(report.sometimes, 'sealed by both processes of a hub')
         return false
       }
       if (!still) {

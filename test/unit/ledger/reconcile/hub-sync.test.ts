@@ -247,7 +247,19 @@ describe('ledger/reconcile/hub-sync', () => {
     expect(wants(step(state, { type: 'limits' }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 4, bytesMax: 1024 * 1024 }])
     step(state, { type: 'accepted', hub: 1, log: logOf(2), no: 5, gap: false, limited: true })
     limit = Number.POSITIVE_INFINITY
-    expect(wants(step(state, { type: 'limits' }), 1)).to.deep.equal([{ t: 'want', log: logOf(2), from: 6, bytesMax: 1024 * 1024 }])
+    // Its author, which says nowhere how far it is; the third hub dropped out of it would be asked by what it said.
+    expect(wants(step(state, { type: 'limits' }), 2)).to.deep.equal([{ t: 'want', log: logOf(2), from: 6, bytesMax: 1024 * 1024 }])
+  })
+
+  it('asks the author for what it dropped also where it had dropped the same from another hub since, which is gone', () => {
+    let limit = 3
+    const state = createSyncState({ network: 'net', me: 0, heads: [headOf(2, 3)], limitOf: () => limit })
+    connect(state, 2, headOf(2, 3))
+    connect(state, 1, headOf(2, 7))
+    for (const hub of [2, 1]) step(state, { type: 'accepted', hub, log: logOf(2), no: 3, gap: false, limited: true })
+    step(state, { type: 'disconnected', hub: 1 })
+    limit = Number.POSITIVE_INFINITY
+    expect(wants(step(state, { type: 'limits' }), 2)).to.deep.equal([{ t: 'want', log: logOf(2), from: 4, bytesMax: 1024 * 1024 }])
   })
 
   it('forgets what it sent of a log that was cut, so that the rest goes on', () => {
