@@ -35,6 +35,8 @@ export interface SealCase {
   differs: boolean
   /** An admin of this hub wants the log sealed though its hub may be connected. */
   wanted: boolean
+  /** Its own hub has asked: it has given the log up. */
+  given: boolean
   /** Own sealed log: facts of its lost end up to this frame are logged again. */
   relogged: number | undefined
   /** Its row is on its way to the disk, and has changed again meanwhile. */
@@ -54,7 +56,7 @@ export interface SealCase {
 export function createCase(log: LogId): SealCase {
   return {
     log, promised: false, promise: undefined, peerPromise: undefined, signature: undefined, peerSignature: undefined, certificate: undefined, 
-    fork: undefined, twoKeys: false, differs: false, wanted: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
+    fork: undefined, twoKeys: false, differs: false, wanted: false, given: false, relogged: undefined, writing: false, changed: false, triedMs: -Infinity, sentMs: -Infinity, appendedMs: -Infinity, comparedMs: -Infinity, cutTo: undefined, cuts: 0,
   }
 }
 
@@ -141,6 +143,11 @@ export function isAbandoned(state: LedgerState, log: LogId): boolean {
   return false
 }
 
+/** Its hub writes it no more. Of a log with two histories the newer log may rest on the one that is not here, so it says so itself. */
+export function isGivenUp(state: LedgerState, { log, given }: SealCase): boolean {
+  return given || isAbandoned(state, log)
+}
+
 export function isForked(state: LedgerState, known: SealCase | undefined, name: string): boolean {
   return known?.fork !== undefined || known?.twoKeys === true || state.logs.get(name)?.forked === true
 }
@@ -177,7 +184,7 @@ export function refusalOf(hub: HubState, cases: ReadonlyMap<string, SealCase>, k
   // The hub of a log with two histories writes no more, and might be the one that has to end another seal.
   if ([...cases.values()].some((other) => other !== known && isForked(state, other, nameOfLog(other.log)) && !isSealed(state, other.log))) return "another log has two histories, and is sealed first"
   const agreed = forced && (known.wanted || isForked(state, known, name))
-  if (hub.connected.has(log.hub) && !owed && !agreed && !isAbandoned(state, log)) return 'its hub is connected'
+  if (hub.connected.has(log.hub) && !owed && !agreed && !isGivenUp(state, known)) return 'its hub is connected'
   return undefined
 }
 

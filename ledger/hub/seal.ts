@@ -18,7 +18,7 @@ import type { FrameContext, LogTail } from '../frame.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import { nameOfLog, type HubMachine, type HubState } from './hub-state.ts'
 import {
-  appendOnce, canSeal, casePersisted, createCase, finalOf, isAbandoned, isForked, isOpen, isSealed, persistCase, readCases, refusalOf, restartTimes, sameEnd,
+  appendOnce, canSeal, casePersisted, createCase, finalOf, isForked, isGivenUp, isOpen, isSealed, persistCase, readCases, refusalOf, restartTimes, sameEnd,
   type SealCase, type SealManner,
 } from './seal-case.ts'
 import {
@@ -213,6 +213,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
         // No hub has so many logs: names that somebody made up would fill the memory.
         if (cases.size >= CASES_MAX && !cases.has(nameOfLog(message.log))) return []
         const known = caseOf(message.log)
+        known.given ||= from === message.log.hub
         if (known.certificate !== undefined || known.promise !== undefined && from !== message.log.hub) {
           // The answer; `sealAsk` itself is never answered with one, or two hubs would go on for ever.
           return tell(hub, known, from).filter((effect) => effect.type !== 'send' || effect.message.t !== 'sealAsk')
@@ -288,7 +289,7 @@ export function createSeal(components: SealComponents, options: SealOptions): Se
   function isStale(hub: HubState, known: SealCase, nowMs: number): boolean {
     const age = nowMs - known.promise!.atMs
     if (age >= (known.peerPromise === undefined ? promiseMs : PULL_MS)) return true
-    const mayBeConnected = known.promise!.forced || known.peerSignature !== undefined || isAbandoned(hub.state, known.log)
+    const mayBeConnected = known.promise!.forced || known.peerSignature !== undefined || isGivenUp(hub.state, known)
     return hub.connected.has(known.log.hub) && !mayBeConnected
   }
 

@@ -249,6 +249,16 @@ describe('ledger/hub: the seal machine', () => {
     expect(machine.from(1, certificateOf([1], end(mine![7]!))).flatMap((effect) => effect.type === 'warn' ? [effect.text] : [])).to.deep.equal(['the log 2/1 is sealed at frame 8'])
   })
 
+  it('promises for a connected hub that asks itself: it has given the log up, though its newer one may not be in the state', () => {
+    const machine = machineOf(0, { connected: [1, 2] })
+    machine.from(1, { t: 'sealAsk', log: gone, forced: false })
+    expect(machine.limit()).to.equal(Number.POSITIVE_INFINITY)
+    machine.from(2, { t: 'sealAsk', log: gone, forced: false })
+    expect(machine.limit()).to.equal(5)
+    machine.tick(1_000)
+    expect(machine.limit(), 'and does not take it back').to.equal(5)
+  })
+
   it('tells of two histories whoever connects, its hub too, until the log is sealed', () => {
     const key = testKey().signer
     const [one, other] = [1, 2].map((which) => logBuilder(world, 2, { logKey: key }).next([grantOf(`${which}`)])).map((frame) => ({ frame, header: frame.headerBytes, signature: frame.signature }))
