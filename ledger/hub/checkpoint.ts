@@ -23,6 +23,7 @@ import { driftText, finalMessage, proposalMessage, proposerOf, readProposal, typ
 import { candidateFrames, capped, checkpointFinalKey, checkpointSignedKey, encodeSigned, joined, liveFrames, readCheckpointRows, sameFrames, takesPlaceOf } from './checkpoint-rows.ts'
 import { createRounds } from './checkpoint-rounds.ts'
 import type { HubEffect, HubEvent, HubMessage } from './events.ts'
+import { hasPassed } from './has-passed.ts'
 import type { HubMachine, HubState } from './hub-state.ts'
 
 export interface CheckpointComponents extends FrameContext {
@@ -307,7 +308,7 @@ export function createCheckpoints(components: CheckpointComponents, options: Che
   }
 
   function onTick(hub: HubState, nowMs: number): HubEffect[] {
-    if (loading !== undefined && (nowMs - loading.atMs >= LOAD_AGAIN_MS || nowMs < loading.atMs)) loading = undefined
+    if (loading !== undefined && hasPassed(LOAD_AGAIN_MS, { sinceMs: loading.atMs, nowMs })) loading = undefined
     rounds.atLeast(signed.round + 1)
     rounds.tick(hub, isDue(hub, nowMs), nowMs)
     return proofs.giveUp(nowMs)

@@ -22,6 +22,7 @@ import { decideExpire, decideRefund, decideResolve } from './decide/running.ts'
 import { isDoubled, paidInVain } from './doubles.ts'
 import type { HubEffect, HubEvent, Intent } from './events.ts'
 import { popDue, pushDue } from './expiry-heap.ts'
+import { hasPassed } from './has-passed.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
 import { stepPay } from './pay-duty.ts'
 
@@ -95,7 +96,7 @@ function noteEntry(hub: HubState, log: LogName, entry: Entry): void {
 
 function tick(hub: HubState, mine: LogName, nowMs: number, effects: HubEffect[]): void {
   const { duties, state } = hub
-  for (const [id, atMs] of duties.asked) if (nowMs - atMs >= AGAIN_MS || nowMs < atMs) duties.asked.delete(id)
+  for (const [id, atMs] of duties.asked) if (hasPassed(AGAIN_MS, { sinceMs: atMs, nowMs })) duties.asked.delete(id)
 
   for (let count = 0; count < EXPIRIES_PER_TICK; count += 1) {
     const due = popDue(duties.expiries, nowMs)

@@ -17,6 +17,7 @@ import type { LedgerState } from '../fold/state.ts'
 import type { LogTail } from '../frame.ts'
 import { isPlanted } from '../planted-bugs.ts'
 import type { HubEffect, HubEvent } from './events.ts'
+import { hasPassed } from './has-passed.ts'
 import type { HubState } from './hub-state.ts'
 
 /** Row of the store's meta bucket: hubs that have not told since this disk lost something. */
@@ -63,7 +64,7 @@ export function createMemory({ me, tailOf, limitOf }: MemoryComponents, row: Uin
   function ask(hub: HubState, nowMs: number): HubEffect[] {
     const effects: HubEffect[] = []
     for (const [peer, known] of waiting) {
-      const due = nowMs < known.askedMs || nowMs - known.askedMs >= AGAIN_MS
+      const due = hasPassed(AGAIN_MS, { sinceMs: known.askedMs, nowMs })
       if (known.ends !== undefined || !hub.connected.has(peer) || !due) continue
       known.askedMs = nowMs
       effects.push({ type: 'send', hub: peer, message: { t: 'recall', question } })

@@ -8,6 +8,7 @@ import { clearingLogOf } from '../fold/views.ts'
 import { NEWCOMER_MS, NEWCOMER_RECEIPTS } from '../rules.ts'
 import { decideBackRelease, decideVest, earningAccount, type VestAsk } from './decide/earning.ts'
 import type { HubEffect, HubEvent } from './events.ts'
+import { hasPassed } from './has-passed.ts'
 import { nameOfLog, type FinalState, type HubState } from './hub-state.ts'
 
 /** Entries that one event brings; the rest comes with the next ones. */
@@ -16,7 +17,7 @@ const PAY_PER_EVENT = 256
 export function stepPay(hub: HubState, event: HubEvent, nowMs: number): readonly HubEffect[] {
   const { duties, final } = hub
   if (event.type === 'vest') duties.vestAsked = true
-  const due = duties.vestAsked || duties.vestedMs === undefined || nowMs - duties.vestedMs >= hub.settings.vestEveryMs || nowMs < duties.vestedMs
+  const due = duties.vestAsked || duties.vestedMs === undefined || hasPassed(hub.settings.vestEveryMs, { sinceMs: duties.vestedMs, nowMs })
   if (final !== undefined && final.round > duties.vestedRound && due && duties.pay.length === 0) {
     duties.vestedRound = final.round
     duties.vestedMs = nowMs

@@ -15,6 +15,7 @@ import { MS_PER_HOUR } from '../rules.ts'
 import { newestRev, tierRow } from '../tables/lookup.ts'
 import { decideGive, generosity, giveable } from './decide/moves.ts'
 import type { HubEffect, HubEvent } from './events.ts'
+import { hasPassed } from './has-passed.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
 import { askKey, type Demand, type RightsAsk } from './rights-state.ts'
 import { inOtherLogs, liveLogOf, onTheWayElsewhere, rightsIn } from './short.ts'
@@ -280,7 +281,7 @@ function fetchAhead(hub: HubState, nowMs: number, effects: HubEffect[]): void {
     looked += 1
     hub.rights.low.delete(account)
     const known = hub.rights.demand.get(account)
-    if (known === undefined || known.askedMs !== undefined && nowMs >= known.askedMs && nowMs - known.askedMs < AHEAD_EVERY_MS) continue
+    if (known === undefined || known.askedMs !== undefined && !hasPassed(AHEAD_EVERY_MS, { sinceMs: known.askedMs, nowMs })) continue
     const demand = hourlyDemand(known, nowMs)
     const here = rightsIn(hub.state, account, name, 0, 0)
     if (here * 100n >= demand * LOW_PERCENT || inOtherLogs(hub, account, 0, name) === 0n) continue
@@ -293,8 +294,8 @@ function tick(hub: HubState, nowMs: number, effects: HubEffect[]): void {
   const { rightsResendMs, rightsWaitMsMax } = hub.settings
   for (const [key, ask] of hub.rights.asks) {
     if (ask.failedMs !== undefined) {
-      if (nowMs - ask.failedMs >= FAILED_KEPT_MS || nowMs < ask.failedMs) hub.rights.asks.delete(key)
-    } else if (nowMs - ask.startedMs >= rightsWaitMsMax || nowMs < ask.startedMs) {
+      if (hasPassed(FAILED_KEPT_MS, { sinceMs: ask.failedMs, nowMs })) hub.rights.asks.delete(key)
+    } else if (hasPassed(rightsWaitMsMax, { sinceMs: ask.startedMs, nowMs })) {
       fail(hub, ask, nowMs, effects)
     } else if (ask.asked === undefined) {
       askAll(hub, ask, nowMs, effects)

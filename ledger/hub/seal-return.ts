@@ -1,11 +1,11 @@
 /**
- * A hub whose log was sealed comes back. It gives its successor the frames that nobody else had, and logs the facts in
- * them again in its new log; the successor charges what was spent in them to what it kept frozen, lets the rest go,
- * ends the sealed log's open holds, and hands the hub its clearing back.
+ * A hub whose log was sealed comes back. It gives its successor the frames that nobody else had (seal-handover.ts); the successor
+ * charges what was spent in them to what it kept frozen, lets the rest go, ends the sealed log's open holds, and hands the hub
+ * its clearing back.
  */
 import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import type { LogId } from '../../protocol/messages/ledger.ts'
-import { decodeEntry, encodeEntry, expectedEid, peekEntry, type EncodedEntry, type Entry, type EntryKind, type EntryOf } from '../entries/entry.ts'
+import { encodeEntry, expectedEid, type Entry, type EntryOf } from '../entries/entry.ts'
 import { quotaOf } from '../fold/quota.ts'
 import { UNLIMITED_TOKENS, type AccountId, type EntryId, type HoldState, type LogName } from '../fold/state.ts'
 import { checkFrame, decodeFrame, type FrameContext, type LogTail } from '../frame.ts'
@@ -15,10 +15,11 @@ import { priceOf } from '../tables/lookup.ts'
 import { idBytes, nothing } from './decide/common.ts'
 import { isFree } from './decide/hold.ts'
 import { decideRefund, decideResolve, decideSettle, settlementOf } from './decide/running.ts'
-import type { HubEffect, HubEvent, HubMessage, Intent } from './events.ts'
+import type { HubEffect, HubMessage, Intent } from './events.ts'
 import { nameOfLog, type HubState } from './hub-state.ts'
-import { persistCase, type SealCase } from './seal-case.ts'
+import type { SealCase } from './seal-case.ts'
 import { successorOf } from './seal-documents.ts'
+import { createHandOvers } from './seal-handover.ts'
 
 export interface ReturnComponents {
   readonly me: number
@@ -32,14 +33,6 @@ const APPENDS_PER_TICK = 512
 const AGAIN_MS = 5_000
 /** Entries of a lost end that are remembered while it comes in. */
 const NOTED_MAX = 65_536
-/** A hand-over that led to nothing is repeated after AGAIN_MS, then after twice as long each time, up to this. */
-const HAND_OVER_AGAIN_MS_MAX = 120_000
-/** Facts count as logged again when the log was writable for so long after they were asked for. */
-const RELOGGED_MS = 60_000
-
-/** Facts that no balance depends on at that moment, so they may be logged again as they are. */
-const facts: ReadonlySet<EntryKind> = new Set<EntryKind>(['AccountOpen', 'KeyAdd', 'KeyRevoke', 'JobReceipt', 'Presence'])
-
 /** What the successor learns from the lost end of one log. */
 interface Lost {
   /** How far it has come in. */
@@ -56,100 +49,17 @@ interface Lost {
   doneMs: number
 }
 
-/** What the hub that came back has handed over. */
-interface HandOver {
-  next: number
-  loading: boolean
-  complete: boolean
-  completeMs: number
-  /** When it was complete for the first time; how often since. */
-  firstMs: number
-  times: number
-}
-
 export function createReturns({ me, context, tailOf }: ReturnComponents) {
   const lostEnds = new Map<LogName, Lost>()
-  const handOvers = new Map<LogName, HandOver>()
-  /** Own logs whose seal is signed and whose Seal is not in the state, since when. */
-  const unfolded = new Map<LogName, number>()
+  const handOvers = createHandOvers({ tailOf })
 
   function tick(hub: HubState, cases: ReadonlyMap<LogName, SealCase>, nowMs: number): HubEffect[] {
     const effects: HubEffect[] = []
     for (const known of cases.values()) {
       const status = hub.state.logs.get(nameOfLog(known.log))?.status
       if (known.certificate === undefined || known.writing || hub.writing === undefined) continue
-      if (known.log.hub === me) {
-        if (isDue(nameOfLog(known.log), status?.is === 'sealed', nowMs)) effects.push(...handOver(hub, known, status?.is === 'sealed' && status.returned, nowMs))
-      } else if (status?.is === 'sealed' && successorOf(known.log.hub) === me && !status.returned) effects.push(...resolve(hub, known, nowMs))
-    }
-    return effects
-  }
-
-  /**
-   * Once the Seal is in the state. It may not come into it for long: it may rest on frames that this hub must not take before
-   * another seal is decided, and that is decided only when this one is over. So after a while it goes by the signatures alone.
-   */
-  function isDue(name: LogName, folded: boolean, nowMs: number): boolean {
-    const sinceMs = unfolded.get(name) ?? nowMs
-    if (!folded) {
-      unfolded.set(name, sinceMs)
-      return nowMs - sinceMs >= AGAIN_MS
-    }
-    // Before that the successor may not have known of it either.
-    if (unfolded.delete(name)) handOvers.delete(name)
-    return true
-  }
-
-  /** The hub that came back: one message of frames each tick, from the start for each connection. */
-  function handOver(hub: HubState, known: SealCase, returned: boolean, nowMs: number): HubEffect[] {
-    const { log, certificate } = known
-    const name = nameOfLog(log)
-    const to = successorOf(log.hub)
-    const over = handOvers.get(name)
-    if (over?.complete === true && known.relogged === undefined && nowMs - over.firstMs >= RELOGGED_MS) {
-      known.relogged = over.next
-      return persistCase(known)
-    }
-    if (returned && known.relogged !== undefined || hub.writing!.epoch <= log.epoch || tailOf(log).no > certificate!.no) return []
-    if (!returned && !hub.connected.has(to)) {
-      handOvers.delete(name)
-      return []
-    }
-    if (over?.complete === true && (returned || nowMs - over.completeMs < Math.min(AGAIN_MS * 2 ** over.times, HAND_OVER_AGAIN_MS_MAX)) || over?.loading === true) return []
-    const next = over === undefined || over.complete ? certificate!.no + 1 : over.next
-    handOvers.set(name, { next, loading: true, complete: false, completeMs: 0, firstMs: over?.firstMs ?? Infinity, times: over?.times ?? 0 })
-    return [{ type: 'loadOrphans', log, from: next }]
-  }
-
-  function loaded(hub: HubState, { log, from, frames, last }: Extract<HubEvent, { type: 'orphans' }>, known: SealCase | undefined, nowMs: number): HubEffect[] {
-    const over = handOvers.get(nameOfLog(log))
-    if (known?.certificate === undefined || over?.loading !== true || over.next !== from) return []
-    over.loading = false
-    // They cannot be read yet: asked for again with the next tick.
-    if (frames.length === 0 && !last) return []
-    over.next = from + frames.length
-    over.complete = last
-    over.completeMs = nowMs
-    if (last) over.firstMs = Math.min(over.firstMs, nowMs)
-    if (last) over.times += 1
-    const effects: HubEffect[] = known.relogged === undefined ? frames.flatMap(logAgain) : []
-    const lost = frames.length === 0 && from === known.certificate.no + 1
-    const message: HubMessage = { t: 'orphans', log, from, frames: [...frames], last, lost }
-    const to = successorOf(log.hub)
-    if (hub.connected.has(to)) effects.push({ type: 'send', hub: to, message })
-    return effects
-  }
-
-  function logAgain(bytes: Uint8Array): HubEffect[] {
-    const effects: HubEffect[] = []
-    for (const entryBytes of decodeFrame(bytes).entryBytes) {
-      const kind = peekEntry(entryBytes)?.kind
-      if (kind === undefined || !facts.has(kind)) continue
-      const encoded: EncodedEntry = { entry: decodeEntry(entryBytes), bytes: entryBytes }
-      const { entry } = encoded
-      effects.push({
-        type: 'append', intent: { eid: entry.eid, same: (logged) => bytesEqual(logged.bytes, encoded.bytes), decide: () => ({ type: 'entries', entries: [encoded] }) },
-      })
+      if (known.log.hub === me) effects.push(...handOvers.tick(hub, known, nowMs))
+      else if (status?.is === 'sealed' && successorOf(known.log.hub) === me && !status.returned) effects.push(...resolve(hub, known, nowMs))
     }
     return effects
   }
@@ -255,12 +165,11 @@ export function createReturns({ me, context, tailOf }: ReturnComponents) {
 
   /** Hands over again, and asks again for what is due. */
   function restartAll(): void {
-    handOvers.clear()
-    unfolded.clear()
+    handOvers.restart()
     for (const lost of lostEnds.values()) lost.doneMs = -Infinity
   }
 
-  return { tick, loaded, takeOrphans, restart: restartAll }
+  return { tick, loaded: handOvers.loaded, takeOrphans, restart: restartAll }
 }
 
 /** A hold of a free model, or of a tier without bound, costs nothing whatever becomes of it, and an island may have served any number of them. */
