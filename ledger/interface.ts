@@ -284,6 +284,8 @@ export interface HubLedger extends LedgerMoney, LedgerOrders, Spending {
   accounts(): readonly Account[]
   apiKey(publicKey: Uint8Array): ApiKeyRecord | undefined
   apiKeys(account: Uint8Array): readonly ApiKeyRecord[]
+  /** Whether keys are this account's, and not revoked; `publicKey` in hexadecimal. For many questions at once, and not to be kept. */
+  ownedBy(account: Uint8Array): (publicKey: string) => boolean
   /** Of a key with a budget, on this UTC day and in all. */
   keyUse(publicKey: Uint8Array): KeyBudgetUse
   /** The hub that clears for the account now; undefined before it has a log. */

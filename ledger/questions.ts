@@ -18,7 +18,7 @@ export interface QuestionsComponents {
   readonly store: Pick<LogStore, 'tails'>
 }
 
-export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'keyUse' | 'clearingHub' | 'money' | 'price' | 'earningRate' | 'lending' | 'heads'>
+export type Questions = Pick<HubLedger, 'account' | 'accounts' | 'apiKey' | 'apiKeys' | 'ownedBy' | 'keyUse' | 'clearingHub' | 'money' | 'price' | 'earningRate' | 'lending' | 'heads'>
 
 export function createQuestions({ clock, hub, store }: QuestionsComponents): Questions {
   /** Devices by contributor; no device ever goes, so their number tells whether it is complete. */
@@ -72,6 +72,11 @@ export function createQuestions({ clock, hub, store }: QuestionsComponents): Que
     accounts: () => accountsOf(hub.state),
     apiKey: (publicKey) => apiKeyOf(hub.state, toHex(publicKey)),
     apiKeys: (account) => apiKeysOf(hub.state, toHex(account)),
+    ownedBy: (account) => {
+      const { keysOfAccount, revokedKeys } = hub.state
+      const keys = keysOfAccount.get(toHex(account))
+      return (publicKey) => keys?.has(publicKey) === true && !revokedKeys.has(publicKey)
+    },
     keyUse: (publicKey) => {
       const use = hub.state.keyUse.get(toHex(publicKey))
       return { today: use?.days.get(dayOf(clock.now())) ?? 0n, total: use?.total ?? 0n }

@@ -55,9 +55,11 @@ export const signedSchema = z.object({
 /** body: DAG-CBOR bytes; key: 32 bytes; signature: 64 bytes. */
 export type Signed = z.output<typeof signedSchema>
 
+const prefixes = Object.fromEntries(Object.entries(signatureDomains).map(([domain, text]) => [domain, new TextEncoder().encode(`${text}\0`)])) as Readonly<Record<SignatureDomain, Uint8Array>>
+
 /** The bytes that a signature of this kind covers. */
 export function signedBytes(domain: SignatureDomain, body: Uint8Array): Uint8Array {
-  return concatBytes(Buffer.from(`${signatureDomains[domain]}\0`, 'utf8'), body)
+  return concatBytes(prefixes[domain], body)
 }
 
 export function signDocument(signer: Signer, domain: SignatureDomain, value: unknown): Signed {

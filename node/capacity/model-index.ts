@@ -50,9 +50,13 @@ export function createModelIndex<Row extends IndexedRow>(): ModelIndex<Row> {
   const byModel = new Map<string, Map<string, Group<Row>>>()
   const byPeer = new Map<string, Map<string, Entry<Row>>>()
 
+  /** Most announcements change nothing of that, and to look for the group costs more than to see it. */
+  function staysIn({ group, model: before }: Entry<Row>, model: OfferedModel, capacity: Capacity): boolean {
+    return group.isHub === isHubs(capacity) && group.draining === capacity.draining && group.isFull === isFullAt(capacity) && isSameList(before.capabilities, model.capabilities)
+  }
+
   function groupFor(model: OfferedModel, capacity: Capacity): Group<Row> {
-    const { slots } = capacity
-    const [isHub, isFull] = [capacity.mode === 'hub', slots.busy + slots.queued >= slots.total]
+    const [isHub, isFull] = [isHubs(capacity), isFullAt(capacity)]
     const key = `${isHub ? 'h' : 'p'}${capacity.draining ? 'd' : ''}${isFull ? 'f' : ''} ${model.capabilities.join()}`
     let groups = byModel.get(model.id)
     if (groups === undefined) byModel.set(model.id, groups = new Map())
@@ -86,8 +90,8 @@ export function createModelIndex<Row extends IndexedRow>(): ModelIndex<Row> {
       const entries = new Map<string, Entry<Row>>()
       for (const model of row.capacity.models) {
         if (entries.has(model.id)) continue
-        const group = groupFor(model, row.capacity)
         const entry = known?.get(model.id)
+        const group = entry !== undefined && staysIn(entry, model, row.capacity) ? entry.group : groupFor(model, row.capacity)
         if (entry?.group === group) {
           entry.row = row
           entry.model = model
@@ -109,4 +113,12 @@ export function createModelIndex<Row extends IndexedRow>(): ModelIndex<Row> {
     groups: (model) => byModel.get(model)?.values() ?? [],
     host: (peer, model) => byPeer.get(peer)?.get(model),
   }
+}
+
+const isHubs = ({ mode }: Capacity) => mode === 'hub'
+
+const isFullAt = ({ slots: { busy, queued, total } }: Capacity) => busy + queued >= total
+
+function isSameList(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index])
 }

@@ -2,6 +2,7 @@
  * The latest capacity announcement of each peer: bounded, and every row expires. Hubs fill it from gossip.
  * Judging and keeping are one step, so a message that is forwarded is one that was taken.
  */
+import { toHex } from '../../protocol/bytes.ts'
 import { CAPACITY_VALID_MS, CLOCK_SKEW_MS_MAX } from '../../protocol/limits.ts'
 import { readAnnouncement, type Capacity, type OfferedModel } from '../../protocol/messages/capacity.ts'
 import { peerIdOf } from '../../protocol/peer-key.ts'
@@ -11,6 +12,8 @@ import { createModelIndex, type HostGroup, type ModelHost } from './model-index.
 
 export interface CapacityRow {
   readonly peer: string
+  /** Its key, hexadecimal. */
+  readonly contributor: string
   readonly capacity: Capacity
   readonly receivedAt: number
 }
@@ -70,13 +73,12 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
     }
   }
 
-  function keep(capacity: Capacity): CapacityRow {
-    const peer = peerIdOf(capacity.peer)
+  function keep(peer: string, capacity: Capacity): CapacityRow {
     // Deleting first keeps the map in order of arrival, so its first row is the oldest.
     rows.delete(peer)
     sweep()
     if (rows.size >= rowsMax) drop(rows.keys().next().value!)
-    const row = { peer, capacity, receivedAt: clock.now() }
+    const row = { peer, contributor: toHex(capacity.peer), capacity, receivedAt: clock.now() }
     rows.set(peer, row)
     index.put(row)
     for (const model of capacity.models) {
@@ -94,15 +96,16 @@ export function createCapacityTable(components: { readonly clock: Clock }, optio
       } catch {
         return { verdict: 'reject' }
       }
+      const peer = peerIdOf(capacity.peer)
       // A hub is trusted more and asked first: who is one stands in the federation file.
-      if ((capacity.mode === 'hub' || (capacity.clouds ?? []).length > 0) && !isHub(peerIdOf(capacity.peer))) return { verdict: 'reject' }
+      if ((capacity.mode === 'hub' || (capacity.clouds ?? []).length > 0) && !isHub(peer)) return { verdict: 'reject' }
       if (!demoAllowed && capacity.models.some((model: OfferedModel) => model.demo)) return { verdict: 'reject' }
       if (Math.abs(clock.now() - capacity.sentAt) > CLOCK_SKEW_MS_MAX) return { verdict: 'ignore' }
-      const known = rows.get(peerIdOf(capacity.peer))
+      const known = rows.get(peer)
       if (known !== undefined && isFresh(known) && known.capacity.seq >= capacity.seq) return { verdict: 'ignore' }
-      return { verdict: 'accept', row: keep(capacity) }
+      return { verdict: 'accept', row: keep(peer, capacity) }
     },
-    put: (capacity) => { keep(capacity) },
+    put: (capacity) => { keep(peerIdOf(capacity.peer), capacity) },
     get(peer) {
       const row = rows.get(peer)
       return row !== undefined && isFresh(row) ? row : undefined

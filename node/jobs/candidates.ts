@@ -4,13 +4,13 @@
  */
 import { isEmbedding, type JobRequest } from '../../protocol/completion.ts'
 import type { ModelCapability } from '../../protocol/messages/capacity.ts'
-import type { PrivacyClass } from '../../protocol/routing.ts'
 import type { CapacityRow, CapacityTable } from '../capacity/table.ts'
 import type { CloudHosts } from '../clouds/cloud-hosts.ts'
 import { ownIdOf } from '../clouds/own-clouds.ts'
 import type { ModelHosts } from '../discovery/model-hosts.ts'
 import type { TokenPrice } from '../gateway.ts'
 import type { ProviderPeer } from '../net/host.ts'
+import type { HostPrivacy } from '../settlement/host-privacy.ts'
 import type { HostRecord } from './host-record.ts'
 import { sampleHosts, type SampledHost } from './host-sample.ts'
 import type { RouteOffer } from './router.ts'
@@ -44,8 +44,7 @@ export interface CandidatesComponents {
   readonly record: Pick<HostRecord, 'load' | 'coolingDown'>
   readonly isConnected: (peer: string) => boolean
   readonly isSelf: (peer: string) => boolean
-  /** The class of a host for who asks. */
-  readonly privacyOf: (asker: Asker, row: CapacityRow) => PrivacyClass
+  readonly privacyOf: HostPrivacy
   readonly clouds: CloudMarket
   /** A host that failed its checks gets no jobs of this account. */
   readonly distrusts?: (peer: string, account: Uint8Array) => boolean
@@ -84,6 +83,8 @@ export interface OffersOrder extends Asker {
   /** Hosts that may take the job, of the hubs and of the pool each; Infinity: all. */
   readonly wanted: number
   readonly allows: (offer: HostOffer) => boolean
+  /** It matters which strangers are verified. */
+  readonly needsProof: boolean
 }
 
 export interface FoundOffers {
@@ -95,30 +96,31 @@ export interface FoundOffers {
 
 /** Who offers what `model` names, reachable or not. */
 export async function findOffers(components: CandidatesComponents, order: OffersOrder, unit: () => number): Promise<FoundOffers> {
-  const peers = await findPeers(components, order, unit)
+  const peers = findPeers(components, order, addressesByPeer(await components.modelHosts.find(order.model)), unit)
   const clouds = findClouds(components, order.model)
   return clouds.length === 0 ? peers : { offers: [...peers.offers, ...clouds], known: peers.known + clouds.length }
 }
 
-async function findPeers(components: CandidatesComponents, { model: modelId, needs, affine, wanted, allows, ...asker }: OffersOrder, unit: () => number): Promise<FoundOffers> {
-  const { record, isConnected, isSelf, privacyOf, distrusts, placesAt = allPlaces } = components
-  const recorded = addressesByPeer(await components.modelHosts.find(modelId))
+function findPeers(components: CandidatesComponents, order: OffersOrder, recorded: ReadonlyMap<string, readonly string[]>, unit: () => number): FoundOffers {
+  const { model: modelId, needs, affine, wanted, allows } = order
+  const { record, isConnected, isSelf, distrusts, placesAt = allPlaces } = components
   const offers: HostOffer[] = []
-  const close = [asker.account, ...asker.friends ?? []].flatMap((account) => components.ownPeers?.(account) ?? [])
+  const privacyOf = components.privacyOf(order, order)
+  const close = [order.account, ...order.friends ?? []].flatMap((account) => components.ownPeers?.(account) ?? [])
   const first = affine === undefined ? close : [...close, affine]
   const known = sampleHosts(components.table, { model: modelId, needs, first, wanted, take }, unit)
   return { offers, known }
 
   function take({ row, model }: SampledHost): boolean {
     const { peer, capacity } = row
-    const addresses = recorded.get(peer) ?? []
-    const privacy = privacyOf(asker, row)
+    const addresses = recorded.size === 0 ? NO_ADDRESSES : recorded.get(peer) ?? NO_ADDRESSES
+    const privacy = privacyOf(row)
     const plain: HostOffer = {
       row, addresses, peer, digest: model.digest, model: modelId, name: capacity.name, isHub: capacity.mode === 'hub', privacy,
       capabilities: model.capabilities, quantization: model.quantization, parameters: model.parameters, tokensPerSecond: model.tokensPerSecond,
       loaded: model.loaded, draining: capacity.draining, reachable: isSelf(peer) || isConnected(peer) || addresses.length > 0,
       slotsTotal: privacy === 'own' || privacy === 'friends' ? capacity.slots.total : placesAt(peer, capacity.slots.total), announcedLoad: capacity.slots.busy + capacity.slots.queued, ownLoad: record.load(peer),
-      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, asker.account) === true,
+      coolingDown: record.coolingDown(peer), outputTokensMax: 0, distrusted: distrusts?.(peer, order.account) === true,
     }
     // Most have neither, and a spread costs as much as all the rest.
     const offer = capacity.pause === undefined && peer !== affine ? plain
@@ -132,6 +134,7 @@ const allPlaces = (_peer: string, total: number) => total
 
 /** One map for each lookup: its answer is the same object until the next. */
 function addressesByPeer(hosts: readonly ProviderPeer[]): ReadonlyMap<string, readonly string[]> {
+  if (hosts.length === 0) return NOBODY
   let known = addressMaps.get(hosts)
   if (known === undefined) {
     known = new Map(hosts.map(({ peer, addresses }) => [peer, addresses]))
@@ -140,6 +143,8 @@ function addressesByPeer(hosts: readonly ProviderPeer[]): ReadonlyMap<string, re
   return known
 }
 
+const NOBODY: ReadonlyMap<string, readonly string[]> = new Map()
+const NO_ADDRESSES: readonly string[] = Object.freeze([])
 const addressMaps = new WeakMap<object, ReadonlyMap<string, readonly string[]>>()
 
 function findClouds({ clouds, isConnected, isSelf, record }: CandidatesComponents, modelId: string): HostOffer[] {

@@ -213,7 +213,7 @@ export function createDispatcher(components: DispatcherComponents, options: Disp
     },
     async explain(order) {
       // Whether a machine is kept free at this moment would tell it that a question is coming.
-      const planned = await planRoute({ ...components, placesAt: undefined }, order, () => random.unit())
+      const planned = await planRoute({ ...components, placesAt: undefined }, { ...order, isExplained: true }, () => random.unit())
       return prefixes === undefined ? planned : { ...planned, steps: planned.steps.map((step) => ({ ...step, remembers: prefixes.countAt(order.account, step.model, step.peer) })) }
     },
     idle() {

@@ -110,11 +110,15 @@ export function createHostRecord({ clock, liveness }: HostRecordComponents): Hos
     },
     heard: hear,
     load: (peer) => running.get(peer) ?? 0,
-    coolingDown: (peer) => (pauses.get(peer)?.until ?? 0) > clock.monotonicMs() || liveness?.silent(nodeOf(peer)) === true,
+    coolingDown(peer) {
+      const pause = pauses.size === 0 ? undefined : pauses.get(peer)
+      return (pause !== undefined && pause.until > clock.monotonicMs()) || liveness?.silent(nodeOf(peer)) === true
+    },
   }
 }
 
 /** A vendor at a hub has a name of its own (candidates.ts), but is lost with its hub. */
 function nodeOf(name: string): string {
-  return name.split(' ', 1)[0]!
+  const end = name.indexOf(' ')
+  return end === -1 ? name : name.slice(0, end)
 }

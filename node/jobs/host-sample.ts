@@ -25,12 +25,14 @@ const LEFT_OUT_MAX = 256
 /** Gives how many hosts of the model are known, with those that were not looked at. */
 export function sampleHosts(table: Pick<CapacityTable, 'groups' | 'host' | 'isFresh'>, order: SampleOrder, unit: () => number): number {
   const { model, needs, wanted, first } = order
-  const shown = new Set<string>()
+  /** Each host stands in one group, so only these could come twice. */
+  const firsts: SampledHost[] = []
+  let shown = 0
   let good = 0
 
   function show(host: SampledHost): boolean {
-    if (shown.has(host.row.peer) || !table.isFresh(host.row)) return false
-    shown.add(host.row.peer)
+    if (firsts.includes(host) || !table.isFresh(host.row)) return false
+    shown += 1
     const isGood = order.take(host)
     if (isGood) good += 1
     return isGood
@@ -38,7 +40,9 @@ export function sampleHosts(table: Pick<CapacityTable, 'groups' | 'host' | 'isFr
 
   for (const peer of first) {
     const host = table.host(peer, model)
-    if (host !== undefined) show(host)
+    if (host === undefined) continue
+    show(host)
+    firsts.push(host)
   }
   const groups = [...table.groups(model)]
   const fits = (group: HostGroup<CapacityRow>) => !group.draining && needs.every((need) => group.capabilities.has(need))
@@ -47,10 +51,10 @@ export function sampleHosts(table: Pick<CapacityTable, 'groups' | 'host' | 'isFr
     for (const isFull of [false, true]) {
       for (const group of groups) {
         if (group.isHub !== isHub || group.isFull !== isFull || !fits(group)) continue
-        for (const host of inRandomOrder(group.hosts, unit)) {
-          if (left <= 0) break
+        if (left > 0) inRandomOrder(group.hosts, unit, (host) => {
           if (show(host)) left -= 1
-        }
+          return left > 0
+        })
       }
     }
   }
@@ -65,18 +69,18 @@ export function sampleHosts(table: Pick<CapacityTable, 'groups' | 'host' | 'isFr
       }
     }
   }
-  return Math.max(shown.size, good === 0 ? 0 : groups.reduce((sum, { hosts }) => sum + hosts.length, 0))
+  return Math.max(shown, good === 0 ? 0 : groups.reduce((sum, { hosts }) => sum + hosts.length, 0))
 }
 
-/** Each once, from a random one on in random strides. */
-function* inRandomOrder<Item>(items: readonly Item[], unit: () => number): Generator<Item> {
+/** Gives each once, from a random one on in random strides, as long as `take` says so. */
+function inRandomOrder<Item>(items: readonly Item[], unit: () => number, take: (item: Item) => boolean): void {
   const count = items.length
   if (count === 0) return
   let at = Math.floor(unit() * count)
   let stride = 1 + Math.floor(unit() * (count - 1))
   while (greatestCommonDivisor(stride, count) !== 1) stride += 1
   for (let seen = 0; seen < count; seen += 1) {
-    yield items[at]!
+    if (!take(items[at]!)) return
     at = (at + stride) % count
   }
 }

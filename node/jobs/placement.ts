@@ -77,8 +77,8 @@ function answerMs(candidate: PlacementCandidate): number {
 
 /** `unit` gives numbers in [0, 1). */
 export function placeJob<Candidate extends PlacementCandidate>(candidates: readonly Candidate[], unit: () => number): Candidate[] {
+  if (!candidates.some(({ coolingDown }) => coolingDown)) return twoChoices(candidates, unit)
   const cooling = candidates.filter(({ coolingDown }) => coolingDown)
-  if (cooling.length === 0) return twoChoices(candidates, unit)
   return [...twoChoices(candidates.filter(({ coolingDown }) => !coolingDown), unit), ...twoChoices(cooling, unit)]
 }
 

@@ -8,7 +8,7 @@ import type { PrivacyClass, RoutingWishes } from '../../protocol/routing.ts'
 import { modelKin } from '../clouds/same-model.ts'
 import { findOffers, type Asker, type CandidatesComponents, type HostOffer } from './candidates.ts'
 import { isFull } from './placement.ts'
-import { isResting, narrower, reasonAgainst, route, type LeftOut, type LeftOutReason, type RouteDecision } from './router.ts'
+import { isResting, mayBeSeenBy, narrower, reasonAgainst, route, type LeftOut, type LeftOutReason, type RouteDecision } from './router.ts'
 
 export interface PlanOrder extends Asker {
   readonly model: string
@@ -18,6 +18,8 @@ export interface PlanOrder extends Asker {
   readonly exclude?: readonly string[]
   /** Host that has the beginning of the prompt in its memory. */
   readonly affine?: string | undefined
+  /** For somebody to read: it is told which strangers are verified, also where it does not matter. */
+  readonly isExplained?: boolean
   /** Hosts to consider, of the hubs and of the pool each. Default: as many as will be asked, and some to choose from. */
   readonly wanted?: number
 }
@@ -37,14 +39,16 @@ export async function planRoute(components: CandidatesComponents, order: PlanOrd
   const models = [...new Set([order.model, ...wishes.fallbackModels ?? [], ...alike])]
   const filter = { needs, wishes, privacy, exclude }
   const wanted = wishes.sort !== undefined || wishes.order !== undefined ? Infinity : order.wanted ?? WANTED
-  const reasons = new Map<HostOffer, LeftOutReason | undefined>()
+  /** Of hosts of the federation, which are all looked at as they are found; vendors are not. */
+  const needsProof = order.isExplained === true || !mayBeSeenBy('any', privacy)
+  const refused = new Map<HostOffer, LeftOutReason>()
   const allows = (offer: HostOffer) => {
     const reason = reasonAgainst(offer, filter)
-    reasons.set(offer, reason)
+    if (reason !== undefined) refused.set(offer, reason)
     return reason === undefined
   }
-  const found = await Promise.all(models.map((model) => findOffers(components, { account, friends, model, needs, affine, wanted, allows }, unit)))
-  const decision = route(found.map(({ offers }) => offers), filter, unit, (offer) => reasons.has(offer) ? reasons.get(offer) : reasonAgainst(offer, filter))
+  const found = await Promise.all(models.map((model) => findOffers(components, { account, friends, model, needs, affine, wanted, allows, needsProof }, unit)))
+  const decision = route(found.map(({ offers }) => offers), filter, unit, (offer) => offer.cloud === undefined ? refused.get(offer) : reasonAgainst(offer, filter))
   return { ...decision, steps: beforeQueues(decision.steps, alike), offers: found.reduce((sum, { known }) => sum + known, 0) }
 }
 

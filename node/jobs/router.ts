@@ -154,17 +154,17 @@ function isDearer(price: TokenPrice | undefined, { promptMicroCredits, completio
 
 function rank<Offer extends RouteOffer>(offers: readonly Offer[], wishes: RoutingWishes, unit: () => number): readonly Offer[] {
   const named = wishes.order ?? []
-  const groups = new Map<number, Offer[]>()
+  const groups: (Offer[] | undefined)[] = []
   for (const offer of offers) {
     const place = named.length === 0 ? -1 : placeIn(named, offer)
     // Named ones first, each in its own group; then the federation, then vendors.
     const group = place !== -1 ? place : named.length + (offer.cloud === undefined ? planGroup(offer) : CLOUD_GROUP)
-    const known = groups.get(group)
-    if (known === undefined) groups.set(group, [offer])
+    const known = groups[group]
+    if (known === undefined) groups[group] = [offer]
     else known.push(offer)
   }
   const ordered: Offer[] = []
-  for (const place of [...groups.keys()].sort((a, b) => a - b)) ordered.push(...withinGroup(groups.get(place)!, unit))
+  for (const group of groups) if (group !== undefined) ordered.push(...withinGroup(group, unit))
   return wishes.sort === undefined ? ordered : sorted(ordered, wishes, named)
 }
 
@@ -183,8 +183,8 @@ export function planGroup(offer: RouteOffer): number {
 }
 
 function withinGroup<Offer extends RouteOffer>(group: readonly Offer[], unit: () => number): readonly Offer[] {
+  if (group.every(({ cloud }) => cloud === undefined)) return placeJob(group, unit)
   const clouds = group.filter(({ cloud }) => cloud !== undefined)
-  if (clouds.length === 0) return placeJob(group, unit)
   const placed = placeJob(group.filter(({ cloud }) => cloud === undefined), unit)
   // The cheaper vendor, then this hub's own key: it saves a leg.
   const order = clouds.map((offer) => ({ offer, tie: unit() }))

@@ -51,16 +51,24 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
   }, clock.now())
   hosts.forEach((_, index) => table.put(capacityOf(index, index % 5)))
 
-  const keys = new Map(hosts.map(({ publicKey }, index) => [toHex(publicKey), { account: Uint8Array.of(index >> 8, index & 255) }]))
+  const keysOfAccount = new Map(hosts.map(({ publicKey }, index) => [toHex(accountOf(index)), new Set([toHex(publicKey)])]))
   const record = createHostRecord({ clock })
   const plain = new Map(hosts.map(({ peer }, index) => [peer, index]))
   const peers = [...plain.keys()]
   const watch = createPlacementWatch({ table, passedBy: createPassedBy({ clock }), clock, coolingDown: record.coolingDown, distrusts: () => false, isReachable: () => true })
   const components = {
     table, record, isConnected: () => true, isSelf: () => false, clouds: noClouds, modelHosts: { find: () => Promise.resolve([]) },
-    privacyOf: createHostPrivacy({ ledger: { apiKey: (key: Uint8Array) => keys.get(toHex(key)) } as never, isProven: () => true }), ownPeers: () => [peers[7]!],
+    privacyOf: createHostPrivacy({
+      isProven: () => true, ledger: {
+        apiKey: () => undefined,
+        ownedBy: (owner) => {
+          const keys = keysOfAccount.get(toHex(owner))
+          return (key) => keys?.has(key) === true
+        },
+      },
+    }), ownPeers: () => [peers[7]!],
   }
-  const account = new Uint8Array(16)
+  const account = accountOf(7)
 
   say(`${PLACEMENTS} placements, ${ROUNDS} times the same`)
   const reads = quietest()
@@ -116,6 +124,8 @@ export async function run(say: (text: string) => void): Promise<readonly BenchRo
     ratioRow('announcement: signature, check, table and index / its signature alone', 'us', all.values[0]!, verified.values[0]!, '<= 150 us'),
   ]
 }
+
+const accountOf = (index: number) => Uint8Array.of(...new Uint8Array(14), index >> 8, index & 255)
 
 /** Of each that is measured several times the least: what else runs on the machine can only add to it. */
 function quietest(): { readonly values: number[]; add(at: number, value: number): void } {

@@ -4,14 +4,14 @@ import type {
 } from '../../ledger/interface.ts'
 import { admitReceipt } from '../../ledger/admission.ts'
 import { accountIdOf } from '../../protocol/api-key.ts'
-import { toHex } from '../../protocol/bytes.ts'
+import { bytesEqual, toHex } from '../../protocol/bytes.ts'
 import { decode } from '../../protocol/codec.ts'
 import { TriforceError } from '../../protocol/errors.ts'
 import { receiptIdOf, type Receipt } from '../../protocol/messages/receipt.ts'
 import { ticketSchema } from '../../protocol/messages/ticket.ts'
 
 export interface FakeLedger extends Pick<
-  HubLedger, 'appendReceipt' | 'account' | 'accounts' | 'apiKey' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
+  HubLedger, 'appendReceipt' | 'account' | 'accounts' | 'apiKey' | 'ownedBy' | 'receipt' | 'receiptFile' | 'receipts' | 'openAccount' | 'addKey' | 'revokeKey' | 'grant'
   | 'money' | 'statement' | 'statementFile' | 'presence' | 'earningRate' | 'lending' | 'price' | 'hold' | 'extend' | 'progress' | 'settle' | 'expire'
 > {
   readonly appended: Receipt[]
@@ -88,6 +88,10 @@ export function fakeLedger(): FakeLedger {
     },
     account: (id) => accounts.get(toHex(id)),
     accounts: () => [...accounts.values()],
+    ownedBy: (owner) => (publicKey) => {
+      const account = keys.get(publicKey)
+      return account !== undefined && bytesEqual(account.id, owner)
+    },
     apiKey: (publicKey) => {
       const account = keys.get(toHex(publicKey))
       return account === undefined ? undefined : { publicKey, account: account.id, name: 'key', createdAt: 0 }

@@ -7,7 +7,7 @@ const list = (...capacities: readonly Partial<Capacity>[]) => listModels(tableOf
 
 function tableOf(capacities: readonly Partial<Capacity>[]) {
   return {
-    fresh: () => capacities.map((part, index) => ({ peer: `p${index}`, capacity: aCapacity({ peer: new Uint8Array(32).fill(index), ...part }, 1_000), receivedAt: 0 })),
+    fresh: () => capacities.map((part, index) => ({ peer: `p${index}`, contributor: '', capacity: aCapacity({ peer: new Uint8Array(32).fill(index), ...part }, 1_000), receivedAt: 0 })),
     firstSeenAt: () => 7,
   }
 }

@@ -27,7 +27,7 @@ function world(options: { readonly roomMs?: number } = {}) {
   const listeners = new Set<() => void>()
   const turns = createQuietTurns({
     clock, table: {
-      get: (peer) => slots.has(peer) ? { peer, receivedAt: 0, capacity: aCapacity({ peer: key, slots: slots.get(peer)! }, 1) } : undefined,
+      get: (peer) => slots.has(peer) ? { peer, contributor: machine, receivedAt: 0, capacity: aCapacity({ peer: key, slots: slots.get(peer)! }, 1) } : undefined,
       onChange(listener) {
         listeners.add(listener)
         return () => listeners.delete(listener)

@@ -14,7 +14,7 @@ interface World {
   readonly placesAt?: (peer: string, total: number) => number
 }
 
-const row = (peer: string, part: Partial<Capacity> = {}) => ({ peer, capacity: aCapacity({ peer: new Uint8Array(32), name: `n-${peer}`, ...part }, 1), receivedAt: 0 })
+const row = (peer: string, part: Partial<Capacity> = {}) => ({ peer, contributor: '', capacity: aCapacity({ peer: new Uint8Array(32), name: `n-${peer}`, ...part }, 1), receivedAt: 0 })
 
 async function find(parts: Readonly<Record<string, Partial<Capacity>>>, world: World = {}, model = 'tiny') {
   const rows = Object.entries(parts).map(([peer, part]) => row(peer, part))
@@ -25,8 +25,8 @@ async function find(parts: Readonly<Record<string, Partial<Capacity>>>, world: W
     modelHosts: { find: () => Promise.resolve(Object.entries(world.recorded ?? {}).map(([peer, addresses]) => ({ peer, addresses }))) },
     record: { load: () => 3, coolingDown: (peer) => peer === world.coolingDown },
     isConnected: (peer) => (world.connected ?? []).includes(peer), isSelf: (peer) => peer === 'self',
-    privacyOf: (_asker, { peer }) => peer === 'mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds, placesAt: world.placesAt,
-  }, { account: new Uint8Array(16), model, needs: [], wanted: Infinity, allows: () => true }, () => 0)
+    privacyOf: () => ({ capacity: { name } }) => name === 'n-mine' ? 'own' : 'any', clouds: world.clouds ?? noClouds, placesAt: world.placesAt,
+  }, { account: new Uint8Array(16), model, needs: [], wanted: Infinity, allows: () => true, needsProof: true }, () => 0)
   const names = Object.keys(parts)
   return offers.toSorted((a, b) => names.indexOf(a.peer) - names.indexOf(b.peer))
 }

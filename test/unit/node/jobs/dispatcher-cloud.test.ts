@@ -50,7 +50,7 @@ function setUp(hubs: readonly Behaviour[], options: { llama?: Behaviour; llamaBu
   if (options.llama !== undefined) {
     table.put(aCapacity({ peer: llama.signer.publicKey, name: 'llama', models: [aModel({ id: 'llama3.3:70b' })], slots: { total: 1, busy: options.llamaBusy ?? 0, queued: 0 } }, clock.now()))
   }
-  const rows = keys.map((key, index) => ({ peer: key.peerId, capacity: aCapacity({ peer: key.signer.publicKey, name: `hub${index}`, mode: 'hub', models: [] }, clock.now()), receivedAt: 0 }))
+  const rows = keys.map((key, index) => ({ peer: key.peerId, contributor: '', capacity: aCapacity({ peer: key.signer.publicKey, name: `hub${index}`, mode: 'hub', models: [] }, clock.now()), receivedAt: 0 }))
   const vendorOf = options.vendorOf ?? (() => 'openai')
   const clouds = cloudMarket(rows.map((row, index) => ({ row, models: [aCloudModel(`${vendorOf(index)}/gpt`), aCloudModel(`${vendorOf(index)}/llama-3.3-70b-versatile`)] })))
   const asked: string[] = []
@@ -58,7 +58,7 @@ function setUp(hubs: readonly Behaviour[], options: { llama?: Behaviour; llamaBu
   const hosts: ScriptedHost[] = []
   const dispatcher = createDispatcher({
     table, record: createHostRecord({ clock }), ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer), clouds, tierOf: planTiers, limits: noLimits,
-    modelHosts: { find: () => Promise.resolve([]) }, isConnected: () => true, isSelf: () => false, privacyOf: () => 'any',
+    modelHosts: { find: () => Promise.resolve([]) }, isConnected: () => true, isSelf: () => false, privacyOf: () => () => 'any',
     lease(candidate: HostCandidate) {
       const index = keys.findIndex((key) => key.peerId === candidate.row.peer)
       asked.push(candidate.row.capacity.name)

@@ -64,7 +64,7 @@ function setUp(behaviours: readonly Behaviour[], options: { dispatcher?: Partial
   const dispatcher = createDispatcher({
     table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(testKey().signer), tierOf: planTiers, limits: options.limits ?? noLimits,
     modelHosts: { find: () => Promise.resolve([]) },
-    isConnected: () => true, isSelf: () => false, privacyOf: () => 'any', clouds: options.clouds?.(table) ?? noClouds,
+    isConnected: () => true, isSelf: () => false, privacyOf: () => () => 'any', clouds: options.clouds?.(table) ?? noClouds,
     lease(candidate: HostCandidate) {
       const index = keys.findIndex((key) => key.peerId === candidate.row.peer)
       asked.push(index)

@@ -52,7 +52,7 @@ function world(hosts: readonly HostPart[], seed: number) {
   say(false)
   const plan = (part: Partial<PlanOrder> = {}) => planRoute({
     table, isSelf: () => false, isConnected: (peer) => of.get(peer)?.connected === true, clouds: noClouds, modelHosts: { find: () => Promise.resolve([]) },
-    record: { load: () => 0, coolingDown: (peer) => of.get(peer)?.cooling === true }, privacyOf: (_account, { peer }) => of.get(peer)?.own === true ? 'own' : 'any',
+    record: { load: () => 0, coolingDown: (peer) => of.get(peer)?.cooling === true }, privacyOf: () => ({ capacity }) => of.get(peerIdOf(capacity.peer))?.own === true ? 'own' : 'any',
     ownPeers: () => [...of].filter(([, { own }]) => own).map(([peer]) => peer),
   }, { account, model: 'tiny', needs: ['chat'], ...part }, unit)
   return { of, plan, table, clock }

@@ -54,7 +54,7 @@ function setUp() {
   const ends: unknown[] = []
   const dispatcher = createDispatcher({
     table, record, ledger, clock, random: fixedRandom(0), log: quietLog(), signer: turnSignerOf(hub!.signer), tierOf: planTiers, limits: noLimits,
-    modelHosts: { find: () => Promise.resolve([]) }, isConnected: () => true, isSelf: () => false, privacyOf: () => 'any', clouds: noClouds,
+    modelHosts: { find: () => Promise.resolve([]) }, isConnected: () => true, isSelf: () => false, privacyOf: () => () => 'any', clouds: noClouds,
     lease: () => {
       const [near, far] = createLocalChannels(lender.peerId)
       serve(far).then(() => ends.push('served'), (reason: unknown) => ends.push(reason))

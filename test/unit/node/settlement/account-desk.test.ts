@@ -56,7 +56,7 @@ function setUp({ relayed = false } = {}) {
       explain: (order) => Promise.resolve({ steps: [], leftOut: [{ model: order.model, peer: 'p', name: order.needs.join(), reason: 'draining' }], offers: 1 }),
       place(order) {
         placed.push(order)
-        return Promise.resolve({ labels: {}, issued: issue(), host: { row: { peer: contributor.peerId, capacity, receivedAt: 0 }, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
+        return Promise.resolve({ labels: {}, issued: issue(), host: { row: { peer: contributor.peerId, contributor: '', capacity, receivedAt: 0 }, addresses: order.model === 'unrecorded' ? [] : ['/a', 'x'.repeat(300)] } })
       },
     },
   })
