@@ -56,13 +56,20 @@ describe('node/contributor/placement-watch', () => {
     const cooling = new Set<string>()
     const away = new Set<string>()
     let reads = 0
-    const watch = createPlacementWatch({ table: { isFresh: table.isFresh, groups: (model) => { reads += 1; return table.groups(model) } }, passedBy, clock, coolingDown: (peer) => cooling.has(peer), distrusts: () => false, isReachable: (peer) => !away.has(peer) })
+    let readMs = 0
+    let readingMs = 0
+    const groups = (model: string) => {
+      reads += 1
+      readingMs += readMs
+      return table.groups(model)
+    }
+    const watch = createPlacementWatch({ table: { isFresh: table.isFresh, groups }, passedBy, clock: { ...clock, monotonicMs: () => clock.monotonicMs() + readingMs }, coolingDown: (peer) => cooling.has(peer), distrusts: () => false, isReachable: (peer) => !away.has(peer) })
     const host = (part: Parameters<typeof aCapacity>[0] | object = {}): string => {
       const key = testKey()
       table.put(aCapacity({ peer: key.signer.publicKey, ...part }, clock.now()))
       return key.peerId
     }
-    return { clock, passedBy, cooling, away, watch, host, reads: () => reads, why: (peer: string) => passedBy.of(peer, ['tiny']).reasons }
+    return { clock, passedBy, cooling, away, watch, host, reads: () => reads, slow: (ms: number) => { readMs = ms }, why: (peer: string) => passedBy.of(peer, ['tiny']).reasons }
   }
 
   it('gives each machine the reason that is true for it', () => {
@@ -99,6 +106,20 @@ describe('node/contributor/placement-watch', () => {
     expect(reads()).to.equal(3)
     expect([passedBy.of(one, ['tiny']).got, passedBy.of(two, ['tiny']).got]).to.deep.equal([753, 250])
     expect([why(one), why(two)]).to.deep.equal([[{ reason: 'others_were_freer', count: 250 }], [{ reason: 'others_were_freer', count: 753 }]])
+  })
+
+  it('rests for 50 times as long as a look has taken', () => {
+    const { clock, watch, host, reads, slow } = setUp()
+    const one = host()
+    slow(20)
+    watch.placed('tiny', ['chat'], [one])
+    clock.advance(0)
+    expect(reads()).to.equal(1)
+    watch.placed('tiny', ['chat'], [one])
+    clock.advance(999)
+    expect(reads()).to.equal(1)
+    clock.advance(1)
+    expect(reads()).to.equal(2)
   })
 
   it('says nothing where nobody can take the job', () => {
