@@ -1,10 +1,16 @@
 /** Small helpers for byte strings. */
 
-/** Half of the time of `toHex` is making a Buffer of the bytes. Node's own method needs none, but no page of its manual promises it. */
-const { hexSlice } = Buffer.prototype as { readonly hexSlice?: (this: Uint8Array, start: number, end: number) => string }
+type Slice = (this: Uint8Array, start: number, end: number) => string
+/** Half of the time of `toHex` is making a Buffer of the bytes. Node's own methods need none, but no page of its manual promises them. */
+const { hexSlice, latin1Slice } = Buffer.prototype as { readonly hexSlice?: Slice; readonly latin1Slice?: Slice }
 
 export function toHex(bytes: Uint8Array): string {
   return hexSlice === undefined ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex') : hexSlice.call(bytes, 0, bytes.byteLength)
+}
+
+/** One character for each byte. */
+export function toLatin1(bytes: Uint8Array): string {
+  return latin1Slice === undefined ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1') : latin1Slice.call(bytes, 0, bytes.byteLength)
 }
 
 /** Gives undefined where the text is not lower-case hexadecimal of even length. */

@@ -7,10 +7,10 @@
 /** Deeper values are left to the general decoder. */
 const DEPTH_MAX = 32
 const SHORT_TEXT = 24
-/** Names of fields, and short texts, that are kept by a hash of their bytes: the same few come again and again. */
-const WORDS = 1_024
+/** Names of fields that are kept, by a hash of their bytes: the same few come again and again. */
+const NAMES = 1_024
 
-interface Word {
+interface Name {
   readonly text: string
   readonly bytes: Uint8Array
 }
@@ -18,8 +18,7 @@ interface Word {
 /** What `read` gives where it gives up; no value that can be read. */
 const NOTHING = Symbol('nothing')
 
-const names: (Word | undefined)[] = Array.from({ length: WORDS }, () => undefined)
-const words: (Word | undefined)[] = Array.from({ length: WORDS }, () => undefined)
+const names: (Name | undefined)[] = Array.from({ length: NAMES }, () => undefined)
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 let data: Uint8Array = new Uint8Array()
@@ -120,11 +119,15 @@ function readBytes(end: number): Uint8Array {
 function readText(end: number): string | typeof NOTHING {
   const start = at
   at = end
-  const length = end - start
-  if (length === 0) return ''
-  if (length <= SHORT_TEXT) {
-    const text = readWord(words, start, length)
-    if (text !== undefined) return text
+  if (end - start <= SHORT_TEXT) {
+    let text = ''
+    let place = start
+    for (; place < end; place += 1) {
+      const byte = data[place]!
+      if (byte >= 0x80) break
+      text += String.fromCharCode(byte)
+    }
+    if (place === end) return text
   }
   try {
     return utf8.decode(data.subarray(start, end))
@@ -167,20 +170,15 @@ function readKey(): string | undefined {
   const end = start + length
   if (length < 1 || length > 23 || end > data.length) return undefined
   at = end
-  const text = readWord(names, start, length)
-  // A plain assignment would change the map's prototype.
-  return text === '__proto__' ? undefined : text
-}
-
-/** A short ASCII text, kept among `known`; undefined for any other. */
-function readWord(known: (Word | undefined)[], start: number, length: number): string | undefined {
-  const place = (length * 61 + data[start]! * 7 + data[start + (length >> 1)]! * 31 + data[start + length - 1]!) % WORDS
-  const found = known[place]
-  if (found !== undefined && found.bytes.length === length && startsWith(found.bytes, start)) return found.text
-  const bytes = data.slice(start, start + length)
+  const place = (length * 61 + data[start]! * 7 + data[start + (length >> 1)]! * 31 + data[end - 1]!) % NAMES
+  const known = names[place]
+  if (known !== undefined && known.bytes.length === length && startsWith(known.bytes, start)) return known.text
+  const bytes = data.slice(start, end)
   if (bytes.some((byte) => byte >= 0x80)) return undefined
   const text = Buffer.from(bytes).toString('latin1')
-  known[place] = { text, bytes }
+  // A plain assignment would change the map's prototype.
+  if (text === '__proto__') return undefined
+  names[place] = { text, bytes }
   return text
 }
 

@@ -6,7 +6,7 @@ import { base58btc } from 'multiformats/bases/base58'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import * as digest from 'multiformats/hashes/digest'
-import { bytesEqual, concatBytes } from './bytes.ts'
+import { bytesEqual, concatBytes, toLatin1 } from './bytes.ts'
 import { PUBLIC_KEY_BYTES, sha256 } from './crypto.ts'
 
 // multihash identity (0x00), length 36, then a protobuf PublicKey {type 1: Ed25519 (1), data 2: 32 bytes}.
@@ -19,7 +19,7 @@ const known = new Map<string, string>()
 
 /** 32 bytes → `12D3Koo…`. */
 export function peerIdOf(publicKey: Uint8Array): string {
-  const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString('latin1')
+  const name = toLatin1(publicKey)
   const before = known.get(name)
   if (before !== undefined) return before
   const peerId = base58btc.encode(concatBytes(PEER_ID_PREFIX, publicKey)).slice(1)
