@@ -10,6 +10,7 @@ import type { ChatWrapper, Llama, LlamaContextSequence, LlamaModel, Token } from
 import { TriforceError, toTriforceError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/ports.ts'
 import { createBatchGate, type BatchMember } from './batch-gate.ts'
+import { batchShares } from './batch-shares.ts'
 import { generate, type GenerationControl } from './generation.ts'
 import { renderPrompt } from './prompt.ts'
 import { acceptTokens, createJsonGrammar } from './json-grammar.ts'
@@ -177,7 +178,7 @@ async function load(message: LoadMessage, send: (message: FromEngine) => void): 
     sequences: message.sequences,
     // Its steps take so little that handing them between threads costs more than it saves, and on a busy machine threads
     // that spin while they wait for each other stall it (seen: 62 tokens in 140 s on two cores).
-    ...(small ? { threads: 1 } : {}),
+    ...(small ? { threads: 1, batching: { itemPrioritizationStrategy: batchShares } } : {}),
     contextSize: { max: Math.min(message.contextTokensMax, model.trainContextSize) },
   })
   const free = Array.from({ length: message.sequences }, () => context.getSequence())

@@ -10,6 +10,7 @@ import type { CompletionRequest, FinishReason } from '../../protocol/completion.
 import { TriforceError } from '../../protocol/errors.ts'
 import { COMPLETION_TOKENS_MAX } from '../../protocol/limits.ts'
 import type { BatchMember } from './batch-gate.ts'
+import { ONE_BY_ONE } from './batch-shares.ts'
 import type { Prompt } from './prompt.ts'
 import type { Resumed } from './resume.ts'
 
@@ -55,6 +56,8 @@ const MIN_P = 0.05
 const PREFILL_STEP_MS = 50
 const PREFILL_STEP_TOKENS_MIN = 16
 const PREFILL_STEP_TOKENS_MAX = 512
+/** Handed over at once where they are computed one by one: a millisecond each, or two. */
+const ONE_BY_ONE_TOKENS = 32
 
 export async function generate(options: GenerationOptions, control: GenerationControl): Promise<Generation> {
   const { sequence, prompt, begun, contextTokens, request } = options
@@ -145,11 +148,13 @@ async function prefill(sequence: LlamaContextSequence, tokens: readonly Token[],
   let step = PREFILL_STEP_TOKENS_MIN * 4
   for (let at = sequence.nextTokenIndex; at < head.length;) {
     if (control.cancelled) return undefined
-    const part = head.slice(at, at < batched ? Math.min(at + step, batched) : at + 1)
+    const isBatched = at < batched
+    const part = head.slice(at, isBatched ? Math.min(at + step, batched) : at + ONE_BY_ONE_TOKENS)
     const startedAt = performance.now()
-    await sequence.evaluateWithoutGeneratingNewTokens(part)
+    await sequence.evaluateWithoutGeneratingNewTokens(part, isBatched ? {} : { evaluationPriority: ONE_BY_ONE })
     const ms = performance.now() - startedAt
     at += part.length
+    if (!isBatched) continue
     if (ms < PREFILL_STEP_MS / 2) step = Math.min(step * 2, PREFILL_STEP_TOKENS_MAX)
     else if (ms > PREFILL_STEP_MS) step = Math.max(step / 2, PREFILL_STEP_TOKENS_MIN)
   }
