@@ -38,9 +38,7 @@ export function createProviderRegistry(components: ProviderRegistryComponents): 
       const text = all.map((one) => `${one.name}: ${one.text}`).join('. ')
       return { ok: all.some((one) => one.ok), text: text === '' ? 'no provider is set up' : text }
     },
-    async* run(request, options) {
-      yield* providerOf(request.model).run(request, options)
-    },
+    run: (request, options) => providerOf(request.model).run(request, options),
     async embed(request, options) {
       const provider = providerOf(request.model)
       if (provider.embed === undefined) throw new TriforceError('CAPABILITY_MISSING', { model: request.model }, { detail: `"${request.model}" makes no embeddings` })

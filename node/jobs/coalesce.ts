@@ -20,16 +20,51 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
 
   return async function* (source: AsyncIterable<ProviderEvent>): AsyncGenerator<ProviderEvent> {
     const iterator = source[Symbol.asyncIterator]()
-    let next = iterator.next()
     let text = ''
     let tokens = 0
     let ids: number[] | undefined
     let isFirst = true
     let lastSentMs = 0
-    // A rejection is seen when `next` is awaited; until then it must not count as unhandled.
-    next.catch(() => {})
+    /** Of the event that is being waited for. */
+    let hasCome = false
+    let isDue = false
+    let cancelDue: (() => void) | undefined
+    let wake: (() => void) | undefined
+    let next = pull()
+
+    function pull(): Promise<IteratorResult<ProviderEvent>> {
+      hasCome = false
+      const pulled = iterator.next()
+      // A rejection is seen when `next` is awaited; until then it must not count as unhandled.
+      pulled.then(come, come)
+      return pulled
+    }
+
+    function come(): void {
+      hasCome = true
+      wake?.()
+    }
+
+    function due(): void {
+      cancelDue = undefined
+      isDue = true
+      wake?.()
+    }
+
+    /** Resolves when the next event is there or the piece may wait no longer: one timer for a piece, and not one for each token. */
+    function changed(): Promise<void> {
+      return new Promise((resolve) => {
+        wake = () => {
+          wake = undefined
+          resolve()
+        }
+      })
+    }
 
     function take(): ProviderEvent {
+      cancelDue?.()
+      cancelDue = undefined
+      isDue = false
       const event: ProviderEvent = ids === undefined ? { type: 'text', text, tokens } : { type: 'text', text, tokens, ids }
       text = ''
       isFirst = false
@@ -40,9 +75,13 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
     try {
       for (;;) {
         if (text !== '') {
-          const waitMs = waitMsMax() - (clock.monotonicMs() - lastSentMs)
-          const isDue = isFirst || text.length >= bytesTarget || waitMs <= 0
-          if (isDue || !(await settledWithin(clock, next, waitMs))) {
+          if (!isFirst && cancelDue === undefined && !isDue) {
+            const waitMs = waitMsMax() - (clock.monotonicMs() - lastSentMs)
+            if (waitMs > 0) cancelDue = clock.after(waitMs, due)
+            else isDue = true
+          }
+          if (!hasCome && !isFirst && !isDue && text.length < bytesTarget) await changed()
+          if (isFirst || isDue || text.length >= bytesTarget) {
             yield take()
             continue
           }
@@ -70,24 +109,12 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
           isFirst &&= value.type === 'state'
           yield value
         }
-        next = iterator.next()
-        next.catch(() => {})
+        next = pull()
       }
       if (text !== '') yield take()
     } finally {
+      cancelDue?.()
       await iterator.return?.()
     }
   }
-}
-
-/** True where the promise settles before the time is over. */
-function settledWithin(clock: Clock, promise: Promise<unknown>, waitMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const cancel = clock.after(waitMs, () => resolve(false))
-    const settle = () => {
-      cancel()
-      resolve(true)
-    }
-    promise.then(settle, settle)
-  })
 }

@@ -5,6 +5,7 @@
  */
 import type { ConnectionEncrypter, MessageStream, SecuredConnection } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
+import { noiseCrypto } from './noise-crypto.ts'
 import type { TurnEnd } from './turn-end.ts'
 
 /** Bytes of a turn from which on senders are asked to wait: as much as Node lets wait for a socket. */
@@ -15,7 +16,7 @@ type Noise = ReturnType<typeof noise>
 type Sent = Parameters<MessageStream['send']>[0]
 
 export function turnNoise(turnEnd: TurnEnd): (components: Parameters<Noise>[0]) => ConnectionEncrypter {
-  const create = noise()
+  const create = noise({ crypto: noiseCrypto })
   return (components) => {
     const encrypter: ConnectionEncrypter = create(components)
     const secureInbound = encrypter.secureInbound.bind(encrypter)

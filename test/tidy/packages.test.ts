@@ -12,11 +12,10 @@ const devDependencies = Object.keys(manifest.devDependencies)
 
 /** The one folder that may use a package; a prefix ends in `/`. zod checks input everywhere. The command line and the vendors both read SSE. */
 const owners: Readonly<Record<string, string | readonly string[]>> = {
-  '@ipld/dag-cbor': 'protocol', 'multiformats': 'protocol', 'sodium-native': 'protocol',
+  '@ipld/dag-cbor': 'protocol', 'multiformats': 'protocol', 'sodium-native': ['protocol', 'node'],
   'level': 'ledger',
   'ollama': 'providers', 'node-llama-cpp': 'providers', 'openai': 'providers', '@anthropic-ai/sdk': 'providers', 'ipaddr.js': 'providers', 'undici': 'providers', 'systeminformation': 'providers',
   'libp2p': 'node', '@libp2p/': 'node', '@multiformats/': 'node', 'it-pipe': 'node', 'fastify': 'node', '@fastify/': 'node', 'prom-client': 'node', 'uint8-varint': 'node',
-  'uint8arraylist': 'node',
   'eventsource-parser': ['bootstrap', 'providers'], 'commander': 'bootstrap', 'cli-progress': 'bootstrap', 'pino': 'bootstrap', 'tweetnacl': 'bootstrap',
 }
 const EVERYWHERE = ['zod']
