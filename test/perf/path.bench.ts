@@ -15,7 +15,7 @@ import { findEngine } from '../../providers/embedded/engine-install.ts'
 import { createEmbeddedProvider } from '../../providers/embedded/provider.ts'
 import { startChild } from './support/child.ts'
 import { createBareNode, ECHO_PROTOCOL } from './support/echo-peer.ts'
-import { load, stream } from './support/http-load.ts'
+import { CONTENT, load, readStream, stream, type Span } from './support/http-load.ts'
 import { cpuMs, residentMb } from './support/process-use.ts'
 import { median, ratioRow, type BenchRow } from './support/report.ts'
 
@@ -27,6 +27,8 @@ interface UpLine {
 }
 
 const ROUNDS = 5
+/** Both sides of a relay run this long before they are measured: code is compiled while it runs. */
+const WARM_MS = 8_000
 const PATH = '/v1/chat/completions'
 const root = join(import.meta.dirname, '..', '..')
 const DEMO_MODEL = 'triforce-demo'
@@ -95,7 +97,7 @@ async function engineRows(up: UpLine, dir: string): Promise<BenchRow[]> {
 }
 
 async function relayRow(up: UpLine, streams: number): Promise<BenchRow> {
-  // Long enough that the stream counts and not the job around it, which the jobs row measures.
+  // From the first piece on: the job around the stream is measured by other rows.
   const tokens = streams === 1 ? 32_000 : 8_000
   const text = Array.from({ length: tokens }, (_, index) => benchToken(index)).join('')
   const body = JSON.stringify({ model: 'bench-source', stream: true, max_tokens: tokens, messages: [{ role: 'user', content: `tokens=${tokens}` }] })
@@ -104,31 +106,33 @@ async function relayRow(up: UpLine, streams: number): Promise<BenchRow> {
   const connection = await node.dial(multiaddr(echo.ready.address))
   const relayed: number[] = []
   const echoed: number[] = []
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    const relayMs = await load({
-      origin: up.hubs[0]!.api, path: PATH, apiKey: up.apiKey, body, concurrency: streams, requests: streams,
-      check: (answer) => {
-        if (!answer.includes(benchToken(tokens - 1).trim()) || !answer.trimEnd().endsWith('data: [DONE]')) throw new Error(`incomplete stream: …${answer.slice(-300)}`)
-      },
-    })
-    const start = performance.now()
-    await Promise.all(Array.from({ length: streams }, async () => {
-      await echoOnce(await connection.newStream(ECHO_PROTOCOL, { maxOutboundStreams: 1_024 }), Buffer.from(text))
-    }))
-    const echoMs = performance.now() - start
-    // The first round warms both up.
-    if (round === 0) continue
-    relayed.push((tokens * streams) / relayMs * 1_000)
-    echoed.push((tokens * streams) / echoMs * 1_000)
+  const startMs = performance.now()
+  while (relayed.length < ROUNDS) {
+    const answers = await Promise.all(Array.from({ length: streams }, () => readStream({ origin: up.hubs[0]!.api, path: PATH, apiKey: up.apiKey, body })))
+    const bad = answers.find((answer) => !answer.text.includes(benchToken(tokens - 1).trim()) || !answer.text.trimEnd().endsWith('data: [DONE]'))
+    if (bad !== undefined) throw new Error(`incomplete stream: …${bad.text.slice(-300)}`)
+    const pieces = answers.reduce((sum, answer) => sum + answer.text.split(CONTENT).length - 1, 0)
+    const pieceBytes = Math.ceil(text.length * streams / pieces)
+    const echoes = await Promise.all(Array.from({ length: streams }, async () =>
+      await echoOnce(await connection.newStream(ECHO_PROTOCOL, { maxOutboundStreams: 1_024 }), Buffer.from(text), pieceBytes)))
+    if (performance.now() - startMs < WARM_MS) continue
+    relayed.push((tokens * streams) / spanMs(answers) * 1_000)
+    echoed.push((tokens * streams) / spanMs(echoes) * 1_000)
   }
   await node.stop()
   await echo.stop()
   return ratioRow(`relay, ${streams} streams / bare libp2p echo of the same text`, 'tokens/s', median(relayed), median(echoed), '>= 0.5')
 }
 
-/** Sends the text in pieces of one coalesced frame's size and waits until as many bytes came back. */
-async function echoOnce(channel: Stream, text: Uint8Array): Promise<void> {
+/** From the first piece of any stream, where it is sent or where it comes, to the last of all. */
+function spanMs(streams: readonly Span[]): number {
+  return Math.max(...streams.map(({ lastAtMs }) => lastAtMs)) - Math.min(...streams.map(({ firstAtMs }) => firstAtMs))
+}
+
+/** Sends the text in pieces of the size in which the answers came, and waits until as many bytes came back: all of it may be on its way before the first is back. */
+async function echoOnce(channel: Stream, text: Uint8Array, pieceBytes: number): Promise<Span> {
   let back = 0
+  const firstAtMs = performance.now()
   const done = new Promise<void>((resolve, reject) => {
     channel.addEventListener('message', (event) => {
       back += event.data.byteLength
@@ -136,14 +140,16 @@ async function echoOnce(channel: Stream, text: Uint8Array): Promise<void> {
     })
     channel.addEventListener('close', () => reject(new Error('the echo broke off')))
   })
-  for (let offset = 0; offset < text.byteLength; offset += 1_024) {
-    if (channel.send(text.subarray(offset, offset + 1_024))) continue
+  for (let offset = 0; offset < text.byteLength; offset += pieceBytes) {
+    if (channel.send(text.subarray(offset, offset + pieceBytes))) continue
     await new Promise<void>((resolve) => {
       channel.addEventListener('drain', () => resolve(), { once: true })
     })
   }
   await done
+  const lastAtMs = performance.now()
   await channel.close()
+  return { firstAtMs, lastAtMs }
 }
 
 async function jobsRows(up: UpLine): Promise<BenchRow[]> {

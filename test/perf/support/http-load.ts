@@ -28,14 +28,46 @@ export async function load(options: LoadOptions): Promise<number> {
   return elapsedMs
 }
 
-async function ask(pool: Pool, options: LoadOptions): Promise<string> {
-  const { statusCode, body } = await pool.request({
-    method: 'POST', path: options.path, body: options.body, headersTimeout: 0, bodyTimeout: 0,
+function requestOf(options: Pick<LoadOptions, 'path' | 'apiKey' | 'body'>) {
+  return {
+    method: 'POST' as const, path: options.path, body: options.body, headersTimeout: 0, bodyTimeout: 0,
     headers: { 'content-type': 'application/json', authorization: `Bearer ${options.apiKey}` },
-  })
+  }
+}
+
+async function ask(pool: Pool, options: LoadOptions): Promise<string> {
+  const { statusCode, body } = await pool.request(requestOf(options))
   const text = await body.text()
   if (statusCode !== 200) throw new Error(`status ${statusCode}: ${text.slice(0, 300)}`)
   return text
+}
+
+/** When a stream had its first and its last piece, by `performance.now()`. */
+export interface Span {
+  readonly firstAtMs: number
+  readonly lastAtMs: number
+}
+
+/** Begins each piece of text in a streamed chat answer. */
+export const CONTENT = '"content":"'
+
+/** One streamed answer on a connection of its own, as events, and when its text came. */
+export async function readStream(options: Pick<LoadOptions, 'origin' | 'path' | 'apiKey' | 'body'>): Promise<Span & { readonly text: string }> {
+  const pool = new Pool(options.origin, { connections: 1, pipelining: 1 })
+  const { statusCode, body } = await pool.request(requestOf(options))
+  const chunks: Buffer[] = []
+  let firstAtMs = 0
+  let lastAtMs = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    if (!chunk.includes(CONTENT)) continue
+    lastAtMs = performance.now()
+    if (firstAtMs === 0) firstAtMs = lastAtMs
+  }
+  await pool.close()
+  const text = Buffer.concat(chunks).toString()
+  if (statusCode !== 200) throw new Error(`status ${statusCode}: ${text.slice(0, 300)}`)
+  return { firstAtMs, lastAtMs, text }
 }
 
 /** One streamed answer: milliseconds to the first content and to the end, and the text. */
