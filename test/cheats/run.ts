@@ -9,7 +9,7 @@ import { alwaysBusy, cheats, honestHost, simulateHost } from './simulate.ts'
 import { PAY_MS, POLL_MS, startCheatFederation, type CheatFederation, type Lender } from '../support/cheat-federation.ts'
 import { cheatKinds, type CheatKind } from '../support/played-model.ts'
 import { SERIES_CHECKS } from '../../node/honesty/standing.ts'
-import { seededUnit } from '../support/seeded.ts'
+import { seededUnit } from '../support/seeded-random.ts'
 import { until } from '../support/until.ts'
 
 const JOBS_MAX = 200

@@ -10,7 +10,7 @@
 import { parseArgs } from 'node:util'
 import { disturbances, offeredBy, receiptsOnAllHubs, startContinuationWorld, streamsAndDisturb, wantedStreams, type ContinuationWorld, type Disturbance, type StreamAsk } from '../support/continuation.ts'
 import { chat } from '../support/chat-client.ts'
-import { seededUnit } from '../support/seeded.ts'
+import { seededUnit } from '../support/seeded-random.ts'
 
 const { values } = parseArgs({
   options: {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { chat } from '../support/chat-client.ts'
 import { offeredBy, receiptsOnAllHubs, startContinuationWorld, streamAndDisturb, wantedStreams, type ContinuationWorld, type Disturbance } from '../support/continuation.ts'
-import { seededUnit } from '../support/seeded.ts'
+import { seededUnit } from '../support/seeded-random.ts'
 import { SEED } from '../support/seed.ts'
 
 const seed = SEED

@@ -4,28 +4,18 @@ import { join } from 'node:path'
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { freePorts, startHubProcess, type HubProcess } from '../support/ledger-processes.ts'
 import { openTestLedger, temporaryDir, testWorld } from '../support/ledger-world.ts'
+import { seededUnit } from '../support/seeded-random.ts'
 import { times } from '../support/thorough.ts'
 import { until } from '../support/until.ts'
 import { SEED } from '../support/seed.ts'
 
 const ROUNDS = times(5, 20)
 
-/** Small seeded generator, so that a failing run can be repeated. */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 describe('ledger: SIGKILL under load', () => {
   it(`keeps every acknowledged receipt on all hubs through ${ROUNDS} rounds of SIGKILL`, async function () {
     this.timeout(times(180_000, 900_000))
     const seed = SEED
-    const random = seededRandom(seed)
+    const random = seededUnit(seed)
     const world = testWorld()
     const dir = await temporaryDir()
     const ports = await freePorts(3)

@@ -5,7 +5,7 @@ import type { EmbeddedProvider } from '../../providers/embedded/provider.ts'
 import { ollamaChat } from '../../providers/ollama-request.ts'
 import { codeOf } from '../support/code-of.ts'
 import { chatRequest, collect, realEmbedded, type RunResult } from '../support/provider-world.ts'
-import { seededUnit } from '../support/seeded.ts'
+import { seededUnit } from '../support/seeded-random.ts'
 import { SEED } from '../support/seed.ts'
 
 const MODEL = 'triforce-demo'

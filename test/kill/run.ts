@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { killAllRounds } from '../support/kill-all.ts'
-import { seededUnit } from '../support/seeded.ts'
+import { seededUnit } from '../support/seeded-random.ts'
 import { removeDir, temporaryDir } from '../support/up.ts'
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '20' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) } } })

@@ -3,6 +3,7 @@
  * noise, but it says it through the real engine, and greedy or seeded it always says the same.
  */
 import { writeFile } from 'node:fs/promises'
+import { seededUnit } from './seeded-random.ts'
 
 export interface TinyModelOptions {
   readonly name?: string
@@ -57,7 +58,7 @@ export function tinyModel(options: TinyModelOptions = {}): Buffer {
   ]
   const kept = keys.filter(([key]) => !without.includes(key))
 
-  const random = generator(seed)
+  const random = seededUnit(seed)
   const matrix = (rows: number, columns: number): Float32Array => Float32Array.from({ length: rows * columns }, () => (random() - 0.5) * 2 / Math.sqrt(rows) * 3)
   const ones = (length: number): Float32Array => new Float32Array(length).fill(1)
   const embedding = matrix(dim, vocabulary.length)
@@ -136,15 +137,4 @@ function f32(value: number): Buffer {
 function text(value: string): Buffer {
   const bytes = Buffer.from(value)
   return Buffer.concat([u64(bytes.length), bytes])
-}
-
-/** mulberry32 */
-function generator(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -6,7 +6,7 @@ import { liveFrames } from '../../../../ledger/hub/checkpoint-rows.ts'
 import { toHex } from '../../../../protocol/bytes.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { createCheckpointWorld, rootOfState, type CheckpointWorld } from '../../../support/checkpoint-world.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 import { times } from '../../../support/thorough.ts'
 
 /** Says something with money at some hub and commits it. */

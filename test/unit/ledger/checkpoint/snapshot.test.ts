@@ -8,7 +8,7 @@ import { sha256 } from '../../../../protocol/crypto.ts'
 import { createCheckpointWorld, type CheckpointWorld } from '../../../support/checkpoint-world.ts'
 import { foldInOrder } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 
 function tape(seed: number, length: number): readonly number[] {
   const unit = seededUnit(seed)

@@ -7,7 +7,7 @@ import { toHex } from '../../../../protocol/bytes.ts'
 import { sha256 } from '../../../../protocol/crypto.ts'
 import { foldHubKeys, foldInOrder, foldNetwork } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 
 function tape(seed: number, length: number): readonly number[] {
   const unit = seededUnit(seed)

@@ -8,7 +8,7 @@ import { frameHeaderSchema } from '../../../../ledger/frame.ts'
 import { decode, encode } from '../../../../protocol/codec.ts'
 import { foldInOrder } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 
 function tape(seed: number, length: number): readonly number[] {
   const unit = seededUnit(seed)

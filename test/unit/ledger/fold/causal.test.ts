@@ -7,7 +7,7 @@ import { createState } from '../../../../ledger/fold/state.ts'
 import type { FoldableFrame } from '../../../../ledger/frame.ts'
 import { createFoldWorld, foldHubKeys, foldInOrder, foldNetwork, type FoldWorld } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 
 const fresh = () => createState(foldNetwork, foldHubKeys)
 const key = (byte: number) => new Uint8Array(32).fill(byte)

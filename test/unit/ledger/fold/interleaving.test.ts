@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { checkMoney, checkState } from '../../../../ledger/fold/invariants.ts'
 import { dumpState } from '../../../../ledger/fold/dump.ts'
 import { nameOf, type LedgerState } from '../../../../ledger/fold/state.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 import { foldInOrder, type FoldWorld } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
 

@@ -5,7 +5,7 @@ import type { AccountState, LedgerState } from '../../../../ledger/fold/state.ts
 import { plant } from '../../../../ledger/planted-bugs.ts'
 import { foldInOrder } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 
 function someState(): LedgerState {
   const unit = seededUnit(3)

@@ -6,7 +6,7 @@ import { createState } from '../../../../ledger/fold/state.ts'
 import { storedEntry, storedFrame } from '../../../../ledger/fold/stored.ts'
 import { foldHubKeys, foldInOrder, foldNetwork, foldable, foldReceipt } from '../../../support/fold-world.ts'
 import { live } from '../../../support/fold-workload.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 
 const id = new Uint8Array(16).fill(1)
 const half = { some: 'thing' }

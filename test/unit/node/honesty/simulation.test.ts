@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { cheats, honestHost, simulateHost } from '../../../cheats/simulate.ts'
-import { seededUnit } from '../../../support/seeded.ts'
+import { seededUnit } from '../../../support/seeded-random.ts'
 import { SEED } from '../../../support/seed.ts'
 
 const seed = SEED
