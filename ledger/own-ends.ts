@@ -87,8 +87,10 @@ export async function createOwnEnds({ clock, log, files }: OwnEndsComponents, op
       anchorTimer?.()
       anchorTimer = undefined
       anchorDue = false
-      await anchorWrite
-      await files.writeAnchor({ ...end, promises })
+      // One at a time, as all others: a promise may come meanwhile.
+      const written = anchorWrite.then(() => files.writeAnchor({ ...end, promises }))
+      anchorWrite = written.catch(() => {})
+      await written
       // An older marker that stays says nothing of a newer log.
       await writeMarker()
     },

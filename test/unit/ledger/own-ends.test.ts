@@ -12,12 +12,16 @@ async function endsWorld({ anchor, marker, fails = false }: { anchor?: Anchor; m
   const files: { anchor: Anchor | undefined; marker: Marker | undefined } = { anchor, marker }
   let gate = Promise.resolve()
   let anchorWrites = 0
+  let writing = 0
   const ends = await createOwnEnds({
     clock, log: quietLog(),
     files: {
       readAnchor: () => Promise.resolve(files.anchor), readMarker: () => Promise.resolve(files.marker),
       writeAnchor: async (written) => {
+        // As on a disk: the second would take the first one's new file away.
+        expect(writing += 1, 'anchors written at once').to.equal(1)
         await gate
+        writing -= 1
         anchorWrites += 1
         if (fails) throw new Error('no space left on device')
         files.anchor = written
@@ -68,6 +72,21 @@ describe('ledger/own-ends', () => {
     expect(world.files.anchor).to.deep.equal({ ...end(1), promises: 1 })
     expect(world.files.marker).to.deep.equal({ ...end(1), promises: 1, boot: 'b' })
     expect(known).to.equal(true)
+  })
+
+  it('writes one anchor at a time, also where a promise comes while a log begins', async () => {
+    const world = await endsWorld()
+    const open = world.hold()
+    const opened = world.ends.opened(end(0))
+    await settled()
+    const promised = world.ends.promised(1)
+    world.ends.advanced(end(1))
+    world.clock.advance(200)
+    await settled()
+    open()
+    await Promise.all([opened, promised])
+    await world.ends.close()
+    expect(world.files.anchor).to.deep.equal({ ...end(1), promises: 1 })
   })
 
   it('counts on from what it found, never back, also in a new log', async () => {
