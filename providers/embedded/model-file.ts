@@ -1,9 +1,9 @@
 /**
  * A model file as the federation sees it: id from the file name, digest of its bytes, facts from its header.
  */
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { MODEL_ID_CHARS_MAX } from '../../protocol/limits.ts'
@@ -91,8 +91,15 @@ async function readEntries(file: string): Promise<CacheEntries> {
   }
 }
 
+/** Whole or not at all, also where two nodes on one machine do it at once. A full disk costs the cache, and not the model. */
 async function writeEntries(file: string, entries: CacheEntries): Promise<void> {
-  await mkdir(dirname(file), { recursive: true })
-  await writeFile(`${file}.new`, JSON.stringify(entries))
-  await rename(`${file}.new`, file)
+  const temporary = `${file}.${randomUUID()}.new`
+  try {
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(temporary, JSON.stringify(entries))
+    await rename(temporary, file)
+  } catch {
+    // The file is read again at the next start.
+    await rm(temporary, { force: true }).catch(() => {})
+  }
 }

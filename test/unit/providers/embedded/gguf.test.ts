@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -83,5 +83,17 @@ describe('providers/embedded/gguf', () => {
     await writeFile(path, Buffer.alloc(999))
     await digestOf()
     expect(await readFile(cacheFile, 'utf8'), 'small files are not kept').to.not.include('"size":999,')
+  })
+
+  it('has the digest also where it cannot be kept, and where several are kept at once', async () => {
+    const path = join(folder, 'unkept.gguf')
+    await writeFile(path, Buffer.alloc(1_000))
+    const expected = '541b3e9daa09b20bf85fa273e5cbd3e80185aa4ec298e765db87742b70138a53'
+    // A file stands where the folder should be.
+    expect(await createDigestCache(path, 1_000).digestOf(path)).to.equal(expected)
+    const shared = join(folder, 'shared')
+    const all = await Promise.all(Array.from({ length: 20 }, () => createDigestCache(shared, 1_000).digestOf(path)))
+    expect(new Set(all)).to.deep.equal(new Set([expected]))
+    expect(await readdir(shared)).to.deep.equal(['digests.json'])
   })
 })
