@@ -86,6 +86,8 @@ async function forkAndMend(more: readonly [number, number]): Promise<void> {
   await whole.ledger.openAccount({ publicKey: account.publicKey, name: 'somebody', tier: 'free' })
   await whole.ledger.grant({ account: account.id, amountMicroCredits: 2_000n * CREDIT, source: 'before' })
   await spend(whole, account.id, 'quota', 10_000)
+  // What is on its way now would reach a peer after the fork, which then needs nothing from its copy.
+  await until('nothing is on its way', () => [next, other, whole].every(({ state }) => state().gives.size === 0), 20_000)
   await untilEqual([next, other, whole])
   cutAll()
   await whole.ledger.close()
