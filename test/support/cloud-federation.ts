@@ -12,7 +12,7 @@ import { createClock, createRandom, type System } from '../../bootstrap/system.t
 import { apiKeyFromSeed } from '../../protocol/api-key.ts'
 import type { CloudAccess } from '../../providers/cloud/clouds.ts'
 import { testFederation, testKey } from './federation.ts'
-import { freePorts } from './ledger-processes.ts'
+import { freePorts } from './free-ports.ts'
 import { temporaryDir } from './ledger-world.ts'
 import { quietLog } from './quiet-log.ts'
 import { until } from './until.ts'

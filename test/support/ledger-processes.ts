@@ -1,6 +1,5 @@
 /** Starts hubs' ledgers as real processes and keeps what they reported. */
 import { fork, type ChildProcess } from 'node:child_process'
-import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { until } from './until.ts'
 
@@ -73,14 +72,4 @@ export function startHubProcess(
     kill: () => end(() => { child.kill('SIGKILL') }),
     close: () => end(() => { child.send('close') }),
   }
-}
-
-/** Ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => { resolve(server) })
-  })))
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => { server.close(resolve) })))
-  return ports
 }
