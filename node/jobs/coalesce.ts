@@ -45,13 +45,25 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
       wake?.()
     }
 
+    function isReady(): boolean {
+      return isFirst || isDue || text.length >= bytesTarget
+    }
+
+    /** One timer for a piece, and not one for each token. */
+    function bound(): void {
+      if (cancelDue !== undefined) return
+      const waitMs = waitMsMax() - (clock.monotonicMs() - lastSentMs)
+      if (waitMs > 0) cancelDue = clock.after(waitMs, due)
+      else isDue = true
+    }
+
     function due(): void {
       cancelDue = undefined
       isDue = true
       wake?.()
     }
 
-    /** Resolves when the next event is there or the piece may wait no longer: one timer for a piece, and not one for each token. */
+    /** Resolves when the next event is there or the piece may wait no longer. */
     function changed(): Promise<void> {
       return new Promise((resolve) => {
         wake = () => {
@@ -75,13 +87,9 @@ export function coalesce(clock: Clock, options: CoalesceOptions = {}) {
     try {
       for (;;) {
         if (text !== '') {
-          if (!isFirst && cancelDue === undefined && !isDue) {
-            const waitMs = waitMsMax() - (clock.monotonicMs() - lastSentMs)
-            if (waitMs > 0) cancelDue = clock.after(waitMs, due)
-            else isDue = true
-          }
-          if (!hasCome && !isFirst && !isDue && text.length < bytesTarget) await changed()
-          if (isFirst || isDue || text.length >= bytesTarget) {
+          if (!isReady()) bound()
+          if (!isReady() && !hasCome) await changed()
+          if (isReady()) {
             yield take()
             continue
           }
